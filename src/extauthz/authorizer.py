@@ -1,0 +1,131 @@
+"""The whole service on one page: a request in, a decision out.
+
+1. judge     method, host and path have one meaning, or the request is refused (400)
+2. match     the most specific rule, or none: deny (403)
+3. extract   the bearer token, or why there is none (401, 400); public routes look at nothing
+4. resolve   what the token means: cache, or the authorization server; trouble there is 503, never 401
+5. decide    validity, audience, scope, identity
+6. report    one event, also when the caller has gone away
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from extauthz.core.bearer import extract
+from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
+from extauthz.core.introspection import Active, Resolution
+from extauthz.core.paths import canonical_host, canonical_path, known_method
+from extauthz.core.policy import Rule, decide
+from extauthz.core.request import AuthRequest
+from extauthz.core.snapshot import Snapshot
+from extauthz.core.token import Token
+from extauthz.observe.events import Checked, Observer
+
+Clock = Callable[[], float]
+
+
+class TokenResolver(Protocol):
+    """Knows what tokens mean."""
+
+    async def resolve(self, server: str, token: Token, max_age: float | None) -> Resolution:
+        """The state of a token at the named authorization server, no older than `max_age` seconds if given.
+
+        Must not raise: trouble is `Unavailable`. Cancelling the caller must not disturb others.
+        """
+
+
+class Authorizer:
+    """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own."""
+
+    def __init__(
+        self, *, policy: Snapshot, resolver: TokenResolver, observer: Observer, wall: Clock, monotonic: Clock
+    ) -> None:
+        self.policy = policy
+        self._resolver = resolver
+        self._observer = observer
+        self._wall = wall
+        self._monotonic = monotonic
+
+    async def check(self, request: AuthRequest) -> Decision:
+        """Answer one request. Never raises, except that cancellation passes through."""
+        started = self._monotonic()
+        decision: Decision = Deny(reason=Reason.INTERNAL)
+        resolution: Resolution | None = None
+        fault = ""
+        try:
+            found = self._find(request, self.policy)
+            if isinstance(found, tuple):
+                rule, token = found
+                resolution = await self._resolver.resolve(rule.authorization_server, token, rule.max_age)
+                now = self._wall()
+                decision = decide(rule, resolution.state, now)
+                if rule.edge_cache and isinstance(decision, Allow):
+                    decision = self._cacheable(decision, rule, resolution, now)
+            else:
+                decision = found
+        except asyncio.CancelledError:
+            decision = Deny(reason=Reason.ABANDONED)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever breaks, the gateway gets a denial and not its own failure mode
+            fault = type(error).__name__
+        finally:
+            self._report(request, decision, resolution, started, fault)
+        return decision
+
+    @staticmethod
+    def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
+        """Steps 1 to 3: the rule and the token to resolve, or an answer that needs no token."""
+        place = _judge(request, host_needed=policy.routes.uses_hosts)
+        if isinstance(place, Reason):
+            return deny(place)
+        rule = policy.routes.match(request.method, *place)
+        if rule is None:
+            return deny(Reason.NO_ROUTE)
+        if rule.anonymous:
+            return rule.public
+        token = extract(request.authorization)
+        return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+
+    def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
+        """The same answer with the seconds a gateway may keep it: never past `exp` or past our own cache entry."""
+        lifetimes = [float(rule.edge_cache), resolution.fresh_until - self._monotonic()]
+        if isinstance(resolution.state, Active) and resolution.state.exp is not None:
+            lifetimes.append(resolution.state.exp - now - 1)
+        seconds = max(0, int(min(lifetimes)))
+        return Allow(
+            reason=allow.reason, rule=allow.rule, identity=allow.identity, absent=allow.absent, cache_seconds=seconds
+        )
+
+    def _report(
+        self, request: AuthRequest, decision: Decision, resolution: Resolution | None, started: float, fault: str
+    ) -> None:
+        state = None if resolution is None else resolution.state
+        active = state if isinstance(state, Active) else None
+        event = Checked(
+            at=self._wall(),
+            door=request.door,
+            request_id=request.request_id,
+            method=request.method,
+            host=request.host,
+            path=request.target.partition("?")[0],
+            decision=decision,
+            level="" if resolution is None else resolution.level,
+            sub=None if active is None else active.sub,
+            client_id=None if active is None else active.client_id,
+            took_seconds=self._monotonic() - started,
+            fault=fault,
+        )
+        self._observer.checked(event)
+
+
+def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reason:
+    """The one meaning of the request's host and path, or why there is none."""
+    if request.flaw is not None:
+        return request.flaw
+    if not known_method(request.method):
+        return Reason.BAD_METHOD
+    host = canonical_host(request.host) if request.host else ""
+    if host is None or (host_needed and not host):
+        return Reason.BAD_HOST
+    return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)

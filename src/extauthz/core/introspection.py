@@ -1,0 +1,264 @@
+"""What an authorization server says about a token (RFC 7662 §2.2), read with suspicion.
+
+`read_answer` turns one HTTP answer into one of three states and never raises. Anything that is not
+plainly "active" or "inactive" is `Unavailable`: a server in trouble must not look like a bad token,
+because clients throw bad tokens away.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, NoReturn, cast
+
+from extauthz.core.decision import Reason
+from extauthz.core.scopes import lenient_scope
+
+MAX_ANSWER_BYTES = 256 * 1024
+"""A larger introspection answer is refused unread."""
+
+MAX_RETRY_AFTER_SECONDS = 300
+"""However long a busy server asks us to wait, clients are not told to wait longer."""
+
+_MAX_NUMERIC_DATE = 2**53
+_NOT_ACCESS_TOKENS = frozenset({"refresh_token", "id_token", "refresh", "offline", "id"})
+_FORBIDDEN_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """A live access token. Times are seconds since the epoch; `scope` keeps the server's order without duplicates."""
+
+    scopes: frozenset[str]
+    scope: str = ""
+    sub: str | None = None
+    client_id: str | None = None
+    username: str | None = None
+    iss: str | None = None
+    jti: str | None = None
+    aud: tuple[str, ...] = ()
+    exp: float | None = None
+    nbf: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inactive:
+    """Not a token that we accept. `cacheable` is False where the answer may concern more than this token."""
+
+    reason: Reason = Reason.INACTIVE
+    cacheable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """We could not learn what the token is. `retry_after` in seconds; `detail` is for the log, never for a client."""
+
+    reason: Reason
+    detail: str
+    retry_after: int = 0
+
+
+TokenState = Active | Inactive | Unavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a token is and how we know.
+
+    Attributes:
+        state: the token's state.
+        level: where the answer came from: `memory` or `server`.
+        fresh_until: monotonic seconds until which this answer may be repeated without asking again.
+    """
+
+    state: TokenState
+    level: str
+    fresh_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP answer of an introspection endpoint."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str = ""
+
+
+class _GarbageError(ValueError):
+    """The answer is not what RFC 7662 describes; the message says where."""
+
+
+def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> TokenState:
+    """Read an introspection answer.
+
+    Args:
+        answer: what came back.
+        issuer: the `iss` that this server must name if it names one; None when it is not known.
+        answers_others: whether this server has answered properly before. It decides whether a 400
+            `invalid_request` speaks about this token or about our configuration.
+    """
+    match answer.status:
+        case 200:
+            return _read_ok(answer, issuer)
+        case 400:
+            return _read_bad_request(answer, answers_others=answers_others)
+        case 401 | 403:
+            return Unavailable(
+                reason=Reason.SERVER_REFUSED_US,
+                detail=f"status {answer.status}: check the client id, secret and its permission to introspect",
+            )
+        case 429:
+            return Unavailable(
+                reason=Reason.SERVER_BUSY, detail="status 429", retry_after=_retry_after(answer.retry_after)
+            )
+        case status if status >= 500:  # noqa: PLR2004 - the HTTP status class
+            return Unavailable(
+                reason=Reason.SERVER_ERROR, detail=f"status {status}", retry_after=_retry_after(answer.retry_after)
+            )
+        case status:
+            return Unavailable(
+                reason=Reason.SERVER_ANSWER_INVALID, detail=f"status {status}: is this the introspection endpoint?"
+            )
+
+
+def _read_ok(answer: Answer, issuer: str | None) -> TokenState:
+    try:
+        members = _strict_object(answer)
+        return _read_members(members, issuer)
+    except _GarbageError as garbage:
+        return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+
+
+def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
+    active = members.get("active")
+    if active is False:
+        return Inactive()
+    if active is not True:
+        raise _GarbageError("member 'active' is not true or false")
+    state = Active(
+        sub=_text(members, "sub"),
+        client_id=_text(members, "client_id"),
+        username=_text(members, "username"),
+        iss=_text(members, "iss"),
+        jti=_text(members, "jti"),
+        aud=_audience(members.get("aud")),
+        exp=_numeric_date(members, "exp"),
+        nbf=_numeric_date(members, "nbf"),
+        **_scope(members.get("scope")),
+    )
+    if issuer is not None and state.iss not in (None, issuer):
+        return Inactive(reason=Reason.WRONG_ISSUER)
+    if _kinds(members) & _NOT_ACCESS_TOKENS:
+        return Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
+    if members.get("cnf") is not None or "dpop" in _kinds(members):
+        return Inactive(reason=Reason.SENDER_CONSTRAINED)
+    return state
+
+
+def _kinds(members: Mapping[str, Any]) -> set[str]:
+    """What the server calls the token; no standard member tells access, refresh and ID tokens apart."""
+    names = (members.get(key) for key in ("token_use", "token_type", "typ"))
+    return {name.lower() for name in names if isinstance(name, str)}
+
+
+def _scope(value: object) -> dict[str, Any]:
+    words = lenient_scope(value) if isinstance(value, str) else ()
+    return {"scopes": frozenset(words), "scope": " ".join(words)}
+
+
+def _text(members: Mapping[str, Any], name: str) -> str | None:
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _GarbageError(f"member {name!r} is not a string")
+    if _FORBIDDEN_IN_TEXT.search(value):
+        raise _GarbageError(f"member {name!r} has a control character")
+    return value
+
+
+def _audience(value: object) -> tuple[str, ...]:
+    values = [] if value is None else value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str) for one in values):
+        raise _GarbageError("member 'aud' is neither a string nor a list of strings")
+    return tuple(cast("list[str]", values))
+
+
+def _numeric_date(members: Mapping[str, Any], name: str) -> float | None:
+    value = members.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_NUMERIC_DATE:
+        raise _GarbageError(f"member {name!r} is not a time in seconds")
+    return float(int(value))
+
+
+def _read_bad_request(answer: Answer, *, answers_others: bool) -> TokenState:
+    try:
+        error = _strict_object(answer).get("error")
+    except _GarbageError:
+        error = None
+    if error == "unsupported_token_type":
+        return Inactive()
+    if error == "invalid_request" and answers_others:
+        return Inactive(cacheable=False)
+    if error in ("invalid_client", "unauthorized_client"):
+        return Unavailable(reason=Reason.SERVER_REFUSED_US, detail=f"status 400: {error}")
+    return Unavailable(
+        reason=Reason.SERVER_ANSWER_INVALID, detail="status 400: the server does not accept our introspection request"
+    )
+
+
+def _retry_after(value: str) -> int:
+    return min(int(value), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() and len(value) < 8 else 0  # noqa: PLR2004 - digits of a date far away
+
+
+def _strict_object(answer: Answer) -> Mapping[str, Any]:
+    """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
+    _check_content_type(answer.content_type)
+    if len(answer.body) > MAX_ANSWER_BYTES:
+        raise _GarbageError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    try:
+        value = json.loads(
+            answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite
+        )
+    except _GarbageError:
+        raise
+    except UnicodeDecodeError:
+        raise _GarbageError("the answer is not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise _GarbageError("the answer is not JSON") from None
+    if not isinstance(value, dict):
+        raise _GarbageError("the answer is not a JSON object")
+    return value
+
+
+def _check_content_type(header: str) -> None:
+    message = Message()
+    message["content-type"] = header
+    if message.get_content_type() != "application/json" or not header.strip():
+        raise _GarbageError("the content type is not application/json")
+    charset = message.get_content_charset("utf-8")
+    if charset.lower() not in ("utf-8", "utf8"):
+        raise _GarbageError("the charset is not UTF-8")
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _GarbageError("a member occurs twice")
+    return members
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise _GarbageError(f"{constant} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _GarbageError("a number is too large")
+    return number

@@ -1,0 +1,92 @@
+"""A rule, and the decision that it makes about a token. Evaluated on every request; only what a token *is* is cached.
+
+The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → identity.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from extauthz.core.challenge import challenge
+from extauthz.core.decision import OUTCOMES, Allow, Decision, Deny, Reason, deny
+from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
+from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What one route asks for.
+
+    Attributes:
+        name: unique, for logs and metrics.
+        path: pattern as `routes.parse_path` reads it.
+        methods: methods that the rule lists; empty means every method.
+        host: host pattern; empty means every host.
+        anonymous: a public route: no token is asked for or looked at.
+        alternatives: scope sets, one of which must be held completely. None at all denies everything.
+        audience: the `aud` that a token must name; empty means that any will do.
+        authorization_server: name of the server that knows this route's tokens.
+        max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
+        leeway: seconds of clock difference granted to `exp` and `nbf`.
+        edge_cache: seconds that a gateway may keep an allow; 0 means not at all.
+        identity: which claims go to the upstream, under which header names.
+        realm: protection space named in challenges.
+        challenge_scope: scopes named in the `insufficient_scope` challenge.
+        denials: every denial of this rule, rendered beforehand.
+        public: the answer of an anonymous rule, rendered beforehand.
+    """
+
+    name: str
+    path: str
+    methods: tuple[str, ...] = ()
+    host: str = ""
+    anonymous: bool = False
+    alternatives: tuple[frozenset[str], ...] = ()
+    audience: str = ""
+    authorization_server: str = ""
+    max_age: float | None = None
+    leeway: float = 0.0
+    edge_cache: int = 0
+    identity: IdentityHeaders = NO_IDENTITY
+    realm: str = "api"
+    challenge_scope: tuple[str, ...] = ()
+    denials: Mapping[Reason, Deny] = field(init=False, repr=False, compare=False)
+    public: Allow = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        denials = {
+            reason: deny(reason, rule=self.name, challenge=challenge(reason, self.realm, self.challenge_scope))
+            for reason in OUTCOMES
+        }
+        object.__setattr__(self, "denials", denials)
+        public = Allow(reason=Reason.PUBLIC, rule=self.name, identity=(), absent=self.identity.names)
+        object.__setattr__(self, "public", public)
+
+
+def decide(rule: Rule, state: TokenState, now: float) -> Decision:
+    """May a token in this state pass under this rule? `now` in seconds since the epoch."""
+    match state:
+        case Active():
+            return _decide_active(rule, state, now)
+        case Inactive(reason=reason):
+            return rule.denials[reason]
+        case Unavailable(reason=reason, retry_after=retry_after):
+            return deny(reason, rule=rule.name, retry_after=retry_after)
+        case _:
+            assert_never(state)
+
+
+def _decide_active(rule: Rule, token: Active, now: float) -> Decision:
+    if token.exp is not None and token.exp + rule.leeway <= now:
+        return rule.denials[Reason.EXPIRED]
+    if token.nbf is not None and token.nbf - rule.leeway > now:
+        return rule.denials[Reason.NOT_YET_VALID]
+    if rule.audience and rule.audience not in token.aud:
+        return rule.denials[Reason.WRONG_AUDIENCE]
+    if not any(needed <= token.scopes for needed in rule.alternatives):
+        return rule.denials[Reason.INSUFFICIENT_SCOPE]
+    forwarded = rule.identity.forward(token)
+    if forwarded is None:
+        return rule.denials[Reason.IDENTITY_NOT_FORWARDABLE]
+    present, absent = forwarded
+    return Allow(reason=Reason.ALLOWED, rule=rule.name, identity=present, absent=absent)

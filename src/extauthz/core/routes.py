@@ -1,0 +1,174 @@
+"""Which rule is meant: the most specific one, whatever the order in the file.
+
+Host first: exact, then the longest `*.suffix`, then any. Then the path, segment by segment from the left:
+a literal before `{parameter}` before `**`. The rule set found there decides alone: if it does not list the
+method there is no route, and no wider rule is tried. The table is a tree of segments, so the cost of a look-up
+follows the depth of the path, not the number of routes.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from extauthz.core.paths import canonical_path
+from extauthz.core.policy import Rule
+
+ANY_METHOD = ""
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_EXACT_HOST = re.compile(r"[0-9a-z_]([0-9a-z_-]*)(\.[0-9a-z_][0-9a-z_-]*)*|\[[0-9a-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A parsed path: literal segments are text, a parameter is None; `rest` when it ends in `**`."""
+
+    segments: tuple[str | None, ...]
+    rest: bool
+
+
+def parse_path(text: str) -> PathPattern:
+    """Read the path of a rule.
+
+    Raises:
+        ValueError: saying what is wrong and what to write instead.
+    """
+    if not text.startswith("/"):
+        raise ValueError("a path starts with /")
+    *head, last = text[1:].split("/")
+    rest = last == "**"
+    names: set[str] = set()
+    segments = tuple(_parse_segment(segment, names) for segment in (head if rest else [*head, last]))
+    if None not in segments[:-1] and "" in segments[:-1]:
+        raise ValueError("a path has no empty segment in the middle")
+    return PathPattern(segments=segments, rest=rest)
+
+
+def _parse_segment(segment: str, names: set[str]) -> str | None:
+    parameter = _PARAMETER.fullmatch(segment)
+    if parameter is not None:
+        if parameter[1] in names:
+            raise ValueError(f"{{{parameter[1]}}} stands twice in the path")
+        names.add(parameter[1])
+        return None
+    if "*" in segment:
+        raise ValueError("* stands for nothing here: write {name} for one segment, or ** as the last one for all below")
+    canonical = canonical_path(f"/{segment}")
+    if canonical is None:
+        raise ValueError(f"no request can have the segment {segment!r}: it would be refused as ambiguous")
+    return canonical[1:]
+
+
+def check_host(text: str) -> str:
+    """Return the host pattern in lower case.
+
+    Raises:
+        ValueError: when it is neither a host name nor `*.` and a host name.
+    """
+    host = text.lower()
+    if _EXACT_HOST.fullmatch(host.removeprefix("*.")) is None:
+        raise ValueError("a host is a name without port, or *.name for all names below it")
+    return host
+
+
+Methods = dict[str, Rule]
+
+
+@dataclass(slots=True)
+class _Node:
+    literals: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    here: Methods | None = None
+    rest: Methods | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two rules that would both decide the same request."""
+
+    first: Rule
+    second: Rule
+    methods: tuple[str, ...]
+
+
+class RouteTable:
+    """All rules, ready for look-up. Immutable after `build`."""
+
+    __slots__ = ("_any", "_exact", "_suffixes", "rules", "uses_hosts")
+
+    def __init__(self) -> None:
+        self._any = _Node()
+        self._exact: dict[str, _Node] = {}
+        self._suffixes: dict[str, _Node] = {}
+        self.rules: tuple[Rule, ...] = ()
+        self.uses_hosts = False
+
+    @classmethod
+    def build(cls, rules: Iterable[Rule]) -> tuple["RouteTable", list[Conflict]]:
+        """The table, and every pair of rules that tie. A table with conflicts must not be used."""
+        table = cls()
+        table.rules = tuple(rules)
+        conflicts = [conflict for rule in table.rules if (conflict := table._add(rule)) is not None]
+        table.uses_hosts = bool(table._exact or table._suffixes)
+        longest_first = sorted(table._suffixes.items(), key=lambda item: len(item[0]), reverse=True)
+        table._suffixes = dict(longest_first)
+        return table, conflicts
+
+    def match(self, method: str, host: str, path: str) -> Rule | None:
+        """The rule for a canonical host and path, or None: then the request is denied."""
+        segments = path.split("/")
+        for tree in self._trees(host):
+            methods = _find(tree, segments, 1)
+            if methods is not None:
+                return methods.get(method) or methods.get(ANY_METHOD)
+        return None
+
+    def _trees(self, host: str) -> Iterable[_Node]:
+        if not self.uses_hosts:
+            return (self._any,)
+        exact = [self._exact[host]] if host in self._exact else []
+        suffixes = [tree for suffix, tree in self._suffixes.items() if host.endswith(suffix) and host != suffix]
+        return (*exact, *suffixes, self._any)
+
+    def _add(self, rule: Rule) -> Conflict | None:
+        pattern = parse_path(rule.path)
+        node = self._tree_for(rule.host)
+        for segment in pattern.segments:
+            if segment is None:
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        if pattern.rest:
+            node.rest = {} if node.rest is None else node.rest
+            return _claim(node.rest, rule)
+        node.here = {} if node.here is None else node.here
+        return _claim(node.here, rule)
+
+    def _tree_for(self, host: str) -> _Node:
+        if not host:
+            return self._any
+        if host.startswith("*."):
+            return self._suffixes.setdefault(host[1:], _Node())
+        return self._exact.setdefault(host, _Node())
+
+
+def _claim(methods: Methods, rule: Rule) -> Conflict | None:
+    wanted = rule.methods or (ANY_METHOD,)
+    taken = methods.values() if ANY_METHOD in wanted else [methods[m] for m in (*wanted, ANY_METHOD) if m in methods]
+    conflict = next(iter(taken), None)
+    if conflict is not None:
+        shared = tuple(method for method in wanted if method in conflict.methods) or rule.methods or conflict.methods
+        return Conflict(first=conflict, second=rule, methods=shared)
+    methods.update(dict.fromkeys(wanted, rule))
+    return None
+
+
+def _find(node: _Node, segments: list[str], at: int) -> Methods | None:
+    if at == len(segments):
+        return node.here if node.here is not None else node.rest
+    segment = segments[at]
+    child = node.literals.get(segment)
+    found = None if child is None else _find(child, segments, at + 1)
+    if found is None and node.parameter is not None and segment:
+        found = _find(node.parameter, segments, at + 1)
+    return node.rest if found is None else found

@@ -1,0 +1,76 @@
+"""The events and the one interface that receives them."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from extauthz.core.decision import Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One decision.
+
+    Attributes:
+        at: wall-clock seconds since the epoch.
+        door: `envoy` or `nginx`.
+        request_id: the gateway's id, empty if it gave none.
+        method: request method as sent.
+        host: host as sent.
+        path: target as sent, without the query.
+        decision: what we answered.
+        level: where the token's state came from: `memory`, `server`, or empty when nothing was asked.
+        sub: the token's subject.
+        client_id: the client that the token was issued to.
+        took_seconds: time from question to answer.
+        fault: name of the exception type behind `internal`, never its text.
+    """
+
+    at: float
+    door: str
+    request_id: str
+    method: str
+    host: str
+    path: str
+    decision: Decision
+    level: str = ""
+    sub: str | None = None
+    client_id: str | None = None
+    took_seconds: float = 0.0
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspected:
+    """One question to an authorization server. `outcome` is `active`, `inactive` or the reason why it is unknown."""
+
+    server: str
+    outcome: str
+    took_seconds: float
+    detail: str = field(default="")
+
+
+class Observer(Protocol):
+    """Receives events on the path of the request: must not block and must not raise."""
+
+    def checked(self, event: Checked) -> None:
+        """A decision was made."""
+
+    def introspected(self, event: Introspected) -> None:
+        """An authorization server was asked."""
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def checked(self, event: Checked) -> None:
+        """Pass it on to all."""
+        for observer in self._observers:
+            observer.checked(event)
+
+    def introspected(self, event: Introspected) -> None:
+        """Pass it on to all."""
+        for observer in self._observers:
+            observer.introspected(event)

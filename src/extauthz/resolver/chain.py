@@ -1,0 +1,78 @@
+"""The way of a token: cache, then one shared question to the authorization server that the route names."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.token import Token
+from extauthz.observe.events import Introspected, Observer
+from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.coalesce import SingleFlight
+
+Clock = Callable[[], float]
+
+
+class Introspector(Protocol):
+    """Asks one authorization server."""
+
+    async def ask(self, token: Token) -> TokenState:
+        """What the server says. Must not raise."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One authorization server as the resolver sees it."""
+
+    name: str
+    cache: TokenCache
+    client: Introspector
+
+
+class Resolver:
+    """Resolves tokens at the server that the caller names; a token is never shown to another one."""
+
+    def __init__(self, sources: Iterable[Source], *, observer: Observer, monotonic: Clock = time.monotonic) -> None:
+        self._sources: Mapping[str, Source] = {source.name: source for source in sources}
+        self._observer = observer
+        self._monotonic = monotonic
+        self._flights: SingleFlight[Resolution] = SingleFlight()
+
+    async def resolve(self, server: str, token: Token, max_age: float | None) -> Resolution:
+        """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request."""
+        source = self._sources[server]
+        key = source.cache.key(token)
+        known = source.cache.get(key, max_age)
+        if known is not None:
+            return known
+        now = self._monotonic()
+        oldest = float("-inf") if max_age is None else now - max_age
+        return await self._flights.run(key, partial(self._ask, source, key, token), now=now, newer_than=oldest)
+
+    async def _ask(self, source: Source, key: bytes, token: Token) -> Resolution:
+        asked_at = self._monotonic()
+        state = await source.client.ask(token)
+        took = self._monotonic() - asked_at
+        self._observer.introspected(_event(source.name, state, took))
+        return source.cache.put(key, state, asked_at)
+
+    async def close(self) -> None:
+        """End questions in flight and close all connections."""
+        await self._flights.close()
+        for source in self._sources.values():
+            await source.client.close()
+
+
+def _event(server: str, state: TokenState, took: float) -> Introspected:
+    match state:
+        case Active():
+            return Introspected(server=server, outcome="active", took_seconds=took)
+        case Inactive():
+            return Introspected(server=server, outcome="inactive", took_seconds=took)
+        case Unavailable(reason=reason, detail=detail):
+            return Introspected(server=server, outcome=reason.value, took_seconds=took, detail=detail)

@@ -1,0 +1,45 @@
+"""The same services on grpcio's asyncio server: the reference, selected by `grpc_server: grpcio`."""
+
+from collections.abc import Awaitable, Callable
+
+import grpc
+from grpc import aio
+
+from extauthz.wire.envoy.service import AUTHORIZATION, HEALTH, MAX_MESSAGE_BYTES
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Envoy pings more often than grpcio likes by default and would be told to go away.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+)
+
+Method = Callable[[bytes], Awaitable[bytes | None]]
+
+
+def create_server(check: Method, health: Method, *, address: str, share_port: bool) -> aio.Server:
+    """A server bound to the address, not yet started.
+
+    Raises:
+        OSError: when the address is taken; `share_port` lets the workers of one service have it together.
+    """
+    server = aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(share_port))])
+    server.add_generic_rpc_handlers((_handlers(AUTHORIZATION, check), _handlers(HEALTH, health)))
+    try:
+        bound = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound and not address.startswith("unix:"):
+        raise OSError(f"cannot listen on {address}: is it in use?")
+    return server
+
+
+def _handlers(service: str, method: Method) -> grpc.GenericRpcHandler:
+    async def call(message: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        answer = await method(message)
+        if answer is None:
+            context.set_code(grpc.StatusCode.NOT_FOUND)
+            return b""
+        return answer
+
+    return grpc.method_handlers_generic_handler(service, {"Check": grpc.unary_unary_rpc_method_handler(call)})

@@ -1,0 +1,1 @@
+"""The HTTP doors: one module for each dialect, each reading only its own headers."""
