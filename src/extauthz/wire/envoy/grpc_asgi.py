@@ -50,11 +50,6 @@ class GrpcMethod:
         await send(_OK)
 
 
-async def unimplemented(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer a call to a method that we do not have."""
-    await _fail(send, _UNIMPLEMENTED)
-
-
 async def _read(receive: Receive) -> bytes | None:
     """The whole request body, or None when the caller went away."""
     message = await receive()

@@ -1,0 +1,131 @@
+"""The composition root: the only place that names concrete classes, clocks and streams."""
+
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from extauthz.authorizer import Authorizer
+from extauthz.config.load import ServiceConfig
+from extauthz.config.schema import AuthorizationServer
+from extauthz.observe.audit import AuditLog
+from extauthz.observe.events import Observers
+from extauthz.observe.logs import TroubleLog
+from extauthz.observe.metrics import Metrics
+from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.settings import ClientAuth, ServerSettings
+from extauthz.wire.asgi import App, Receive, Scope, Send
+from extauthz.wire.envoy.grpc_asgi import GrpcMethod
+from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService
+from extauthz.wire.http.asgi import HttpDoor
+from extauthz.wire.ops import OpsDoor
+from extauthz.wire.readiness import Readiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One worker's parts, wired but not listening.
+
+    Attributes:
+        gateway: ASGI application for the gateways: gRPC methods by path, all else HTTP.
+        ops: ASGI application for the operator.
+        check: the Check method from message bytes to message bytes, for the grpcio server.
+        health: the health method likewise.
+        readiness: to be started once listening, and drained before the end.
+    """
+
+    gateway: App
+    ops: App
+    check: CheckService
+    health: HealthService
+    readiness: Readiness
+    resolver: Resolver
+    audit: AuditLog | None
+
+    async def close(self) -> None:
+        """End questions in flight and write what waits in the audit log."""
+        await self.resolver.close()
+        if self.audit is not None:
+            self.audit.close()
+
+
+class GatewayApp:
+    """One port for both protocols: gRPC methods have their own paths."""
+
+    def __init__(self, methods: Mapping[str, App], http: App) -> None:
+        self._methods = methods
+        self._http = http
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to its door."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+        await self._methods.get(scope["path"], self._http)(scope, receive, send)
+
+
+def build(config: ServiceConfig) -> Service:
+    """Wire a worker. Needs no event loop; connections are opened when they are first used."""
+    settings = config.settings
+    readiness = Readiness()
+    metrics = Metrics()
+    audit = _audit_log(settings.audit.path, metrics)
+    observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
+    cache_secret = secrets.token_bytes(32)
+    sources = [
+        _source(_server_settings(name, server, config), cache_secret)
+        for name, server in settings.authorization_servers.items()
+    ]
+    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
+    authorizer = Authorizer(
+        policy=config.snapshot, resolver=resolver, observer=observer, wall=time.time, monotonic=time.monotonic
+    )
+    check, health = CheckService(authorizer), HealthService(readiness)
+    methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    return Service(
+        gateway=GatewayApp(methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies)),
+        ops=OpsDoor(readiness, metrics.exposition),
+        check=check,
+        health=health,
+        readiness=readiness,
+        resolver=resolver,
+        audit=audit,
+    )
+
+
+def _source(settings: ServerSettings, cache_secret: bytes) -> Source:
+    cache = TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
+    return Source(name=settings.name, cache=cache, client=IntrospectionClient(settings))
+
+
+def _server_settings(name: str, server: AuthorizationServer, config: ServiceConfig) -> ServerSettings:
+    return ServerSettings(
+        name=name,
+        introspection_endpoint=server.introspection_endpoint,
+        client_id=server.client.id,
+        client_secret=config.secrets[name].reveal(),
+        client_auth=ClientAuth(server.client.auth),
+        issuer=server.issuer,
+        token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
+        timeout=server.timeout,
+        max_connections=server.max_connections,
+        ttl=server.cache.ttl,
+        negative_ttl=server.cache.negative_ttl,
+        max_entries=server.cache.max_entries,
+    )
+
+
+def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:
+    if path == "off":
+        return None
+    return AuditLog(_audit_stream(path), on_loss=metrics.audit_lost)
+
+
+def _audit_stream(path: str) -> BinaryIO:
+    if path == "stdout":
+        return sys.stdout.buffer
+    return sys.stderr.buffer if path == "stderr" else open(path, "ab")  # noqa: PTH123 - open as long as the process

@@ -1,0 +1,18 @@
+"""The command line: one module for each command."""
+
+import click
+
+from extauthz import __version__
+from extauthz.cli.authserver import authserver, client, token
+from extauthz.cli.demo import demo
+from extauthz.cli.serve import check, serve
+
+
+@click.group()
+@click.version_option(__version__, prog_name="extauthz")
+def main() -> None:
+    """External authorization for Envoy and NGINX, by OAuth2 token introspection."""
+
+
+for command in (serve, check, authserver, client, token, demo):
+    main.add_command(command)

@@ -1,0 +1,205 @@
+"""The commands of the embedded authorization server: ``authserver``, ``client`` and ``token``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+import h2corn
+import uvloop
+
+from extauthz.authserver.admin import add_client, issue_token
+from extauthz.authserver.asgi import create_app
+from extauthz.authserver.service import Service
+from extauthz.authserver.store.base import DuplicateClientError, StoreError
+from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.core.scopes import parse_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from extauthz.authserver.store.base import TokenRecord
+
+_T = TypeVar("_T")
+
+_SQLITE: Final = "sqlite:///"
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class WholeSeconds(click.ParamType[int]):
+    """A duration with its unit, such as ``90s`` or ``1h``, as a number of whole seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a number with a unit: write 500ms, 30s, 5m, 1h or 7d", param, ctx)
+        seconds, rest = divmod(int(match[1]) * _UNIT_MILLISECONDS[match[2]], 1000)
+        if rest or not seconds:
+            self.fail(f"{value!r} is not a whole number of seconds, at least 1s", param, ctx)
+        return seconds
+
+
+class SqliteUrl(click.ParamType[Path]):
+    """``sqlite:///relative.db`` or ``sqlite:////absolute.db``, as the path of the file."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if isinstance(value, Path):
+            return value
+        url = str(value)
+        if not url.startswith(_SQLITE):
+            self.fail("only sqlite is supported so far: write sqlite:///path.db", param, ctx)
+        path = url.removeprefix(_SQLITE)
+        if path in {"", ":memory:"}:
+            self.fail("the store needs a file: write sqlite:///path.db", param, ctx)
+        return Path(path)
+
+
+class ScopeText(click.ParamType[tuple[str, ...]]):
+    """Scopes with one space between them (RFC 6749 §3.3)."""
+
+    name = "scope"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return parse_scope(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_store_option = click.option(
+    "--store", "path", type=SqliteUrl(), required=True, help="Where clients and tokens are kept: sqlite:///path.db."
+)
+
+
+@click.group()
+def authserver() -> None:
+    """Run the embedded authorization server."""
+
+
+@authserver.command()
+@click.option("--listen", default="127.0.0.1:9190", show_default=True, help="HOST:PORT to listen on.")
+@click.option("--issuer", default="http://127.0.0.1:9190", show_default=True, help="The URL that clients know it by.")
+@_store_option
+def serve(*, listen: str, issuer: str, path: Path) -> None:
+    """Serve token, introspection, revocation and metadata over HTTP until SIGTERM or SIGINT."""
+    _run(_serve(listen, issuer, path))
+
+
+@click.group()
+def client() -> None:
+    """Register clients of the embedded authorization server."""
+
+
+@client.command("add")
+@click.argument("client_id", metavar="ID")
+@_store_option
+@click.option(
+    "--secret-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read the secret from this file, without the newline at its end. Else one is made and printed, once.",
+)
+@click.option("--can-introspect", is_flag=True, help="A resource server: it sees the tokens of its audiences.")
+@click.option("--audience", "audiences", multiple=True, help="An audience; '*' shows a resource server all of them.")
+@click.option(
+    "--scope", "scopes", type=ScopeText(), default=(), help="What it may ask for; what a resource server is shown."
+)
+def client_add(
+    *,
+    client_id: str,
+    path: Path,
+    secret_file: Path | None,
+    can_introspect: bool,
+    audiences: tuple[str, ...],
+    scopes: tuple[str, ...],
+) -> None:
+    """Register the client ID."""
+    secret = secrets.token_urlsafe(32) if secret_file is None else _read_secret(secret_file)
+
+    async def add() -> None:
+        async with SqliteStore(path) as store:
+            await add_client(
+                store,
+                client_id=client_id,
+                secret=secret,
+                can_introspect=can_introspect,
+                audiences=audiences,
+                scopes=scopes,
+            )
+
+    _run(add())
+    if secret_file is None:
+        click.echo(secret)
+
+
+@click.group()
+def token() -> None:
+    """Issue tokens of the embedded authorization server."""
+
+
+@token.command("issue")
+@_store_option
+@click.option("--sub", help="The user that the token stands for; none for a client of its own.")
+@click.option("--client", "client_id", required=True, help="The client that the token is issued to.")
+@click.option("--scope", type=ScopeText(), default=(), help="Scopes with one space between them.")
+@click.option("--audience", multiple=True, help="An audience of the token; may be given more than once.")
+@click.option("--ttl", "ttl_seconds", type=WholeSeconds(), default="1h", show_default=True, help="The lifetime.")
+def token_issue(
+    *, path: Path, sub: str | None, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], ttl_seconds: int
+) -> None:
+    """Issue an access token and print it, and nothing else."""
+
+    async def issue() -> tuple[str, TokenRecord]:
+        async with SqliteStore(path) as store:
+            return await issue_token(
+                store,
+                client_id=client_id,
+                sub=sub,
+                scope=scope,
+                audience=audience,
+                ttl_seconds=ttl_seconds,
+                now=time.time(),
+            )
+
+    access_token, _ = _run(issue())
+    click.echo(access_token)
+
+
+async def _serve(listen: str, issuer: str, path: Path) -> None:
+    async with SqliteStore(path) as store:
+        app = create_app(Service(store, issuer, time.time))
+        config = h2corn.Config(bind=(listen,), access_log=False, date_header=False, lifespan="on")
+        server = h2corn.Server(app, config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, server.shutdown)
+        await server.serve()
+
+
+def _run(work: Coroutine[object, object, _T]) -> _T:
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except (DuplicateClientError, StoreError, OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path}: the secret is not readable as UTF-8 text") from error

@@ -1,0 +1,91 @@
+"""`extauthz serve` and `extauthz check`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import uvloop
+
+from extauthz.cli.listeners import listen, release
+from extauthz.cli.supervisor import Supervisor
+from extauthz.cli.worker import Sockets, work
+from extauthz.config.faults import ConfigError
+from extauthz.config.load import ServiceConfig, load_service
+from extauthz.observe.logs import configure
+
+BAD_CONFIGURATION = 2
+"""Exit status when the files have faults; nothing was started."""
+
+CANNOT_LISTEN = 1
+"""Exit status when an address is taken or not ours."""
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("extauthz.yaml"),
+    show_default=True,
+    help="The service's file; it names the policy file.",
+)
+
+
+@click.command()
+@_config_option
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes; overrides `workers` in the file.")
+@click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
+def serve(config_path: Path, workers: int | None, inherited: str | None) -> None:
+    """Answer gateways until SIGTERM, then drain."""
+    config = _load(config_path)
+    configure(config.settings.log.level, config.settings.log.format)
+    if inherited is not None:
+        gateway, ops = map(int, inherited.split(","))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, shared=True)))
+    else:
+        _serve(config, config_path, workers or config.settings.workers)
+
+
+@click.command()
+@_config_option
+def check(config_path: Path) -> None:
+    """Read both files, tell every fault, start nothing."""
+    config = _load(config_path)
+    click.echo(f"{config_path}: good, {len(config.snapshot.routes.rules)} routes")
+
+
+def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
+    listening = config.settings.listen
+    try:
+        gateway = listen(listening.gateway)
+        ops = listen(listening.ops)
+    except OSError as error:
+        _fail(str(error), CANNOT_LISTEN)
+    try:
+        sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
+        if workers == 1:
+            uvloop.run(work(config, sockets))
+        else:
+            drain_delay = config.settings.drain_delay
+            uvloop.run(_supervise(workers, config_path, sockets, drain_delay))
+    except OSError as error:
+        _fail(str(error), CANNOT_LISTEN)
+    finally:
+        release(listening.gateway, gateway)
+        release(listening.ops, ops)
+
+
+async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
+    await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
+
+
+def _load(config_path: Path) -> ServiceConfig:
+    try:
+        return load_service(config_path, os.environ)
+    except ConfigError as error:
+        _fail(str(error), BAD_CONFIGURATION)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(status)

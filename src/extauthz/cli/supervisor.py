@@ -1,0 +1,74 @@
+"""Several workers on the same listeners: each is this program again, started anew when it dies.
+
+Workers are spawned, not forked: grpcio and threads do not survive a fork.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import structlog
+
+from extauthz.cli.worker import STOP_SECONDS, Sockets
+
+RESTART_SECONDS = 1.0
+"""A worker that dies sooner than this after its start is started again only after this time."""
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("extauthz")
+
+
+class Supervisor:
+    """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together."""
+
+    def __init__(self, *, count: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
+        self._count = count
+        self._command = [sys.executable, "-m", "extauthz", "serve", "--config", str(config_path)]
+        self._command += ["--inherited", f"{sockets.gateway},{sockets.ops}"]
+        self._descriptors = (sockets.gateway, sockets.ops)
+        self._patience = drain_delay + STOP_SECONDS + 5.0
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        with tempfile.TemporaryDirectory(prefix="extauthz-metrics-") as metrics:
+            environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
+            await asyncio.gather(*(self._keep_alive(environment) for _ in range(self._count)))
+
+    async def _keep_alive(self, environment: dict[str, str]) -> None:
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            worker = await asyncio.create_subprocess_exec(
+                *self._command, env=environment, pass_fds=self._descriptors, start_new_session=True
+            )
+            await self._watch(worker)
+            if not self._stopping.is_set():
+                _log.error("a worker ended and is started again", pid=worker.pid, status=worker.returncode)
+                await self._pause(RESTART_SECONDS - (time.monotonic() - started))
+
+    async def _watch(self, worker: asyncio.subprocess.Process) -> None:
+        """Wait until the worker ends; once we are stopping, tell it, and end it if it takes too long."""
+        ended = asyncio.create_task(worker.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if ended.done():
+            return
+        worker.terminate()
+        try:
+            await asyncio.wait_for(asyncio.shield(ended), self._patience)
+        except TimeoutError:
+            worker.kill()
+            await ended
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return

@@ -1,0 +1,141 @@
+"""One worker: both listeners on one event loop, from ready to drained.
+
+1. build     every part, from a configuration that is known to be good
+2. listen    on sockets that somebody else opened
+3. ready     health and /readyz say so
+4. drain     on SIGTERM: say no more, go on answering for `drain_delay` so that gateways can notice
+5. stop      finish what is in flight, close connections, write what waits in the audit log
+"""
+
+import asyncio
+import gc
+import signal
+from dataclasses import dataclass
+
+import structlog
+from grpc import aio
+from h2corn import Config, RequestPolicy, Server
+
+from extauthz.app import Service, build
+from extauthz.config.load import ServiceConfig
+from extauthz.wire.asgi import App
+from extauthz.wire.envoy.grpcio_server import create_server
+from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
+
+KEEP_ALIVE_SECONDS = 75.0
+"""Longer than NGINX keeps idle connections (60 s), so that it is never we who close under a request."""
+
+STOP_SECONDS = 10.0
+"""Time for requests in flight once the listeners are closed."""
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Request heads on the HTTP doors; NGINX sends at most four lines of 8 KiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sockets:
+    """File descriptors of the open listeners, and whether other workers share them."""
+
+    gateway: int
+    ops: int
+    shared: bool = False
+
+
+async def work(config: ServiceConfig, sockets: Sockets) -> None:
+    """Serve until SIGTERM or SIGINT; a second one cuts the drain short."""
+    service = build(config)
+    stop = _stop_signals()
+    servers = [
+        _server(service.gateway, sockets.gateway, grpc=config.settings.grpc_server == "h2corn"),
+        _server(service.ops, sockets.ops, grpc=False),
+    ]
+    serving = [asyncio.create_task(server.serve()) for server in servers]
+    grpcio = await _start_grpcio(service, config, sockets)
+    try:
+        for server in servers:
+            await server.wait_started()
+        service.readiness.start()
+        gc.freeze()
+        _tell_ready(config)
+        await _until(stop, serving)
+        await _drain(service, config, stop)
+    finally:
+        for server in servers:
+            server.shutdown()
+        if grpcio is not None:
+            await grpcio.stop(STOP_SECONDS)
+        await asyncio.gather(*serving)
+        await service.close()
+
+
+def _server(app: App, descriptor: int, *, grpc: bool) -> Server:
+    config = Config(
+        bind=(f"fd://{descriptor}",),
+        grpc=grpc,
+        request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),
+        lifespan="off",
+        access_log=False,
+        date_header=False,
+        limit_request_head_size=MAX_HEAD_BYTES,
+        max_request_body_size=MAX_MESSAGE_BYTES,
+        max_concurrent_streams=1024,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return Server(app, config)
+
+
+def _grpc_limits(path: str) -> RequestPolicy:
+    """Native gRPC has no limits on h2corn unless a policy names the path."""
+    return RequestPolicy(
+        path=path,
+        max_request_body_size=MAX_MESSAGE_BYTES,
+        timeout_request_body_idle=5.0,
+        h2_timeout_response_stall=30.0,
+    )
+
+
+async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Sockets) -> aio.Server | None:
+    if config.settings.listen.grpc is None:
+        return None
+    address = str(config.settings.listen.grpc)
+    server = create_server(service.check, service.health, address=address, share_port=sockets.shared)
+    await server.start()
+    return server
+
+
+def _stop_signals() -> "asyncio.Queue[int]":
+    received: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received.put_nowait, number)
+    return received
+
+
+async def _until(stop: "asyncio.Queue[int]", serving: list[asyncio.Task[None]]) -> None:
+    """Wait for a signal, or for a server to end on its own, which it never should."""
+    signalled = asyncio.create_task(stop.get())
+    await asyncio.wait([signalled, *serving], return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+
+
+async def _drain(service: Service, config: ServiceConfig, stop: "asyncio.Queue[int]") -> None:
+    service.readiness.drain()
+    structlog.get_logger("extauthz").info("draining", seconds=config.settings.drain_delay)
+    try:
+        async with asyncio.timeout(config.settings.drain_delay):
+            await stop.get()
+    except TimeoutError:
+        return
+
+
+def _tell_ready(config: ServiceConfig) -> None:
+    settings = config.settings
+    structlog.get_logger("extauthz").info(
+        "ready",
+        gateway=str(settings.listen.gateway),
+        ops=str(settings.listen.ops),
+        grpc_server=settings.grpc_server,
+        routes=len(config.snapshot.routes.rules),
+        authorization_servers=sorted(settings.authorization_servers),
+    )

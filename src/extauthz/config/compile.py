@@ -1,0 +1,89 @@
+"""Routes as an operator writes them to rules as the core decides them. Pure; what it is given has been validated."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, RouteEntry, Scopes
+from extauthz.core.identity import IdentityHeaders
+from extauthz.core.policy import Rule
+from extauthz.core.routes import RouteTable
+from extauthz.core.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is compiled: the routes of a policy file, or those of them that are sound while others have faults.
+
+    Attributes:
+        entries: the routes, each with its index in the file.
+        defaults: what they have in common.
+        realm: the protection space.
+    """
+
+    entries: tuple[tuple[int, RouteEntry], ...]
+    defaults: Defaults
+    realm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """Two routes, by their index in the file, that would both decide the same request; no methods means all."""
+
+    first: int
+    second: int
+    methods: tuple[str, ...]
+
+
+def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -> tuple[Snapshot, tuple[Tie, ...]]:
+    """The snapshot, and every tie between its routes. A snapshot with ties must not be used."""
+    identity = IdentityHeaders(tuple(policy.defaults.identity_headers.items()))
+    rules = [_compile_rule(entry, policy, identity, servers) for _, entry in policy.entries]
+    table, conflicts = RouteTable.build(rules)
+    index_of = {id(rule): index for rule, (index, _) in zip(rules, policy.entries, strict=True)}
+    ties = tuple(
+        Tie(first=index_of[id(tie.first)], second=index_of[id(tie.second)], methods=tie.methods) for tie in conflicts
+    )
+    return Snapshot(routes=table), ties
+
+
+def server_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -> str:
+    """The server that knows a route's tokens: its own, the default one, or the only one; empty when there is none."""
+    if entry.allow is not None:
+        return ""
+    only = next(iter(names)) if len(names) == 1 else ""
+    return entry.authorization_server or defaults.authorization_server or only
+
+
+def _compile_rule(
+    entry: RouteEntry, policy: Policy, identity: IdentityHeaders, servers: Mapping[str, AuthorizationServer]
+) -> Rule:
+    name = server_for(entry, policy.defaults, servers)
+    server = servers.get(name)
+    alternatives = _alternatives(entry.scopes)
+    anonymous = entry.allow is not None
+    return Rule(
+        name=entry.name,
+        path=entry.path,
+        methods=entry.methods or (),
+        host=entry.host or "",
+        anonymous=anonymous,
+        alternatives=tuple(frozenset(words) for words in alternatives),
+        audience="" if anonymous else entry.audience or policy.defaults.audience or "",
+        authorization_server=name,
+        max_age=entry.freshness,
+        leeway=0.0 if server is None else server.leeway,
+        edge_cache=entry.edge_cache,
+        identity=identity,
+        realm=policy.realm,
+        challenge_scope=alternatives[0] if alternatives else (),
+    )
+
+
+def _alternatives(scopes: Scopes | None) -> tuple[tuple[str, ...], ...]:
+    match scopes:
+        case None:
+            return ()
+        case AnyOf():
+            return scopes.any_of
+        case _:
+            return (scopes,)

@@ -1,0 +1,118 @@
+"""A file as plain data that remembers where each value stood.
+
+A path is a tuple of keys and indices, such as `("routes", 3, "methods")`. Parts of a path that the file does not
+have are passed over, so a path to something missing leads to the section where it is missing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from extauthz.config.faults import Fault
+
+Path = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    """Where something stands: line and column from 1; `end` is the column after it, on the same line."""
+
+    line: int
+    column: int
+    end: int
+
+
+class Node(NamedTuple):
+    """A value, its place, and the same of everything inside. `size` counts the values in it, itself included.
+
+    An alias is the node that it names, so one node can stand in the tree more than once.
+    """
+
+    data: Any
+    place: Place
+    size: int
+    children: "Mapping[str | int, Node]"
+    keys: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file.
+
+    Attributes:
+        file: its name, for faults.
+        lines: its text.
+        root: its content; None when it could not be read to the end.
+        private: whether secrets may stand in it by mistake: then faults show only the entry that they are about.
+        faults: what is wrong with it as YAML.
+        empty: places of values that were left empty.
+    """
+
+    file: str
+    lines: tuple[str, ...] = field(default=(), repr=False)
+    root: Node | None = field(default=None, repr=False)
+    private: bool = False
+    faults: tuple[Fault, ...] = ()
+    empty: tuple[Place, ...] = ()
+
+    def at(self, path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+        """The plain data at a path, or None when the file has nothing there."""
+        node = self.root
+        for part in path:
+            node = None if node is None else node.children.get(part)
+        return None if node is None else node.data
+
+    def has(self, path: Path) -> bool:
+        """Whether the file has something at exactly this path, be it empty."""
+        node = self.root
+        for part in path:
+            if node is None or part not in node.children:
+                return False
+            node = node.children[part]
+        return node is not None
+
+    def value_place(self, path: Path) -> Place:
+        """Where the value at a path stands."""
+        return self._descend(path)[0]
+
+    def key_place(self, path: Path) -> Place:
+        """Where the key of the value at a path stands; for an item of a list, where the item does."""
+        value, key = self._descend(path)
+        return key or value
+
+    def fault(
+        self, path: Path, message: str, *, value: str = "", hint: str = "", on_key: bool = False, excerpt: bool = True
+    ) -> Fault:
+        """A fault of the value at a path, or of its key."""
+        value_place, key_place = self._descend(path)
+        place = key_place if on_key and key_place is not None else value_place
+        shown = [key_place, value_place if value and not on_key else None]
+        return Fault(
+            file=self.file,
+            line=place.line,
+            column=place.column,
+            message=message,
+            value=value,
+            hint=hint,
+            excerpt=self._excerpt(place, shown) if excerpt else "",
+        )
+
+    def fault_at(self, place: Place, message: str) -> Fault:
+        """A fault of whatever stands at a place."""
+        excerpt = "" if self.private else self._excerpt(place, ())
+        return Fault(file=self.file, line=place.line, column=place.column, message=message, excerpt=excerpt)
+
+    def _descend(self, path: Path) -> tuple[Place, Place | None]:
+        node, key = self.root, None
+        for part in path:
+            if node is not None and part in node.children:
+                key = node.keys.get(part) if isinstance(part, str) else None
+                node = node.children[part]
+        return (Place(1, 1, 1) if node is None else node.place), key
+
+    def _excerpt(self, place: Place, shown: Iterable[Place | None]) -> str:
+        line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
+        if not self.private:
+            return line
+        here = [one for one in shown if one is not None and one.line == place.line]
+        start, end = min((one.column for one in here), default=1), max((one.end for one in here), default=1)
+        return " " * (start - 1) + line[start - 1 : end] if here else ""

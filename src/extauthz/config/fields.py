@@ -1,0 +1,227 @@
+"""The types of the fields in both files. Each refuses with a sentence of its own; none says how a program would see it."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+
+from extauthz.config.faults import nearest
+from extauthz.config.values import (
+    Address,
+    Misfit,
+    Network,
+    check_url,
+    parse_address,
+    parse_duration,
+    parse_network,
+    parse_text,
+)
+from extauthz.core.challenge import check_realm
+from extauthz.core.identity import CLAIMS, check_header_name
+from extauthz.core.paths import known_method
+from extauthz.core.routes import check_host, parse_path
+from extauthz.core.scopes import SCOPE_TOKEN
+
+MAX_EDGE_CACHE = "300s"
+"""Longest time that a gateway may keep an answer of ours: what is revoked meanwhile still passes there."""
+
+MAX_LIFETIME = "24h"
+"""Longest time that an answer of an authorization server may be kept."""
+
+_RULE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_SERVER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_AUDIT_WORDS = ("stdout", "stderr", "off")
+
+T = TypeVar("T")
+
+
+def _written(parse: Callable[[str], T]) -> PlainValidator:
+    """A validator for a value that is written as text."""
+    return PlainValidator(lambda value: parse(parse_text(value)))
+
+
+def _shaped(pattern: re.Pattern[str], sentence: str) -> PlainValidator:
+    """A validator for a word of a certain shape."""
+
+    def check(text: str) -> str:
+        if pattern.fullmatch(text) is None:
+            raise Misfit(sentence, hint=text.lower() if pattern.fullmatch(text.lower()) else "")
+        return text
+
+    return _written(check)
+
+
+def _duration(shortest: str, longest: str) -> PlainValidator:
+    """A validator for a duration within bounds, both of which are allowed; the value is in seconds."""
+    low, high = parse_duration(shortest), parse_duration(longest)
+
+    def parse(value: object) -> float:
+        seconds = parse_duration(value)
+        if not low <= seconds <= high:
+            raise Misfit(f"write a duration from {shortest} to {longest}")
+        return seconds
+
+    return PlainValidator(parse)
+
+
+def _whole(smallest: int, largest: int) -> PlainValidator:
+    """A validator for a whole number within bounds, both of which are allowed."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+            raise Misfit(f"write a whole number from {smallest} to {largest}")
+        return value
+
+    return PlainValidator(parse)
+
+
+def _at_least_one(sentence: str) -> AfterValidator:
+    """A validator for a list or mapping that must not be empty."""
+
+    def check(entries: T) -> T:
+        if not entries:
+            raise Misfit(sentence)
+        return entries
+
+    return AfterValidator(check)
+
+
+def _once_each(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for index, entry in enumerate(entries):
+        if entry in entries[:index]:
+            raise Misfit("this stands twice in the list", at=(index,))
+    return entries
+
+
+def _check_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Misfit("write true or false", hint=nearest(value, ("true", "false")) if isinstance(value, str) else "")
+    return value
+
+
+def _check_version(value: object) -> int:
+    if isinstance(value, bool) or value != 1:
+        raise Misfit("write version: 1, the only version of this file that there is")
+    return 1
+
+
+def _check_path(text: str) -> str:
+    if "?" in text:
+        raise Misfit("a route is chosen by its path alone: leave out ? and what follows", hint=text.partition("?")[0])
+    parse_path(text)
+    return text
+
+
+def _check_method(text: str) -> str:
+    if not known_method(text):
+        hint = text.upper() if known_method(text.upper()) else ""
+        raise Misfit("a method is written in upper case, such as GET", hint=hint)
+    return text
+
+
+def _check_scope_word(text: str) -> str:
+    if SCOPE_TOKEN.fullmatch(text) is None:
+        hint = ", ".join(text.split()) if " " in text else ""
+        raise Misfit("a scope is one ASCII word without spaces, quotes or backslashes", hint=hint)
+    return text
+
+
+def _check_claim(text: str) -> str:
+    if text not in CLAIMS:
+        raise Misfit(f"a header can carry one of these claims: {', '.join(CLAIMS)}", hint=nearest(text, CLAIMS))
+    return text
+
+
+def _check_header(text: str) -> str:
+    try:
+        return check_header_name(text)
+    except ValueError as error:
+        lower = text.lower().replace("_", "-")
+        raise Misfit(str(error), hint=lower if lower != text else "") from None
+
+
+def _check_audit_path(text: str) -> str:
+    if text not in _AUDIT_WORDS and "/" not in text:
+        raise Misfit("write stdout, stderr, off, or a file with a / in its path", hint=nearest(text, _AUDIT_WORDS))
+    return text
+
+
+def _parse_freshness(value: object) -> float | None:
+    if value == "default":
+        return None
+    if value == "live":
+        return 0.0
+    try:
+        return _bounded(value, MAX_LIFETIME)
+    except Misfit as misfit:
+        known = nearest(value, ("live", "default")) if isinstance(value, str) else ""
+        raise Misfit(f"write live, default or an age such as 10s: {misfit}", hint=known or misfit.hint) from None
+
+
+def _parse_edge_cache(value: object) -> int:
+    seconds = _bounded(value, MAX_EDGE_CACHE)
+    if seconds != int(seconds):
+        raise Misfit("write whole seconds, such as 5s: gateways count no fractions")
+    return int(seconds)
+
+
+def _bounded(value: object, longest: str) -> float:
+    seconds = parse_duration(value)
+    if seconds > parse_duration(longest):
+        raise Misfit(f"write a duration of at most {longest}")
+    return seconds
+
+
+_DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"})
+_TEXT_SCHEMA = WithJsonSchema({"type": "string"})
+
+Flag = Annotated[bool, PlainValidator(_check_flag), WithJsonSchema({"type": "boolean"})]
+Text = Annotated[str, PlainValidator(parse_text), _TEXT_SCHEMA]
+
+# extauthz.yaml; durations are seconds once they are read.
+ListenAddress = Annotated[Address, _written(parse_address), _TEXT_SCHEMA]
+TrustedNetwork = Annotated[Network, _written(parse_network), _TEXT_SCHEMA]
+Url = Annotated[str, _written(check_url), _TEXT_SCHEMA]
+Variable = Annotated[
+    str, _shaped(_VARIABLE, "write the name of an environment variable, such as CLIENT_SECRET"), _TEXT_SCHEMA
+]
+ServerName = Annotated[
+    str, _shaped(_SERVER_NAME, "a name is lower-case letters, digits, - and _, starting with a letter"), _TEXT_SCHEMA
+]
+AuditPath = Annotated[str, _written(_check_audit_path), _TEXT_SCHEMA]
+Workers = Annotated[int, _whole(1, 256), WithJsonSchema({"type": "integer"})]
+Connections = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
+Entries = Annotated[int, _whole(1, 10_000_000), WithJsonSchema({"type": "integer"})]
+DrainDelay = Annotated[float, _duration("0s", "10m"), _DURATION_SCHEMA]
+Timeout = Annotated[float, _duration("10ms", "30s"), _DURATION_SCHEMA]
+Leeway = Annotated[float, _duration("0s", "300s"), _DURATION_SCHEMA]
+Lifetime = Annotated[float, _duration("0s", MAX_LIFETIME), _DURATION_SCHEMA]
+
+# policy.yaml
+Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({"const": 1})]
+RuleName = Annotated[
+    str,
+    _shaped(_RULE_NAME, "a name is lower-case letters, digits, - _ and ., starting with a letter or digit"),
+    _TEXT_SCHEMA,
+]
+Realm = Annotated[str, _written(check_realm), _TEXT_SCHEMA]
+RoutePath = Annotated[str, _written(_check_path), _TEXT_SCHEMA]
+Host = Annotated[str, _written(check_host), _TEXT_SCHEMA]
+Method = Annotated[str, _written(_check_method), _TEXT_SCHEMA]
+Methods = Annotated[
+    tuple[Method, ...],
+    AfterValidator(_once_each),
+    _at_least_one("name at least one method, or take methods out to mean all of them"),
+]
+ScopeWord = Annotated[str, _written(_check_scope_word), _TEXT_SCHEMA]
+ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each)]
+ScopeAlternative = Annotated[
+    ScopeList, _at_least_one("an empty alternative lets every valid token pass: if that is meant, write scopes: []")
+]
+ScopeAlternatives = Annotated[tuple[ScopeAlternative, ...], _at_least_one("name at least one list of scopes")]
+HeaderName = Annotated[str, _written(_check_header), _TEXT_SCHEMA]
+Claim = Annotated[str, _written(_check_claim), _TEXT_SCHEMA]
+Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _TEXT_SCHEMA]
+EdgeCache = Annotated[int, PlainValidator(_parse_edge_cache), _DURATION_SCHEMA]

@@ -1,0 +1,265 @@
+"""The shape of both files. What an operator may write is all here; the types are in `fields`.
+
+Fields stand in an order that matters: a rule that compares two of them belongs to the later one.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
+
+from extauthz.config.fields import (
+    AuditPath,
+    Claim,
+    Connections,
+    DrainDelay,
+    EdgeCache,
+    Entries,
+    Flag,
+    Freshness,
+    HeaderName,
+    Host,
+    Leeway,
+    Lifetime,
+    ListenAddress,
+    Methods,
+    Realm,
+    RoutePath,
+    RuleName,
+    ScopeAlternatives,
+    ScopeList,
+    ServerName,
+    Text,
+    Timeout,
+    TrustedNetwork,
+    Url,
+    Variable,
+    Version,
+    Workers,
+)
+from extauthz.config.values import Misfit, on_loopback
+
+TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
+"""Keys of a route that say something about a token, and so nothing about a public route."""
+
+
+UNION_TAGS = frozenset({"(list)", "(any_of)"})
+"""Names of the two spellings of `scopes`; they turn up in the path of an error and are no keys of the file."""
+
+
+class Section(BaseModel):
+    """A mapping whose keys are all known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Listen(Section):
+    """Where we listen: `gateway` for the gateways, `ops` for health and metrics, `grpc` for the grpcio server."""
+
+    gateway: ListenAddress = Field(examples=["127.0.0.1:9191"])
+    ops: ListenAddress = Field(examples=["127.0.0.1:9192"])
+    grpc: ListenAddress | None = None
+
+    @field_validator("ops", "grpc")
+    @classmethod
+    def _of_its_own(cls, address: ListenAddress, info: ValidationInfo) -> ListenAddress:
+        for name, other in info.data.items():
+            if other == address:
+                raise Misfit(f"{name} listens here already: each needs an address of its own")
+        return address
+
+
+def _refuse_plain_secret(value: object) -> object:
+    if not isinstance(value, dict):
+        raise Misfit("write {file: …} or {env: …}: secrets do not belong in this file")
+    return value
+
+
+class SecretSource(Section):
+    """Where a secret comes from: a file, or an environment variable."""
+
+    file: Text | None = None
+    env: Variable | None = Field(default=None, validate_default=True)
+
+    @field_validator("env")
+    @classmethod
+    def _exactly_one(cls, env: str | None, info: ValidationInfo) -> str | None:
+        if "file" in info.data and (env is None) is (info.data["file"] is None):
+            raise Misfit("write either file: and a path, or env: and the name of a variable")
+        return env
+
+
+class Client(Section):
+    """Who we are to the authorization server."""
+
+    id: Text = Field(examples=["gateway"])
+    secret: Annotated[SecretSource, BeforeValidator(_refuse_plain_secret)] = Field(
+        examples=["{file: /run/secrets/gateway}"]
+    )
+    auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+
+
+class Cache(Section):
+    """How long answers are kept, in seconds; a `ttl` of 0 keeps none."""
+
+    ttl: Lifetime = 60.0
+    negative_ttl: Lifetime = 10.0
+    max_entries: Entries = 100_000
+
+
+class AuthorizationServer(Section):
+    """A server that knows what tokens mean. `timeout` and `leeway` are in seconds."""
+
+    issuer: Url | None = None
+    unsafe_allow_plain_http: Flag = False
+    introspection_endpoint: Url = Field(examples=["https://as.example.com/oauth2/introspect"])
+    client: Client = Field(examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"])
+    timeout: Timeout = 0.5
+    leeway: Leeway = 60.0
+    token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
+    max_connections: Connections = 100
+    cache: Cache = Cache()
+
+    @field_validator("introspection_endpoint")
+    @classmethod
+    def _encrypted(cls, url: str, info: ValidationInfo) -> str:
+        allowed = info.data.get("unsafe_allow_plain_http", True)
+        if url.lower().startswith("http:") and not allowed and not on_loopback(url):
+            raise Misfit("write https://: tokens and the client's secret would cross the network in plain text")
+        return url
+
+
+class Audit(Section):
+    """Where the audit lines go: `stdout`, `stderr`, `off`, or a file."""
+
+    path: AuditPath = "stdout"
+
+
+class Log(Section):
+    """How much the program says about itself, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class ServiceFile(Section):
+    """`extauthz.yaml`. `drain_delay` is in seconds."""
+
+    grpc_server: Literal["h2corn", "grpcio"] = "h2corn"
+    listen: Listen = Field(examples=["{gateway: 127.0.0.1:9191, ops: 127.0.0.1:9192}"])
+    workers: Workers = 1
+    drain_delay: DrainDelay = 5.0
+    unsafe_trust_everyone: Flag = False
+    trusted_proxies: tuple[TrustedNetwork, ...] = ()
+    policy: Text = Field(examples=["policy.yaml"])
+    authorization_servers: dict[ServerName, AuthorizationServer] = Field(
+        examples=["{main: {introspection_endpoint: …, client: …}}"]
+    )
+    audit: Audit = Audit()
+    log: Log = Log()
+
+    @field_validator("listen")
+    @classmethod
+    def _fits_the_grpc_server(cls, listen: Listen, info: ValidationInfo) -> Listen:
+        server = info.data.get("grpc_server")
+        if server == "grpcio" and listen.grpc is None:
+            raise Misfit("grpc_server: grpcio has a port of its own: write grpc: 127.0.0.1:9193 here")
+        if server == "h2corn" and listen.grpc is not None:
+            raise Misfit("h2corn answers gRPC on the gateway address: take grpc out", at=("grpc",))
+        return listen
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _not_everyone(cls, networks: tuple[TrustedNetwork, ...], info: ValidationInfo) -> tuple[TrustedNetwork, ...]:
+        for index, network in enumerate(networks):
+            if network.prefixlen == 0 and not info.data.get("unsafe_trust_everyone", True):
+                raise Misfit("this trusts every host there is: name the networks of your gateways", at=(index,))
+        return networks
+
+    @field_validator("authorization_servers")
+    @classmethod
+    def _at_least_one(cls, servers: dict[str, AuthorizationServer]) -> dict[str, AuthorizationServer]:
+        if not servers:
+            raise Misfit("describe at least one authorization server")
+        return servers
+
+
+class AnyOf(Section):
+    """Lists of scopes, one of which a token must hold completely."""
+
+    any_of: ScopeAlternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
+
+
+def _spelling(scopes: object) -> str:
+    return "(any_of)" if isinstance(scopes, dict | AnyOf) else "(list)"
+
+
+Scopes = Annotated[
+    Annotated[ScopeList, Tag("(list)")] | Annotated[AnyOf, Tag("(any_of)")],
+    Discriminator(_spelling),
+]
+"""A list means all of it; an empty one means any valid token."""
+
+
+class Defaults(Section):
+    """What routes have in common unless they say otherwise."""
+
+    authorization_server: ServerName | None = None
+    audience: Text | None = None
+    identity_headers: dict[HeaderName, Claim] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
+
+
+class RouteEntry(Section):
+    """One route. `freshness` and `edge_cache` are in seconds; a `freshness` of None leaves it to the cache."""
+
+    name: RuleName = Field(examples=["read-orders"])
+    path: RoutePath = Field(examples=['"/orders/{id}"'])
+    host: Host | None = None
+    methods: Methods | None = None
+    allow: Literal["anonymous"] | None = None
+    scopes: Scopes | None = Field(default=None, validate_default=True)
+    audience: Text | None = None
+    authorization_server: ServerName | None = None
+    freshness: Freshness = None
+    edge_cache: EdgeCache = 0
+
+    @field_validator("scopes")
+    @classmethod
+    def _allow_or_scopes(cls, scopes: Scopes | None, info: ValidationInfo) -> Scopes | None:
+        if "allow" in info.data and (scopes is None) is (info.data["allow"] is None):
+            raise Misfit(
+                "say who may pass: scopes: [orders:read], scopes: [] for any valid token, or allow: anonymous for all"
+                if scopes is None
+                else "take out either scopes or allow: a public route asks for no token"
+            )
+        return scopes
+
+    @field_validator(*TOKENLESS_KEYS)
+    @classmethod
+    def _about_a_token(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("allow") is not None:
+            raise Misfit(f"take out {info.field_name}: a public route looks at no token")
+        return value
+
+    @field_validator("edge_cache")
+    @classmethod
+    def _no_older_than_fresh(cls, edge_cache: int, info: ValidationInfo) -> int:
+        freshness = info.data.get("freshness")
+        if freshness is not None and edge_cache > freshness:
+            raise Misfit("the gateway would keep answers longer than freshness allows: take out one of the two")
+        return edge_cache
+
+
+class PolicyFile(Section):
+    """`policy.yaml`."""
+
+    version: Version = Field(examples=["1"])
+    realm: Realm = "api"
+    defaults: Defaults = Defaults()
+    routes: tuple[RouteEntry, ...] = Field(examples=["and a list of routes"])
+
+    @field_validator("routes")
+    @classmethod
+    def _at_least_one(cls, routes: tuple[RouteEntry, ...]) -> tuple[RouteEntry, ...]:
+        if not routes:
+            raise Misfit("describe at least one route: without any, every request is denied")
+        return routes

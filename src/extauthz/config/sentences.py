@@ -1,0 +1,115 @@
+"""The faults that the schema finds, in sentences for an operator.
+
+A secret that stands where it should not must not be repeated. Nothing below `client` is ever shown, nor text that
+may be a URL with credentials in it, nor the value of a key that nobody knows.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from extauthz.config.document import Document, Path
+from extauthz.config.faults import Fault, nearest
+from extauthz.config.schema import UNION_TAGS
+from extauthz.config.values import Misfit
+
+_KEY = "[key]"
+_QUOTED = re.compile(r"'([^']*)'")
+_MAY_HOLD_CREDENTIALS = re.compile(r"[@?]")
+
+
+def path_of(error: ErrorDetails) -> Path:
+    """The path in the document that an error is about. It need not exist there: something may be missing."""
+    return tuple(part for part in error["loc"] if part not in UNION_TAGS and part != _KEY)
+
+
+def describe(error: ErrorDetails, model: type[BaseModel], document: Document) -> Fault:
+    """One fault that validation found, with its place in the document."""
+    path = path_of(error)
+    match error["type"]:
+        case "extra_forbidden":
+            return _unknown_key(path, model, document)
+        case "missing":
+            return _missing_key(path, model, document)
+        case "literal_error":
+            known = _QUOTED.findall(error["ctx"]["expected"])
+            written = document.at(path)
+            hint = nearest(written, known) if isinstance(written, str) else ""
+            return _fault(document, path, f"write {' or '.join(known)}", hint=hint)
+        case "value_error":
+            return _misfit(error["ctx"]["error"], path, document, on_key=error["loc"][-1] == _KEY)
+        case "tuple_type":
+            written = _as_written(document.at(path))
+            return _fault(document, path, "this must be a list", hint=f"[{written}]" if written else "")
+        case _:
+            return _fault(document, path, "this must be a mapping of keys and values", value="")
+
+
+def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
+    """The innermost section that a path leads through. Every key leads to one kind of section at most."""
+    parts = iter(path)
+    for part in parts:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        model = next(_sections(field.annotation), model)
+        if get_origin(field.annotation) in (dict, tuple):
+            next(parts, None)  # the name or number of an entry is not a key of ours
+    return model
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections(argument)
+
+
+def _unknown_key(path: Path, model: type[BaseModel], document: Document) -> Fault:
+    known = section_at(model, path[:-1]).model_fields
+    key = str(path[-1])
+    hint = nearest(key, known)
+    message = "unknown key" if hint else f"unknown key: known here are {', '.join(known)}"
+    return _fault(document, path, message, hint=hint, on_key=True, value=key)
+
+
+def _missing_key(path: Path, model: type[BaseModel], document: Document) -> Fault:
+    key = str(path[-1])
+    example = (section_at(model, path[:-1]).model_fields[key].examples or [""])[0]
+    return _fault(document, path[:-1], f"{key} is missing: write {key}: {example}", on_key=True, value="")
+
+
+def _misfit(error: ValueError, path: Path, document: Document, *, on_key: bool) -> Fault:
+    hint, at = (error.hint, error.at) if isinstance(error, Misfit) else ("", ())
+    if document.private and "client" in path:
+        hint = ""  # made from what was written
+    value = str(path[-1]) if on_key else None
+    return _fault(document, (*path, *at), str(error), hint=hint, on_key=on_key, value=value)
+
+
+def _fault(
+    document: Document, path: Path, message: str, *, hint: str = "", on_key: bool = False, value: str | None = None
+) -> Fault:
+    """A fault that shows what was written, unless `value` says what to show or it may be a secret."""
+    written = _as_written(document.at(path)) if value is None else value
+    if not document.private:
+        return document.fault(path, message, value=written, hint=hint, on_key=on_key)
+    below_client = "client" in path[:-1]
+    suspicious = _MAY_HOLD_CREDENTIALS.search(written) is not None
+    return document.fault(
+        path,
+        message,
+        value="" if below_client or suspicious else written,
+        hint=hint,
+        on_key=on_key,
+        excerpt=not below_client and not (on_key and suspicious),
+    )
+
+
+def _as_written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else ""

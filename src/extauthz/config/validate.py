@@ -1,0 +1,129 @@
+"""A document against its schema, and what routes say about each other. Pure: every fault is collected, none raised."""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from extauthz.config.compile import Policy, Tie, server_for
+from extauthz.config.document import Document, Path
+from extauthz.config.faults import Fault, nearest
+from extauthz.config.schema import Defaults, PolicyFile, RouteEntry, SecretSource
+from extauthz.config.sentences import describe, path_of
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_EMPTY = "nothing is written here: give the key a value, or take it out"
+
+
+def validate(model: type[Model], document: Document) -> tuple[Model | None, tuple[Fault, ...]]:
+    """The file as a value, or its faults: never both."""
+    if document.root is None:
+        return None, document.faults
+    faults = [*document.faults, *(document.fault_at(place, _EMPTY) for place in document.empty)]
+    try:
+        value = model.model_validate(document.root.data)
+    except ValidationError as error:
+        return None, (*faults, *_describe_all(error.errors(include_url=False), model, document))
+    return (None, tuple(faults)) if faults else (value, ())
+
+
+def described_servers(document: Document) -> tuple[str, ...]:
+    """Names of all authorization servers in the file, also of those that have faults."""
+    servers = document.at(("authorization_servers",))
+    return tuple(name for name in servers if isinstance(name, str)) if isinstance(servers, dict) else ()
+
+
+def sound_secrets(document: Document) -> Iterator[tuple[Path, SecretSource]]:
+    """Every source of a secret that has no fault of its own, with its path."""
+    for name in described_servers(document):
+        path: Path = ("authorization_servers", name, "client", "secret")
+        source = _sound(SecretSource, document.at(path))
+        if source is not None:
+            yield path, source
+
+
+def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
+    """The policy, or as much of it as has no fault of its own."""
+    if policy is not None:
+        return Policy(entries=tuple(enumerate(policy.routes)), defaults=policy.defaults, realm=policy.realm)
+    routes = document.at(("routes",))
+    sound = [_sound(RouteEntry, route) for route in routes] if isinstance(routes, list) else []
+    entries = tuple((index, entry) for index, entry in enumerate(sound) if entry is not None)
+    defaults = _sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
+    return Policy(entries=entries, defaults=defaults, realm="api")
+
+
+def check_names(policy: Policy, document: Document) -> list[Fault]:
+    """A fault for each route whose name is taken by one before it."""
+    first: dict[str, int] = {}
+    faults = []
+    for index, entry in policy.entries:
+        if entry.name in first:
+            line = document.value_place(("routes", first[entry.name], "name")).line
+            message = f"the route on line {line} has this name already"
+            faults.append(document.fault(("routes", index, "name"), message, value=entry.name))
+        first.setdefault(entry.name, index)
+    return faults
+
+
+def check_servers(policy: Policy, document: Document, names: Collection[str]) -> list[Fault]:
+    """A fault for each place that names no authorization server, or one that is not described."""
+    default = policy.defaults.authorization_server
+    if not names:  # the other file has that fault
+        return []
+    faults = [] if default is None else _check_server(("defaults", "authorization_server"), default, document, names)
+    for index, entry in policy.entries:
+        route: Path = ("routes", index)
+        if entry.authorization_server is not None:
+            faults += _check_server((*route, "authorization_server"), entry.authorization_server, document, names)
+        elif entry.allow is None and not server_for(entry, policy.defaults, names):
+            known = " or ".join(sorted(names))
+            message = f"say which server knows the tokens of this route: authorization_server: {known}"
+            faults.append(document.fault(route, message))
+    return faults
+
+
+def check_ties(ties: Iterable[Tie], policy: Policy, document: Document) -> list[Fault]:
+    """A fault for each pair of routes that would both decide the same request."""
+    entries = dict(policy.entries)
+    faults = []
+    for tie in ties:
+        line = document.value_place(("routes", tie.first)).line
+        first, second = entries[tie.first].name, entries[tie.second].name
+        methods = ", ".join(tie.methods) or "every method"
+        message = (
+            f"{second} and {first} (line {line}) would both decide {methods} here:"
+            " give them different methods, paths or hosts, or make them one route"
+        )
+        faults.append(document.fault(("routes", tie.second, "path"), message))
+    return faults
+
+
+def _check_server(path: Path, name: str, document: Document, names: Collection[str]) -> list[Fault]:
+    if name in names:
+        return []
+    message = f"no authorization server has this name; there is {', '.join(sorted(names))}"
+    return [document.fault(path, message, value=name, hint=nearest(name, names))]
+
+
+def _sound(model: type[Model], data: object) -> Model | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _describe_all(errors: Iterable[ErrorDetails], model: type[BaseModel], document: Document) -> list[Fault]:
+    """One fault for one mistake: a value left empty, and a key that stands there misspelt, are reported already."""
+    described = [
+        (path_of(error), describe(error, model, document)) for error in errors if not _left_empty(error, document)
+    ]
+    misspelt = {(*path[:-1], fault.hint) for path, fault in described if path and fault.hint and document.has(path)}
+    return [fault for path, fault in described if document.has(path) or path not in misspelt]
+
+
+def _left_empty(error: ErrorDetails, document: Document) -> bool:
+    path = path_of(error)
+    return error["type"] != "extra_forbidden" and document.has(path) and document.at(path) is None

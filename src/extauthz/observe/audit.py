@@ -1,0 +1,93 @@
+"""The record: one JSON line for each decision, written off the path of the request. Never a token, never a query."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import BinaryIO, Final
+
+import orjson
+
+from extauthz.core.decision import Allow, Deny
+from extauthz.observe.events import Checked, Introspected
+
+MAX_WAITING_EVENTS: Final = 65_536
+"""Events that may wait for a slow disk or pipe; later ones are lost and counted, requests are not held up."""
+
+_FLUSH_SECONDS: Final = 0.05
+
+
+class AuditLog:
+    """Writes decisions to a binary stream from a thread of its own.
+
+    `on_loss` is told how many events were dropped because the stream was too slow.
+    """
+
+    def __init__(self, stream: BinaryIO, *, on_loss: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._on_loss = on_loss
+        self._waiting: deque[Checked] = deque()
+        self._lost = 0
+        self._lost_told = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+
+    def checked(self, event: Checked) -> None:
+        """Queue the event for writing."""
+        if len(self._waiting) < MAX_WAITING_EVENTS:
+            self._waiting.append(event)
+        else:
+            self._lost += 1
+
+    def introspected(self, event: Introspected) -> None:
+        """Not part of the record."""
+
+    def close(self) -> None:
+        """Write what waits and stop."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_FLUSH_SECONDS):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        unwritten = 0
+        try:
+            if batch:
+                self._stream.write(b"".join(map(render, batch)))
+                self._stream.flush()
+        except (OSError, ValueError, TypeError):
+            unwritten = len(batch)
+        lost = self._lost - self._lost_told
+        self._lost_told += lost
+        if lost or unwritten:
+            self._on_loss(lost + unwritten)
+
+
+def render(event: Checked) -> bytes:
+    """One line of the record."""
+    decision = event.decision
+    status = decision.outcome.status if isinstance(decision, Deny) else 200
+    line = {
+        "time": datetime.fromtimestamp(event.at, UTC),
+        "door": event.door,
+        "request_id": event.request_id,
+        "method": event.method,
+        "host": event.host,
+        "path": event.path,
+        "outcome": "allow" if isinstance(decision, Allow) else "deny",
+        "reason": decision.reason.value,
+        "status": status,
+        "rule": decision.rule,
+        "sub": event.sub,
+        "client_id": event.client_id,
+        "level": event.level,
+        "took_us": round(event.took_seconds * 1e6),
+    }
+    if event.fault:
+        line["fault"] = event.fault
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

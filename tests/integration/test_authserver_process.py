@@ -1,0 +1,172 @@
+"""The authorization server as a real process, used by its command line and over HTTP."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCES = Path(__file__).parents[2] / "src"
+API = "https://api.example.com"
+START_SECONDS = 15.0
+STOP_SECONDS = 10.0
+
+
+def command(group: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", f"from extauthz.cli.authserver import {group}; {group}()", *arguments]
+
+
+def run(group: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(group, *arguments), capture_output=True, text=True, timeout=30, check=False, env=environment()
+    )
+
+
+def output(group: str, *arguments: str) -> str:
+    """Return the one line that a command prints on success."""
+    done = run(group, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    return line
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCES)}
+
+
+def free_port() -> int:
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port between 20000 and 30000")
+
+
+@contextmanager
+def serving(store: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    base = f"127.0.0.1:{free_port()}"
+    arguments = command("authserver", "serve", "--listen", base, "--issuer", f"http://{base}", "--store", store)
+    with subprocess.Popen(
+        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            with httpx.Client(base_url=f"http://{base}", trust_env=False) as http:
+                wait_until_alive(process, http)
+                yield process, http
+        finally:
+            process.kill()
+
+
+def wait_until_alive(process: subprocess.Popen[str], http: httpx.Client) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended before it served"
+        try:
+            assert http.get("/livez").status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the server does not answer")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'as.db'}"
+
+
+def test_token_lives_and_dies_across_processes(store: str) -> None:
+    """A token from the command line is active at the running server until its client revokes it there."""
+    gateway = ("gateway", output("client", "add", "gateway", "--store", store, "--can-introspect", "--audience", API))
+    app = ("app", output("client", "add", "app", "--store", store, "--audience", API, "--scope", "a b"))
+    with serving(store) as (_, http):
+        issued = ("--client", "app", "--sub", "u1", "--scope", "a b", "--audience", API, "--ttl", "5m")
+        token = output("token", "issue", "--store", store, *issued)
+        meaning = http.post("/oauth2/introspect", data={"token": token}, auth=gateway).json()
+        assert (meaning["active"], meaning["sub"], meaning["scope"]) == (True, "u1", "a b")
+        assert meaning["exp"] - meaning["iat"] == 300
+        assert meaning["iss"] == str(http.base_url).rstrip("/")
+        assert http.post("/oauth2/revoke", data={"token": token}, auth=app).status_code == 200
+        answer = http.post("/oauth2/introspect", data={"token": token}, auth=gateway)
+        assert answer.content == b'{"active":false}'
+
+
+def test_revocation_outlives_a_kill(store: str) -> None:
+    """A token from the token endpoint that was revoked stays revoked after the server is killed and started again."""
+    app = ("app", output("client", "add", "app", "--store", store, "--scope", "a"))
+    with serving(store) as (process, http):
+        granted = http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=app).json()
+        token = granted["access_token"]
+        assert http.post("/oauth2/introspect", data={"token": token}, auth=app).json()["active"] is True
+        assert http.post("/oauth2/revoke", data={"token": token}, auth=app).status_code == 200
+        process.kill()
+    with serving(store) as (_, http):
+        assert http.post("/oauth2/introspect", data={"token": token}, auth=app).json() == {"active": False}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_server_stops_in_order_when_asked(store: str, tmp_path: Path, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end the server with success and a closed database."""
+    with serving(store) as (process, _):
+        process.send_signal(number)
+        assert process.wait(STOP_SECONDS) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["as.db"]
+
+
+def test_secret_from_a_file_is_used_and_not_printed(store: str, tmp_path: Path) -> None:
+    """The secret in a file counts without its newline, and nothing is printed."""
+    secret = tmp_path / "secret"
+    secret.write_text("p@ss:w+rd é\n", encoding="utf-8")
+    done = run("client", "add", "app", "--store", store, "--secret-file", str(secret))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with serving(store) as (_, http):
+        data = {"token": "x", "client_id": "app", "client_secret": "p@ss:w+rd é"}
+        assert http.post("/oauth2/introspect", data=data).json() == {"active": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("token", "issue", "--client", "app", "--ttl", "60"), "is not a number with a unit"),
+        (("token", "issue", "--client", "app", "--ttl", "500ms"), "not a whole number of seconds"),
+        (("token", "issue", "--client", "app", "--ttl", "0s"), "at least 1s"),
+        (("token", "issue", "--client", "app", "--ttl", "99999d"), "the lifetime of a token"),
+        (("token", "issue", "--client", "app", "--scope", "a  b"), "single spaces"),
+        (("token", "issue", "--client", "app", "--audience", "*"), "named audiences"),
+        (("client", "add", "taken"), "'taken' is registered already"),
+        (("authserver", "serve", "--issuer", "nowhere"), "an issuer is an http or https URL"),
+        (("authserver", "serve", "--listen", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_named(store: str, arguments: tuple[str, ...], complaint: str) -> None:
+    """A wrong argument ends with an error that names it, without a traceback."""
+    output("client", "add", "taken", "--store", store)
+    done = run(*arguments, "--store", store)
+    assert done.returncode in {1, 2}
+    assert done.stdout == ""
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql://localhost/as", "as.db", "sqlite:///", "sqlite:///:memory:"])
+def test_store_other_than_a_sqlite_file_is_refused(url: str) -> None:
+    """Only files of SQLite are supported so far, and the error says so."""
+    done = run("client", "add", "app", "--store", url)
+    assert done.returncode == 2
+    assert "sqlite:///path.db" in done.stderr
