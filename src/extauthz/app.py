@@ -1,7 +1,6 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
 import secrets
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ class Service:
     Attributes:
         gateway: ASGI application for the gateways: gRPC methods by path, all else HTTP.
         ops: ASGI application for the operator.
+        authorizer: the engine behind all doors.
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
@@ -40,6 +40,7 @@ class Service:
 
     gateway: App
     ops: App
+    authorizer: Authorizer
     check: CheckService
     health: HealthService
     readiness: Readiness
@@ -89,6 +90,7 @@ def build(config: ServiceConfig) -> Service:
     return Service(
         gateway=GatewayApp(methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies)),
         ops=OpsDoor(readiness, metrics.exposition),
+        authorizer=authorizer,
         check=check,
         health=health,
         readiness=readiness,
@@ -126,6 +128,7 @@ def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:
 
 
 def _audit_stream(path: str) -> BinaryIO:
-    if path == "stdout":
-        return sys.stdout.buffer
-    return sys.stderr.buffer if path == "stderr" else open(path, "ab")  # noqa: PTH123 - open as long as the process
+    """A stream of the audit log's own, also where it shares the descriptor of standard output or error."""
+    if path in ("stdout", "stderr"):
+        return open({"stdout": 1, "stderr": 2}[path], "ab", closefd=False)
+    return open(path, "ab")  # noqa: PTH123 - open as long as the process

@@ -30,9 +30,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.command()
 @click.option("--once", is_flag=True, help="End after the tour instead of staying up for curl.")
 def demo(*, once: bool) -> None:
-    """Start everything on this machine and show it: an authorization server, extauthz, Envoy, NGINX, an application.
+    """Show it all at work on this machine.
 
-    The exit status is 1 when an answer is not the expected one.
+    Starts an authorization server, extauthz, Envoy, NGINX and an application, sends requests through both gateways,
+    and says what came back. The exit status is 1 when an answer is not the expected one.
     """
     console = Console(highlight=False)
     try:

@@ -27,7 +27,7 @@ ENVOY_VARIABLE = "EXTAUTHZ_ENVOY"
 START_SECONDS = 10.0
 """How long a program may take until it answers."""
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 10.0
 """How long a program may take to end by itself before it is killed."""
 
 _POLL_SECONDS = 0.05

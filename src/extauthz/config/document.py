@@ -4,7 +4,7 @@ A path is a tuple of keys and indices, such as `("routes", 3, "methods")`. Parts
 have are passed over, so a path to something missing leads to the section where it is missing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -74,18 +74,13 @@ class Document:
         """Where the value at a path stands."""
         return self._descend(path)[0]
 
-    def key_place(self, path: Path) -> Place:
-        """Where the key of the value at a path stands; for an item of a list, where the item does."""
-        value, key = self._descend(path)
-        return key or value
-
     def fault(
         self, path: Path, message: str, *, value: str = "", hint: str = "", on_key: bool = False, excerpt: bool = True
     ) -> Fault:
         """A fault of the value at a path, or of its key."""
         value_place, key_place = self._descend(path)
         place = key_place if on_key and key_place is not None else value_place
-        shown = [key_place, value_place if value and not on_key else None]
+        shown, column = self._shown(place, key_place, value_place if value and not on_key else None)
         return Fault(
             file=self.file,
             line=place.line,
@@ -93,13 +88,21 @@ class Document:
             message=message,
             value=value,
             hint=hint,
-            excerpt=self._excerpt(place, shown) if excerpt else "",
+            excerpt=shown if excerpt else "",
+            excerpt_column=column,
         )
 
     def fault_at(self, place: Place, message: str) -> Fault:
         """A fault of whatever stands at a place."""
-        excerpt = "" if self.private else self._excerpt(place, ())
-        return Fault(file=self.file, line=place.line, column=place.column, message=message, excerpt=excerpt)
+        shown, column = self._shown(place, None, None)
+        return Fault(
+            file=self.file,
+            line=place.line,
+            column=place.column,
+            message=message,
+            excerpt=shown,
+            excerpt_column=column,
+        )
 
     def _descend(self, path: Path) -> tuple[Place, Place | None]:
         node, key = self.root, None
@@ -109,10 +112,13 @@ class Document:
                 node = node.children[part]
         return (Place(1, 1, 1) if node is None else node.place), key
 
-    def _excerpt(self, place: Place, shown: Iterable[Place | None]) -> str:
+    def _shown(self, place: Place, key: Place | None, value: Place | None) -> tuple[str, int]:
+        """The line of a place and the column where what is shown starts: all of it, or of a private file the entry."""
         line = self.lines[place.line - 1] if place.line <= len(self.lines) else ""
         if not self.private:
-            return line
-        here = [one for one in shown if one is not None and one.line == place.line]
-        start, end = min((one.column for one in here), default=1), max((one.end for one in here), default=1)
-        return " " * (start - 1) + line[start - 1 : end] if here else ""
+            return line, 1
+        here = [one for one in (key, value) if one is not None and one.line == place.line]
+        if not here:
+            return "", 1
+        end = here[-1].end - 1 if here[-1] is value else here[-1].end  # a key with its colon
+        return line[here[0].column - 1 : end], here[0].column

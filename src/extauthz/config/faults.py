@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 _WINDOW = 120
 """Characters shown of a long source line."""
 
+_LONGEST_WORD = 64
+"""Characters of a word that are compared with known ones."""
+
 _INDENT = "    "
 
 
@@ -25,7 +28,8 @@ class Fault:
         message: a sentence that says what is wrong or what to write instead.
         value: what was found there; empty when there is nothing to show or it may be a secret.
         hint: what was probably meant.
-        excerpt: the source line, without anything that may be a secret; empty when it is not shown.
+        excerpt: the source line, or the part of it that surely has no secret; empty when it is not shown.
+        excerpt_column: column of the line where the excerpt starts.
     """
 
     file: str
@@ -35,6 +39,7 @@ class Fault:
     value: str = ""
     hint: str = ""
     excerpt: str = field(default="", repr=False)
+    excerpt_column: int = 1
 
     def render(self) -> str:
         """The fault as text: `file:line:column: message`, then the source line and a `^` under the place."""
@@ -44,9 +49,10 @@ class Fault:
         return f"{head}\n{self._marked()}" if self.excerpt else head
 
     def _marked(self) -> str:
-        start = max(0, self.column - 1 - _WINDOW // 2) if len(self.excerpt) > _WINDOW else 0
+        at = self.column - self.excerpt_column
+        start = max(0, at - _WINDOW // 2) if len(self.excerpt) > _WINDOW else 0
         shown = "".join(map(_printable, self.excerpt[start : start + _WINDOW])).rstrip()
-        return f"{_INDENT}{shown}\n{_INDENT}{' ' * (self.column - 1 - start)}^"
+        return f"{_INDENT}{shown}\n{_INDENT}{' ' * (at - start)}^"
 
 
 class ConfigError(Exception):
@@ -63,7 +69,7 @@ class ConfigError(Exception):
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that looks most like this one, or an empty string when none does."""
     spelling = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(word.lower(), spelling, n=1)
+    close = difflib.get_close_matches(word[:_LONGEST_WORD].lower(), spelling, n=1)
     return spelling[close[0]] if close else ""
 
 

@@ -89,9 +89,11 @@ def _at_least_one(sentence: str) -> AfterValidator:
 
 
 def _once_each(entries: tuple[str, ...]) -> tuple[str, ...]:
+    seen: set[str] = set()
     for index, entry in enumerate(entries):
-        if entry in entries[:index]:
+        if entry in seen:
             raise Misfit("this stands twice in the list", at=(index,))
+        seen.add(entry)
     return entries
 
 
@@ -149,29 +151,25 @@ def _check_audit_path(text: str) -> str:
 
 
 def _parse_freshness(value: object) -> float | None:
-    if value == "default":
-        return None
-    if value == "live":
-        return 0.0
+    if value in ("live", "default"):
+        return 0.0 if value == "live" else None
     try:
-        return _bounded(value, MAX_LIFETIME)
+        seconds = parse_duration(value)
     except Misfit as misfit:
-        known = nearest(value, ("live", "default")) if isinstance(value, str) else ""
-        raise Misfit(f"write live, default or an age such as 10s: {misfit}", hint=known or misfit.hint) from None
+        near = nearest(value, ("live", "default")) if isinstance(value, str) else ""
+        raise Misfit("write live, default, or an age with a unit, such as 10s", hint=near or misfit.hint) from None
+    if seconds > parse_duration(MAX_LIFETIME):
+        raise Misfit(f"write an age of at most {MAX_LIFETIME}")
+    return seconds
 
 
 def _parse_edge_cache(value: object) -> int:
-    seconds = _bounded(value, MAX_EDGE_CACHE)
+    seconds = parse_duration(value)
+    if seconds > parse_duration(MAX_EDGE_CACHE):
+        raise Misfit(f"write a duration from 0s to {MAX_EDGE_CACHE}")
     if seconds != int(seconds):
         raise Misfit("write whole seconds, such as 5s: gateways count no fractions")
     return int(seconds)
-
-
-def _bounded(value: object, longest: str) -> float:
-    seconds = parse_duration(value)
-    if seconds > parse_duration(longest):
-        raise Misfit(f"write a duration of at most {longest}")
-    return seconds
 
 
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"})

@@ -5,7 +5,17 @@ Fields stand in an order that matters: a rule that compares two of them belongs 
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 
 from extauthz.config.fields import (
     AuditPath,
@@ -124,7 +134,7 @@ class AuthorizationServer(Section):
     def _encrypted(cls, url: str, info: ValidationInfo) -> str:
         allowed = info.data.get("unsafe_allow_plain_http", True)
         if url.lower().startswith("http:") and not allowed and not on_loopback(url):
-            raise Misfit("write https://: tokens and the client's secret would cross the network in plain text")
+            raise Misfit("use https here: tokens and the client's secret would cross the network in plain text")
         return url
 
 
@@ -141,6 +151,12 @@ class Log(Section):
     format: Literal["json", "console"] = "json"
 
 
+def _refuse_everyone(network: TrustedNetwork, info: ValidationInfo) -> TrustedNetwork:
+    if network.prefixlen == 0 and not info.data.get("unsafe_trust_everyone", True):
+        raise Misfit("this trusts every host there is: name the networks of your gateways")
+    return network
+
+
 class ServiceFile(Section):
     """`extauthz.yaml`. `drain_delay` is in seconds."""
 
@@ -149,7 +165,7 @@ class ServiceFile(Section):
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
     unsafe_trust_everyone: Flag = False
-    trusted_proxies: tuple[TrustedNetwork, ...] = ()
+    trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
@@ -166,14 +182,6 @@ class ServiceFile(Section):
         if server == "h2corn" and listen.grpc is not None:
             raise Misfit("h2corn answers gRPC on the gateway address: take grpc out", at=("grpc",))
         return listen
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _not_everyone(cls, networks: tuple[TrustedNetwork, ...], info: ValidationInfo) -> tuple[TrustedNetwork, ...]:
-        for index, network in enumerate(networks):
-            if network.prefixlen == 0 and not info.data.get("unsafe_trust_everyone", True):
-                raise Misfit("this trusts every host there is: name the networks of your gateways", at=(index,))
-        return networks
 
     @field_validator("authorization_servers")
     @classmethod
@@ -203,7 +211,7 @@ Scopes = Annotated[
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
-    authorization_server: ServerName | None = None
+    authorization_server: Text | None = None
     audience: Text | None = None
     identity_headers: dict[HeaderName, Claim] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
 
@@ -218,7 +226,7 @@ class RouteEntry(Section):
     allow: Literal["anonymous"] | None = None
     scopes: Scopes | None = Field(default=None, validate_default=True)
     audience: Text | None = None
-    authorization_server: ServerName | None = None
+    authorization_server: Text | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
 
@@ -255,7 +263,7 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
-    routes: tuple[RouteEntry, ...] = Field(examples=["and a list of routes"])
+    routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 
     @field_validator("routes")
     @classmethod

@@ -38,12 +38,14 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
             known = _QUOTED.findall(error["ctx"]["expected"])
             written = document.at(path)
             hint = nearest(written, known) if isinstance(written, str) else ""
-            return _fault(document, path, f"write {' or '.join(known)}", hint=hint)
+            return _fault(document, path, f"write {' or '.join([', '.join(known[:-1]), known[-1]])}", hint=hint)
         case "value_error":
             return _misfit(error["ctx"]["error"], path, document, on_key=error["loc"][-1] == _KEY)
         case "tuple_type":
             written = _as_written(document.at(path))
-            return _fault(document, path, "this must be a list", hint=f"[{written}]" if written else "")
+            return _fault(
+                document, path, "this must be a list", hint=f"[{', '.join(written.split())}]" if written else ""
+            )
         case _:
             return _fault(document, path, "this must be a mapping of keys and values", value="")
 
@@ -103,7 +105,7 @@ def _fault(
         path,
         message,
         value="" if below_client or suspicious else written,
-        hint=hint,
+        hint="" if suspicious else hint,
         on_key=on_key,
         excerpt=not below_client and not (on_key and suspicious),
     )

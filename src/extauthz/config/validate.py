@@ -48,40 +48,44 @@ def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
     """The policy, or as much of it as has no fault of its own."""
     if policy is not None:
         return Policy(entries=tuple(enumerate(policy.routes)), defaults=policy.defaults, realm=policy.realm)
-    routes = document.at(("routes",))
-    sound = [_sound(RouteEntry, route) for route in routes] if isinstance(routes, list) else []
+    sound = [_sound(RouteEntry, document.at(route)) for route in _routes(document)]
     entries = tuple((index, entry) for index, entry in enumerate(sound) if entry is not None)
     defaults = _sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
     return Policy(entries=entries, defaults=defaults, realm="api")
 
 
-def check_names(policy: Policy, document: Document) -> list[Fault]:
+def check_names(document: Document) -> list[Fault]:
     """A fault for each route whose name is taken by one before it."""
-    first: dict[str, int] = {}
+    first: dict[str, Path] = {}
     faults = []
-    for index, entry in policy.entries:
-        if entry.name in first:
-            line = document.value_place(("routes", first[entry.name], "name")).line
-            message = f"the route on line {line} has this name already"
-            faults.append(document.fault(("routes", index, "name"), message, value=entry.name))
-        first.setdefault(entry.name, index)
+    for route in _routes(document):
+        path = (*route, "name")
+        name = document.at(path)
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            line = document.value_place(first[name]).line
+            faults.append(document.fault(path, f"the route on line {line} has this name already", value=name))
+        first.setdefault(name, path)
     return faults
 
 
 def check_servers(policy: Policy, document: Document, names: Collection[str]) -> list[Fault]:
     """A fault for each place that names no authorization server, or one that is not described."""
-    default = policy.defaults.authorization_server
     if not names:  # the other file has that fault
         return []
-    faults = [] if default is None else _check_server(("defaults", "authorization_server"), default, document, names)
+    known = ", ".join(sorted(names))
+    faults = []
+    for section in (("defaults",), *_routes(document)):
+        path = (*section, "authorization_server")
+        name = document.at(path)
+        if isinstance(name, str) and name not in names:
+            message = f"no authorization server has this name: known here is {known}"
+            faults.append(document.fault(path, message, value=name, hint=nearest(name, names)))
     for index, entry in policy.entries:
-        route: Path = ("routes", index)
-        if entry.authorization_server is not None:
-            faults += _check_server((*route, "authorization_server"), entry.authorization_server, document, names)
-        elif entry.allow is None and not server_for(entry, policy.defaults, names):
-            known = " or ".join(sorted(names))
-            message = f"say which server knows the tokens of this route: authorization_server: {known}"
-            faults.append(document.fault(route, message))
+        if entry.allow is None and not server_for(entry, policy.defaults, names):
+            message = f"write authorization_server: and which one knows the tokens of this route: {known}"
+            faults.append(document.fault(("routes", index), message))
     return faults
 
 
@@ -101,11 +105,9 @@ def check_ties(ties: Iterable[Tie], policy: Policy, document: Document) -> list[
     return faults
 
 
-def _check_server(path: Path, name: str, document: Document, names: Collection[str]) -> list[Fault]:
-    if name in names:
-        return []
-    message = f"no authorization server has this name; there is {', '.join(sorted(names))}"
-    return [document.fault(path, message, value=name, hint=nearest(name, names))]
+def _routes(document: Document) -> Iterator[Path]:
+    routes = document.at(("routes",))
+    return (("routes", index) for index in range(len(routes) if isinstance(routes, list) else 0))
 
 
 def _sound(model: type[Model], data: object) -> Model | None:

@@ -34,18 +34,21 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
+_INDENTATION = "the indentation does not fit the lines above"
 _SYNTAX = (
     ("found a tab character", "a tab stands here: indent with spaces"),
     ("cannot start any token", "a value cannot start with this character: put quotes around the value"),
     ("mapping values are not allowed", "a value with ': ' in it needs quotes, or this line is indented wrongly"),
     ("unexpected end of stream", "a quote is opened here and never closed"),
     (
-        "did not find expected ',' or",
+        "expected ',' or",
         "a comma or a closing bracket is missing; inside [ ] and { }, a value with any of , [ ] { } needs quotes",
     ),
     ("could not find expected ':'", "a ':' is missing after this key"),
-    ("did not find expected node content", "a value or a closing bracket is missing here"),
-    ("did not find expected", "the indentation does not fit the lines above"),
+    ("node content", "a value or a closing bracket is missing here"),
+    ("alphabetic or numeric character", "a value that starts with * or & needs quotes"),
+    ("did not find expected", _INDENTATION),
+    ("<block end>", _INDENTATION),
     ("found unknown escape character", "there is no such backslash escape: use single quotes"),
 )
 """What the parser says, and what an operator can do about it. The first that fits counts."""
@@ -151,7 +154,7 @@ class _Builder:
             raise _Fatal(_START, "the file is empty")
         root = self._node(next(self._events), 0)
         if root.data is None:
-            raise _Fatal(root.place, "the file is empty")
+            raise _Fatal(_START, "the file is empty")
         next(self._events)  # end of the document
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
@@ -179,7 +182,9 @@ class _Builder:
     def _alias(self, event: yaml.AliasEvent) -> Node:
         node = self._anchors.get(event.anchor or "")
         if node is None:
-            raise _Fatal(_place(event), "nothing before this point has the anchor that this alias names")
+            raise _Fatal(
+                _place(event), "no &anchor before this alias has its name; a value that starts with * needs quotes"
+            )
         self._count(node.size, event)
         return node
 

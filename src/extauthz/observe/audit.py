@@ -44,9 +44,11 @@ class AuditLog:
         """Not part of the record."""
 
     def close(self) -> None:
-        """Write what waits and stop."""
+        """Write what waits and close the stream; a stream that blocks is left behind."""
         self._stop.set()
         self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._stream.close()
 
     def _run(self) -> None:
         while not self._stop.wait(_FLUSH_SECONDS):

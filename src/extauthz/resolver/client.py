@@ -37,8 +37,8 @@ class IntrospectionClient:
         form = f"token={form_encode(token.reveal())}{self._form_tail}"
         try:
             async with asyncio.timeout(self._settings.timeout):
-                answer = await self._post(form)
-        except (TimeoutError, httpx.TimeoutException):
+                answer = await self._post_again_if_hung_up(form)
+        except TimeoutError:
             return Unavailable(
                 reason=Reason.SERVER_TIMEOUT, detail=f"no answer within {self._settings.timeout:g} seconds"
             )
@@ -47,6 +47,18 @@ class IntrospectionClient:
         state = read_answer(answer, issuer=self._settings.issuer, answers_others=self._answers_others)
         self._answers_others = self._answers_others or not isinstance(state, Unavailable)
         return state
+
+    async def _post_again_if_hung_up(self, form: str) -> Answer:
+        """Post, once more if the server hung up: it may have closed an idle connection just as we took it.
+
+        The question changes nothing at the server, so asking twice does no harm.
+        """
+        try:
+            return await self._post(form)
+        except httpx.TransportError as error:
+            if not _hung_up(error):
+                raise
+            return await self._post(form)
 
     async def _post(self, form: str) -> Answer:
         body = bytearray()
@@ -68,6 +80,13 @@ class IntrospectionClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._http.aclose()
+
+
+def _hung_up(error: httpx.TransportError) -> bool:
+    """Whether an open connection broke, as against one that could not be opened."""
+    cause = error.__cause__
+    broke = isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    return broke and not isinstance(cause, aiohttp.ClientConnectorError)
 
 
 def _headers(settings: ServerSettings) -> dict[str, str]:

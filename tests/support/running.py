@@ -1,0 +1,65 @@
+"""extauthz as a real process, with its two files in a folder of its own."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cases
+from extauthz.cli.processes import Process, free_ports
+from support.stub_server import ISSUER
+
+SECRET = "stub-secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A running extauthz and where it listens."""
+
+    process: Process
+    gateway: int
+    ops: int
+    grpc: int
+    folder: Path
+
+
+def write_files(
+    folder: Path, *, introspection: str, grpc_server: str = "h2corn", policy: str = cases.POLICY
+) -> tuple[int, int, int]:
+    """Write extauthz.yaml and policy.yaml; returns the ports (gateway, ops, grpc)."""
+    gateway, ops, own = free_ports(3)
+    with_grpcio = grpc_server == "grpcio"
+    listen = f'gateway: "127.0.0.1:{gateway}", ops: "127.0.0.1:{ops}"'
+    if with_grpcio:
+        listen += f', grpc: "127.0.0.1:{own}"'
+    text = f"""
+listen: {{{listen}}}
+grpc_server: {grpc_server}
+policy: policy.yaml
+drain_delay: 0s
+authorization_servers:
+  main:
+    issuer: {ISSUER}
+    introspection_endpoint: {introspection}
+    client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
+    timeout: 500ms
+    cache: {{ttl: 60s, negative_ttl: 10s}}
+audit: {{path: "{folder / "audit.jsonl"}"}}
+"""
+    (folder / "extauthz.yaml").write_text(text)
+    (folder / "policy.yaml").write_text(policy)
+    return gateway, ops, own if with_grpcio else gateway
+
+
+@contextmanager
+def running(
+    folder: Path, *, introspection: str, grpc_server: str = "h2corn", policy: str = cases.POLICY
+) -> Iterator[Running]:
+    """Start it, wait until it is ready, stop it."""
+    gateway, ops, grpc = write_files(folder, introspection=introspection, grpc_server=grpc_server, policy=policy)
+    command = [sys.executable, "-m", "extauthz", "serve", "--config", str(folder / "extauthz.yaml")]
+    environment = {"EXTAUTHZ_CLIENT_SECRET": SECRET}
+    with Process("extauthz", command, log=folder / "extauthz.log", env=environment) as process:
+        process.wait_for_http(f"http://127.0.0.1:{ops}/readyz")
+        yield Running(process=process, gateway=gateway, ops=ops, grpc=grpc, folder=folder)

@@ -1,0 +1,117 @@
+"""An authorization server that answers each token as a table says, the hostile ways included."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+ISSUER = "https://as.example.com"
+AUDIENCE = "https://api.example.com"
+SLOW_SECONDS = 2.0
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP answer; `slow` sends it after the client's patience, `dropped` closes the connection instead."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+    slow: bool = False
+    dropped: bool = False
+
+
+def active(**members: Any) -> Reply:  # noqa: ANN401 - any JSON value
+    """A live token with these members; None leaves a member out."""
+    standard = {
+        "active": True,
+        "scope": "orders:read",
+        "sub": "u1",
+        "client_id": "app",
+        "aud": AUDIENCE,
+        "iss": ISSUER,
+        "token_type": "Bearer",
+        "exp": int(time.time()) + 300,
+    }
+    merged = {name: value for name, value in (standard | members).items() if value is not None}
+    return Reply(body=json.dumps(merged).encode())
+
+
+def raw(body: bytes) -> Reply:
+    """A JSON answer as bytes."""
+    return Reply(body=body)
+
+
+class StubServer:
+    """Serves introspection in a thread of ours. A context manager.
+
+    Attributes:
+        replies: what to say about a token; unknown tokens are inactive.
+        calls: questions by token.
+    """
+
+    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]]) -> None:
+        self.replies = replies
+        self.calls: Counter[str] = Counter()
+        self.url = f"http://127.0.0.1:{port}/introspect"
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.stub = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def reply(self, token: str) -> Reply:
+        """What to say about the token."""
+        self.calls[token] += 1
+        return self.replies.get(token, lambda: raw(b'{"active":false}'))()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    stub: StubServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+        reply = self.server.stub.reply(form["token"][0])
+        if reply.slow:
+            time.sleep(SLOW_SECONDS)
+        if reply.dropped:
+            self.close_connection = True
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("content-type", reply.content_type)
+        self.send_header("content-length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
