@@ -41,7 +41,7 @@ def serve(config_path: Path, workers: int | None, inherited: str | None) -> None
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, shared=True)))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True)))
     else:
         _serve(config, config_path, workers or config.settings.workers)
 

@@ -45,7 +45,11 @@ class Supervisor:
         while not self._stopping.is_set():
             started = time.monotonic()
             worker = await asyncio.create_subprocess_exec(
-                *self._command, env=environment, pass_fds=self._descriptors, start_new_session=True
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,  # closes when we die, whatever kills us: the worker then drains
+                env=environment,
+                pass_fds=self._descriptors,
+                start_new_session=True,
             )
             await self._watch(worker)
             if not self._stopping.is_set():

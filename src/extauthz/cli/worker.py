@@ -18,6 +18,7 @@ from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
 from extauthz.config.load import ServiceConfig
+from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
 from extauthz.wire.envoy.grpcio_server import create_server
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
@@ -34,20 +35,21 @@ MAX_HEAD_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sockets:
-    """File descriptors of the open listeners, and whether other workers share them."""
+    """File descriptors of the open listeners; `supervised` when a supervisor opened them for several workers."""
 
     gateway: int
     ops: int
-    shared: bool = False
+    supervised: bool = False
 
 
 async def work(config: ServiceConfig, sockets: Sockets) -> None:
-    """Serve until SIGTERM or SIGINT; a second one cuts the drain short."""
+    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
     service = build(config)
-    stop = _stop_signals()
+    stop = _stop_signals(supervised=sockets.supervised)
+    settings = config.settings
     servers = [
-        _server(service.gateway, sockets.gateway, grpc=config.settings.grpc_server == "h2corn"),
-        _server(service.ops, sockets.ops, grpc=False),
+        _server(service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn"),
+        _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
     grpcio = await _start_grpcio(service, config, sockets)
@@ -55,6 +57,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         for server in servers:
             await server.wait_started()
         service.readiness.start()
+        gc.collect()
         gc.freeze()
         _tell_ready(config)
         await _until(stop, serving)
@@ -68,13 +71,14 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         await service.close()
 
 
-def _server(app: App, descriptor: int, *, grpc: bool) -> Server:
+def _server(app: App, descriptor: int, settings: ServiceFile, *, grpc: bool) -> Server:
     config = Config(
         bind=(f"fd://{descriptor}",),
         grpc=grpc,
         request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),
         lifespan="off",
         access_log=False,
+        log_format="json" if settings.log.format == "json" else "text",
         date_header=False,
         limit_request_head_size=MAX_HEAD_BYTES,
         max_request_body_size=MAX_MESSAGE_BYTES,
@@ -99,16 +103,23 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     if config.settings.listen.grpc is None:
         return None
     address = str(config.settings.listen.grpc)
-    server = create_server(service.check, service.health, address=address, share_port=sockets.shared)
+    server = create_server(service.check, service.health, address=address, share_port=sockets.supervised)
     await server.start()
     return server
 
 
-def _stop_signals() -> "asyncio.Queue[int]":
+def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":
     received: asyncio.Queue[int] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received.put_nowait, number)
+    if supervised:
+
+        def orphaned() -> None:
+            loop.remove_reader(0)
+            received.put_nowait(signal.SIGTERM)
+
+        loop.add_reader(0, orphaned)  # the supervisor writes nothing: readable means that it is gone
     return received
 
 

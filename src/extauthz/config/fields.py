@@ -179,7 +179,7 @@ Flag = Annotated[bool, PlainValidator(_check_flag), WithJsonSchema({"type": "boo
 Text = Annotated[str, PlainValidator(parse_text), _TEXT_SCHEMA]
 
 # extauthz.yaml; durations are seconds once they are read.
-ListenAddress = Annotated[Address, _written(parse_address), _TEXT_SCHEMA]
+ListenAddress = Annotated[Address, PlainValidator(parse_address), _TEXT_SCHEMA]
 TrustedNetwork = Annotated[Network, _written(parse_network), _TEXT_SCHEMA]
 Url = Annotated[str, _written(check_url), _TEXT_SCHEMA]
 Variable = Annotated[

@@ -38,7 +38,7 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
             known = _QUOTED.findall(error["ctx"]["expected"])
             written = document.at(path)
             hint = nearest(written, known) if isinstance(written, str) else ""
-            return _fault(document, path, f"write {' or '.join([', '.join(known[:-1]), known[-1]])}", hint=hint)
+            return _fault(document, path, f"write {_either(known)}", hint=hint)
         case "value_error":
             return _misfit(error["ctx"]["error"], path, document, on_key=error["loc"][-1] == _KEY)
         case "tuple_type":
@@ -109,6 +109,10 @@ def _fault(
         on_key=on_key,
         excerpt=not below_client and not (on_key and suspicious),
     )
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _as_written(value: object) -> str:

@@ -74,12 +74,13 @@ def parse_duration(value: object) -> float:
     return float(Decimal(match[1]) * _UNITS[match[2]])
 
 
-def parse_address(text: str) -> Address:
+def parse_address(value: object) -> Address:
     """An address to listen on.
 
     Raises:
         Misfit: when it is none.
     """
+    text = str(value) if type(value) is int else parse_text(value)
     if text.startswith("unix:"):
         return _unix_address(text.removeprefix("unix:"))
     match = _TCP.fullmatch(text)
@@ -105,8 +106,8 @@ def _unix_address(path: str) -> Address:
 
 
 def _address_for_name(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    known = {"localhost": "127.0.0.1", "": "0.0.0.0", "*": "0.0.0.0"}
+    host, colon, port = text.rpartition(":")
+    known = {"localhost": "127.0.0.1", "": "0.0.0.0" if colon else "127.0.0.1", "*": "0.0.0.0"}
     return f"{known[host]}:{port}" if host in known and port.isdigit() else ""
 
 
