@@ -36,6 +36,7 @@ class Service:
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
+        metrics: to be flushed now and then.
     """
 
     gateway: App
@@ -44,12 +45,14 @@ class Service:
     check: CheckService
     health: HealthService
     readiness: Readiness
+    metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
 
     async def close(self) -> None:
-        """End questions in flight and write what waits in the audit log."""
+        """End questions in flight, count and write what waits."""
         await self.resolver.close()
+        self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
 
@@ -94,6 +97,7 @@ def build(config: ServiceConfig) -> Service:
         check=check,
         health=health,
         readiness=readiness,
+        metrics=metrics,
         resolver=resolver,
         audit=audit,
     )

@@ -33,6 +33,10 @@ MAX_HEAD_BYTES = 64 * 1024
 """Request heads on the HTTP doors; NGINX sends at most four lines of 8 KiB."""
 
 
+COUNT_SECONDS = 0.25
+"""How far metrics of one worker may lag behind when another one is asked for them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sockets:
     """File descriptors of the open listeners; `supervised` when a supervisor opened them for several workers."""
@@ -52,6 +56,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
+    counting = asyncio.create_task(_count(service))
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -68,6 +73,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         if grpcio is not None:
             await grpcio.stop(STOP_SECONDS)
         await asyncio.gather(*serving)
+        counting.cancel()
         await service.close()
 
 
@@ -106,6 +112,12 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     server = create_server(service.check, service.health, address=address, share_port=sockets.supervised)
     await server.start()
     return server
+
+
+async def _count(service: Service) -> None:
+    while True:
+        await asyncio.sleep(COUNT_SECONDS)
+        service.metrics.flush()
 
 
 def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":

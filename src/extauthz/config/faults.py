@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 _WINDOW = 120
-"""Characters shown of a long source line."""
+"""Characters shown of a long source line, or of a long value."""
 
 _LONGEST_WORD = 64
 """Characters of a word that are compared with known ones."""
@@ -43,8 +43,8 @@ class Fault:
 
     def render(self) -> str:
         """The fault as text: `file:line:column: message`, then the source line and a `^` under the place."""
-        got = f" (got {self.value!r})" if self.value else ""
-        meant = f"; did you mean {self.hint!r}?" if self.hint else ""
+        got = f" (got {_short(self.value)!r})" if self.value else ""
+        meant = f"; did you mean {_short(self.hint)!r}?" if self.hint else ""
         head = f"{self.file}:{self.line}:{self.column}: {self.message}{got}{meant}"
         return f"{head}\n{self._marked()}" if self.excerpt else head
 
@@ -71,6 +71,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     spelling = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(word[:_LONGEST_WORD].lower(), spelling, n=1)
     return spelling[close[0]] if close else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WINDOW else f"{text[:_WINDOW]}…"
 
 
 def _printable(character: str) -> str:

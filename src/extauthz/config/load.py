@@ -146,7 +146,7 @@ def _load_policy(
         *check_servers(sound, document, described_servers(service)),
         *check_ties(ties, sound, document),
     ]
-    return path, snapshot, found
+    return path, None if policy is None or found else snapshot, found
 
 
 def _read_document(path: Path) -> Document:

@@ -80,11 +80,11 @@ def check_servers(policy: Policy, document: Document, names: Collection[str]) ->
         path = (*section, "authorization_server")
         name = document.at(path)
         if isinstance(name, str) and name not in names:
-            message = f"no authorization server has this name: known here is {known}"
+            message = f"no authorization server has this name; there is {known}"
             faults.append(document.fault(path, message, value=name, hint=nearest(name, names)))
     for index, entry in policy.entries:
         if entry.allow is None and not server_for(entry, policy.defaults, names):
-            message = f"write authorization_server: and which one knows the tokens of this route: {known}"
+            message = f"write authorization_server: and the one that knows this route's tokens, out of {known}"
             faults.append(document.fault(("routes", index), message))
     return faults
 

@@ -48,6 +48,10 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+ALLOWING = frozenset({Reason.ALLOWED, Reason.PUBLIC})
+"""Reasons of an `Allow`; all others are reasons of a `Deny`."""
+
+
 class Code:
     """The google.rpc.Code values we answer with."""
 

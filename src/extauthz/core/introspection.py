@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, NoReturn, cast
 
 from extauthz.core.decision import Reason
@@ -23,6 +22,7 @@ MAX_RETRY_AFTER_SECONDS = 300
 
 _MAX_NUMERIC_DATE = 2**53
 _NOT_ACCESS_TOKENS = frozenset({"refresh_token", "id_token", "refresh", "offline", "id"})
+_CHARSET_UTF_8 = re.compile(r'charset="?utf-?8"?\s*(?:;|\Z)', re.IGNORECASE)
 _FORBIDDEN_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -237,12 +237,10 @@ def _strict_object(answer: Answer) -> Mapping[str, Any]:
 
 
 def _check_content_type(header: str) -> None:
-    message = Message()
-    message["content-type"] = header
-    if message.get_content_type() != "application/json" or not header.strip():
+    media_type, _, parameters = header.partition(";")
+    if media_type.strip().lower() != "application/json":
         raise _GarbageError("the content type is not application/json")
-    charset = message.get_content_charset("utf-8")
-    if charset.lower() not in ("utf-8", "utf8"):
+    if parameters.lower().count("charset") != len(_CHARSET_UTF_8.findall(parameters)):
         raise _GarbageError("the charset is not UTF-8")
 
 

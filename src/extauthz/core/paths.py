@@ -7,6 +7,7 @@ does so, all others are `%XX` in upper case.
 """
 
 import re
+from functools import lru_cache
 
 MAX_PATH_LENGTH = 8192
 """Bytes of the path without its query."""
@@ -68,11 +69,13 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
 def known_method(method: str) -> bool:
     """Whether this is a method at all. Which methods a route takes is the route's business."""
     return _METHOD.fullmatch(method) is not None
 
 
+@lru_cache(maxsize=1024)
 def canonical_host(host: str) -> str | None:
     """Lower case, without port and without one trailing dot; None when it is not one single host."""
     match = _HOST.fullmatch(host) if len(host) <= MAX_HOST_LENGTH else None

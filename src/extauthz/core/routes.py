@@ -38,7 +38,7 @@ def parse_path(text: str) -> PathPattern:
     rest = last == "**"
     names: set[str] = set()
     segments = tuple(_parse_segment(segment, names) for segment in (head if rest else [*head, last]))
-    if None not in segments[:-1] and "" in segments[:-1]:
+    if "" in head:
         raise ValueError("a path has no empty segment in the middle")
     return PathPattern(segments=segments, rest=rest)
 
@@ -52,6 +52,8 @@ def _parse_segment(segment: str, names: set[str]) -> str | None:
         return None
     if "*" in segment:
         raise ValueError("* stands for nothing here: write {name} for one segment, or ** as the last one for all below")
+    if "?" in segment:
+        raise ValueError("a path has no query: rules do not look at it")
     canonical = canonical_path(f"/{segment}")
     if canonical is None:
         raise ValueError(f"no request can have the segment {segment!r}: it would be refused as ambiguous")
@@ -83,7 +85,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two rules that would both decide the same request."""
+    """Two rules that would both decide the same request; no methods named means every method."""
 
     first: Rule
     second: Rule
@@ -107,7 +109,7 @@ class RouteTable:
         """The table, and every pair of rules that tie. A table with conflicts must not be used."""
         table = cls()
         table.rules = tuple(rules)
-        conflicts = [conflict for rule in table.rules if (conflict := table._add(rule)) is not None]
+        conflicts = [conflict for rule in table.rules for conflict in table._add(rule)]
         table.uses_hosts = bool(table._exact or table._suffixes)
         longest_first = sorted(table._suffixes.items(), key=lambda item: len(item[0]), reverse=True)
         table._suffixes = dict(longest_first)
@@ -129,7 +131,7 @@ class RouteTable:
         suffixes = [tree for suffix, tree in self._suffixes.items() if host.endswith(suffix) and host != suffix]
         return (*exact, *suffixes, self._any)
 
-    def _add(self, rule: Rule) -> Conflict | None:
+    def _add(self, rule: Rule) -> list[Conflict]:
         pattern = parse_path(rule.path)
         node = self._tree_for(rule.host)
         for segment in pattern.segments:
@@ -152,23 +154,42 @@ class RouteTable:
         return self._exact.setdefault(host, _Node())
 
 
-def _claim(methods: Methods, rule: Rule) -> Conflict | None:
+def _claim(methods: Methods, rule: Rule) -> list[Conflict]:
+    """Enter the rule for its methods, or tell every rule that holds one of them already."""
     wanted = rule.methods or (ANY_METHOD,)
-    taken = methods.values() if ANY_METHOD in wanted else [methods[m] for m in (*wanted, ANY_METHOD) if m in methods]
-    conflict = next(iter(taken), None)
-    if conflict is not None:
-        shared = tuple(method for method in wanted if method in conflict.methods) or rule.methods or conflict.methods
-        return Conflict(first=conflict, second=rule, methods=shared)
-    methods.update(dict.fromkeys(wanted, rule))
-    return None
+    rivals = {other.name: other for method, other in methods.items() if _meet(method, wanted)}
+    if not rivals:
+        methods.update(dict.fromkeys(wanted, rule))
+    return [Conflict(first=rival, second=rule, methods=_shared(rival, rule)) for rival in rivals.values()]
+
+
+def _meet(taken: str, wanted: tuple[str, ...]) -> bool:
+    return taken in wanted or ANY_METHOD in (taken, *wanted)
+
+
+def _shared(first: Rule, second: Rule) -> tuple[str, ...]:
+    """Methods that both would decide; empty means every method."""
+    if first.methods and second.methods:
+        return tuple(method for method in second.methods if method in first.methods)
+    return first.methods or second.methods
 
 
 def _find(node: _Node, segments: list[str], at: int) -> Methods | None:
-    if at == len(segments):
-        return node.here if node.here is not None else node.rest
-    segment = segments[at]
-    child = node.literals.get(segment)
-    found = None if child is None else _find(child, segments, at + 1)
-    if found is None and node.parameter is not None and segment:
-        found = _find(node.parameter, segments, at + 1)
-    return node.rest if found is None else found
+    """The rules where these segments lead; `rest` is the narrowest `**` passed on the way, if they lead nowhere."""
+    rest: Methods | None = None
+    while at < len(segments):
+        segment = segments[at]
+        at += 1
+        rest = rest if node.rest is None else node.rest
+        literal = node.literals.get(segment)
+        parameter = node.parameter if segment else None
+        if literal is not None and parameter is not None:
+            found = _find(literal, segments, at)
+            if found is not None:
+                return found
+            literal = None
+        step = parameter if literal is None else literal
+        if step is None:
+            return rest
+        node = step
+    return node.here or node.rest or rest

@@ -1,14 +1,13 @@
 """The events and the one interface that receives them."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from extauthz.core.decision import Decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """One decision.
+class Checked(NamedTuple):
+    """One decision. A tuple, because one is made for every request.
 
     Attributes:
         at: wall-clock seconds since the epoch.

@@ -50,7 +50,7 @@ class TokenCache:
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""
-        entry = self._active.get(key) or self._inactive.get(key)
+        entry = self._known(key)
         if entry is None:
             return None
         if max_age is not None and self._monotonic() - entry.asked_at >= max_age:
@@ -69,12 +69,18 @@ class TokenCache:
             return Resolution(state=state, level="server", fresh_until=asked_at)
         fresh_until = asked_at + self._lifetime(state)
         entry = _Entry(Resolution(state=state, level="memory", fresh_until=fresh_until), asked_at)
-        known = self._active.get(key) or self._inactive.get(key)
+        known = self._known(key)
         if known is None or known.asked_at <= asked_at:
             self._active.pop(key, None)
             self._inactive.pop(key, None)
             (self._active if isinstance(state, Active) else self._inactive)[key] = entry
         return Resolution(state=state, level="server", fresh_until=fresh_until)
+
+    def _known(self, key: bytes) -> _Entry | None:
+        try:  # `TLRUCache.get` would look twice
+            return self._active[key]
+        except KeyError:
+            return self._inactive.get(key)
 
     def _lifetime(self, state: Active | Inactive) -> float:
         """Seconds from the question on, never beyond `exp`."""

@@ -8,6 +8,10 @@ from extauthz.core.request import AuthRequest
 
 DOOR = "envoy"
 
+_AUTHORIZATION = "authorization"
+_REQUEST_ID = "x-request-id"
+_WANTED = frozenset({_AUTHORIZATION, _REQUEST_ID})
+
 
 def decode(message: bytes) -> AuthRequest:
     """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped."""
@@ -38,14 +42,16 @@ def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:
     request_id = ""
     for entry in http.header_map.headers:
         name = entry.key.lower()
-        if name == "authorization":
-            authorization.append(entry.raw_value.decode("latin-1") or entry.value)
-        elif name == "x-request-id":
-            request_id = entry.raw_value.decode("latin-1") or entry.value
+        if name in _WANTED:
+            value = entry.raw_value.decode("latin-1") or entry.value
+            if name == _REQUEST_ID:
+                request_id = value
+            else:
+                authorization.append(value)
     for key in http.headers:
         name = key.lower()
-        if name == "authorization":
-            authorization.append(http.headers[key])
-        elif name == "x-request-id":
+        if name == _REQUEST_ID:
             request_id = http.headers[key]
+        elif name == _AUTHORIZATION:
+            authorization.append(http.headers[key])
     return tuple(authorization), request_id

@@ -1,0 +1,318 @@
+"""The way of a token: the cache, then one question to the one server that the route names."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from extauthz.core.decision import Reason
+from extauthz.core.introspection import Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.token import Token
+from extauthz.observe.events import Introspected
+from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.settings import ServerSettings
+from extauthz.testing import RecordingObserver, TickingClock, active
+
+NOW = 1_700_000_000.0
+SETTINGS = ServerSettings(
+    name="main",
+    introspection_endpoint="https://as.example.com/introspect",
+    client_id="gateway",
+    client_secret="s3cret",
+    ttl=60.0,
+    negative_ttl=10.0,
+    max_entries=1000,
+)
+TROUBLE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer within 0.5 seconds")
+
+
+class StubServer:
+    """An authorization server that answers when it is let go, with what it knew when it was asked."""
+
+    def __init__(self, clock: TickingClock, state: TokenState) -> None:
+        self.clock = clock
+        self.state = state
+        self.asked: list[str] = []
+        self.gates: list[asyncio.Event] = []
+        self.gated = False
+        self.takes = 0.0
+        self.closed = False
+
+    async def ask(self, token: Token) -> TokenState:
+        """The state as of now, told later."""
+        self.asked.append(token.reveal())
+        state = self.state
+        self.clock.advance(self.takes)
+        if self.gated:
+            self.gates.append(asyncio.Event())
+            await self.gates[-1].wait()
+        return state
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+class Bench:
+    """A resolver with two servers and both clocks."""
+
+    def __init__(self) -> None:
+        self.monotonic = TickingClock(1000.0)
+        self.wall = TickingClock(NOW)
+        self.observer = RecordingObserver()
+        self.main = StubServer(self.monotonic, active())
+        self.other = StubServer(self.monotonic, Inactive())
+        self.resolver = Resolver(
+            [self.source("main", self.main), self.source("other", self.other)],
+            observer=self.observer,
+            monotonic=self.monotonic,
+        )
+
+    def source(self, name: str, server: StubServer) -> Source:
+        settings = replace(SETTINGS, name=name)
+        cache = TokenCache(settings, secret=b"k", monotonic=self.monotonic, wall=self.wall)
+        return Source(name=name, cache=cache, client=server)
+
+    def pass_time(self, seconds: float) -> None:
+        self.monotonic.advance(seconds)
+        self.wall.advance(seconds)
+
+    async def resolve(self, token: str = "t", max_age: float | None = None, server: str = "main") -> Resolution:
+        return await self.resolver.resolve(server, Token(token), max_age)
+
+    def begin(self, token: str = "t", max_age: float | None = None) -> "asyncio.Task[Resolution]":
+        return asyncio.create_task(self.resolve(token, max_age))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def settle() -> None:
+    """Let every task run as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_hundred_requests_with_one_new_token_are_one_question(bench: Bench) -> None:
+    """All of them have the answer, and the next one finds it in memory."""
+    bench.main.gated = True
+    requests = [bench.begin() for _ in range(100)]
+    await settle()
+    bench.main.gates[0].set()
+    answers = await asyncio.gather(*requests)
+    assert [answer.state for answer in answers] == [active()] * 100
+    assert bench.main.asked == ["t"]
+    assert (await bench.resolve()).level == "memory"
+    assert bench.main.asked == ["t"]
+
+
+async def test_other_tokens_are_other_questions(bench: Bench) -> None:
+    """Each is asked about once."""
+    await asyncio.gather(*(bench.resolve(f"t{number % 10}") for number in range(100)))
+    assert sorted(bench.main.asked) == [f"t{number}" for number in range(10)]
+
+
+async def test_an_answer_is_repeated_while_it_is_fresh(bench: Bench) -> None:
+    """A token that ends in five seconds: no question after four, one after six."""
+    bench.main.state = active(exp=NOW + 5)
+    await bench.resolve()
+    bench.pass_time(4.0)
+    await bench.resolve()
+    assert bench.main.asked == ["t"]
+    bench.pass_time(2.0)
+    bench.main.state = Inactive()
+    assert (await bench.resolve()).state == Inactive()
+    assert bench.main.asked == ["t", "t"]
+
+
+async def test_a_revoked_token_is_found_out_when_the_ttl_ends(bench: Bench) -> None:
+    """Not before, unless a route asks live."""
+    await bench.resolve()
+    bench.main.state = Inactive()
+    bench.pass_time(59.0)
+    assert (await bench.resolve()).state == active()
+    bench.pass_time(1.0)
+    assert (await bench.resolve()).state == Inactive()
+
+
+class TestServers:
+    """A token is shown to nobody but the server that the route names."""
+
+    @pytest.mark.parametrize(("server", "state"), [("main", active()), ("other", Inactive())])
+    async def test_only_the_named_one_is_asked(self, bench: Bench, server: str, state: TokenState) -> None:
+        """Asking one after the other would hand tokens to strangers."""
+        assert (await bench.resolve(server=server)).state == state
+        assert (bench.main.asked, bench.other.asked) == ((["t"], []) if server == "main" else ([], ["t"]))
+
+    async def test_trouble_at_one_does_not_lead_to_another(self, bench: Bench) -> None:
+        """Nor does an inactive token."""
+        for state in (TROUBLE, Inactive()):
+            bench.main.state = state
+            assert (await bench.resolve()).state == state
+        assert bench.other.asked == []
+
+    async def test_what_one_said_is_not_believed_of_another(self, bench: Bench) -> None:
+        """The same text may be a token of both."""
+        await bench.resolve(server="main")
+        assert (await bench.resolve(server="other")).state == Inactive()
+        assert bench.other.asked == ["t"]
+
+    async def test_questions_to_different_ones_do_not_share_a_flight(self, bench: Bench) -> None:
+        """Also when they are asked at the same time about the same token."""
+        answers = await asyncio.gather(bench.resolve(server="main"), bench.resolve(server="other"))
+        assert [answer.state for answer in answers] == [active(), Inactive()]
+
+
+class TestLive:
+    """A `max_age` of 0: no answer to an earlier question may decide."""
+
+    async def test_it_asks_although_the_answer_is_in_memory(self, bench: Bench) -> None:
+        """A revocation acts at once."""
+        await bench.resolve()
+        bench.main.state = Inactive()
+        assert (await bench.resolve(max_age=0)).state == Inactive()
+        assert bench.main.asked == ["t", "t"]
+
+    async def test_it_does_not_board_a_flight_that_left_before(self, bench: Bench) -> None:
+        """The question in the air may have been answered before the token was revoked."""
+        bench.main.gated = True
+        early = bench.begin()
+        await settle()
+        bench.main.state = Inactive()
+        live = bench.begin(max_age=0)
+        await settle()
+        for gate in bench.main.gates:
+            gate.set()
+        assert [(await early).state, (await live).state] == [active(), Inactive()]
+
+    async def test_its_answer_is_kept_although_the_earlier_one_comes_later(self, bench: Bench) -> None:
+        """The slow answer must not bring the revoked token back."""
+        bench.main.gated = True
+        early = bench.begin()
+        await settle()
+        bench.pass_time(0.1)
+        bench.main.state = Inactive()
+        live = bench.begin(max_age=0)
+        await settle()
+        bench.main.gates[1].set()
+        assert (await live).state == Inactive()
+        bench.main.gates[0].set()
+        assert (await early).state == active()
+        assert (await bench.resolve()).state == Inactive()
+
+    async def test_a_cached_answer_younger_than_max_age_will_do(self, bench: Bench) -> None:
+        """Between live and the cache's own ttl."""
+        await bench.resolve()
+        bench.pass_time(4.0)
+        assert (await bench.resolve(max_age=5.0)).level == "memory"
+        bench.pass_time(1.0)
+        assert (await bench.resolve(max_age=5.0)).level == "server"
+
+    @pytest.mark.parametrize(("age", "questions"), [(4.0, 1), (6.0, 2)])
+    async def test_a_flight_younger_than_max_age_is_boarded(self, bench: Bench, age: float, questions: int) -> None:
+        """An older one is not waited for."""
+        bench.main.gated = True
+        requests = [bench.begin()]
+        await settle()
+        bench.pass_time(age)
+        requests.append(bench.begin(max_age=5.0))
+        await settle()
+        for gate in bench.main.gates:
+            gate.set()
+        await asyncio.gather(*requests)
+        assert len(bench.main.asked) == questions
+
+
+class TestTrouble:
+    """It is told, it is not kept, and it spoils nothing."""
+
+    async def test_the_next_request_asks_again(self, bench: Bench) -> None:
+        """The server may be well again."""
+        bench.main.state = TROUBLE
+        assert (await bench.resolve()).state == TROUBLE
+        bench.main.state = active()
+        assert (await bench.resolve()).state == active()
+
+    async def test_known_tokens_live_through_it(self, bench: Bench) -> None:
+        """Also when a live route met it meanwhile."""
+        await bench.resolve()
+        bench.main.state = TROUBLE
+        assert (await bench.resolve(max_age=0)).state == TROUBLE
+        assert (await bench.resolve()).state == active()
+
+    async def test_nothing_stale_is_served_when_the_entry_has_ended(self, bench: Bench) -> None:
+        """An outage does not prolong a token."""
+        await bench.resolve()
+        bench.main.state = TROUBLE
+        bench.pass_time(60.0)
+        assert (await bench.resolve()).state == TROUBLE
+
+
+class TestEvents:
+    """One for each question, none for what was found in memory."""
+
+    @pytest.mark.parametrize(
+        ("state", "outcome", "detail"),
+        [
+            (active(), "active", ""),
+            (Inactive(), "inactive", ""),
+            (Inactive(reason=Reason.WRONG_ISSUER), "inactive", ""),
+            (TROUBLE, "server_timeout", TROUBLE.detail),
+        ],
+    )
+    async def test_it_names_server_outcome_and_time(
+        self, bench: Bench, state: TokenState, outcome: str, detail: str
+    ) -> None:
+        """The token is not in it."""
+        bench.main.state, bench.main.takes = state, 0.25
+        await bench.resolve()
+        expected = Introspected(server="main", outcome=outcome, took_seconds=0.25, detail=detail)
+        assert bench.observer.introspections == [expected]
+
+    async def test_shared_questions_and_hits_are_told_once(self, bench: Bench) -> None:
+        """Metrics count what the server has to bear."""
+        await asyncio.gather(*(bench.resolve() for _ in range(50)))
+        await bench.resolve()
+        assert len(bench.observer.introspections) == 1
+
+
+class TestCancellation:
+    """A caller that goes away."""
+
+    async def test_does_not_disturb_the_others(self, bench: Bench) -> None:
+        """The first one, whose request started the question, least of all."""
+        bench.main.gated = True
+        first, second = bench.begin(), bench.begin()
+        await settle()
+        first.cancel()
+        await settle()
+        bench.main.gates[0].set()
+        assert (await second).state == active()
+        assert first.cancelled()
+        assert bench.main.asked == ["t"]
+
+    async def test_leaves_its_answer_to_the_cache(self, bench: Bench) -> None:
+        """The question was asked; its answer is not thrown away."""
+        bench.main.gated = True
+        request = bench.begin()
+        await settle()
+        request.cancel()
+        await settle()
+        bench.main.gates[0].set()
+        await settle()
+        assert (await bench.resolve()).level == "memory"
+        assert len(bench.observer.introspections) == 1
+
+
+async def test_closing_ends_questions_and_connections(bench: Bench) -> None:
+    """Nobody is left waiting."""
+    bench.main.gated = True
+    request = bench.begin()
+    await settle()
+    await bench.resolver.close()
+    assert (bench.main.closed, bench.other.closed) == (True, True)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(request, 1)

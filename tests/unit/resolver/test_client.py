@@ -1,0 +1,191 @@
+"""The question to an authorization server and what the answers mean (RFC 7662 §2); `test_client_wire` has the network."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from extauthz.core.decision import Reason
+from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.token import Token
+from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.settings import ClientAuth, ServerSettings
+
+TOKEN = "mF_9.B5f-4.1JqM"
+SETTINGS = ServerSettings(
+    name="main",
+    introspection_endpoint="https://as.example.com/introspect",
+    client_id="s6BhdRkqt3",
+    client_secret="gX1fBat3bV",
+    timeout=5.0,
+)
+YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
+JSON = {"content-type": "application/json"}
+
+Answers = Callable[[httpx.Request], httpx.Response]
+
+
+def answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> httpx.Response:
+    """An answer whose body is still on its way, as from a network."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body[:10]
+        yield body[10:]
+
+    return httpx.Response(status, headers=headers, content=chunks())
+
+
+async def exchange(answers: Answers, settings: ServerSettings = SETTINGS, *tokens: str) -> list[TokenState]:
+    """What the client makes of these answers, one question for each token."""
+    client = IntrospectionClient(settings, httpx.MockTransport(answers))
+    try:
+        return [await client.ask(Token(token)) for token in tokens or (TOKEN,)]
+    finally:
+        await client.close()
+
+
+async def question(settings: ServerSettings = SETTINGS, token: str = TOKEN) -> httpx.Request:
+    """The request that one question makes."""
+    seen: list[httpx.Request] = []
+
+    def remember(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return answer(200, JSON, YES)
+
+    await exchange(remember, settings, token)
+    (request,) = seen
+    return request
+
+
+class TestRequest:
+    """One POST with a form, and nothing in the URL (RFC 7662 §2.1)."""
+
+    async def test_it_is_the_one_of_the_standard(self) -> None:
+        """Method, URL, headers and body."""
+        request = await question()
+        assert (request.method, str(request.url)) == ("POST", "https://as.example.com/introspect")
+        assert request.content == b"token=mF_9.B5f-4.1JqM&token_type_hint=access_token"
+        assert dict(request.headers) == {
+            "host": "as.example.com",
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "authorization": "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW",
+            "connection": "keep-alive",
+            "content-length": "50",
+            "content-type": "application/x-www-form-urlencoded",
+            "user-agent": "extauthz",
+        }
+
+    @pytest.mark.parametrize(
+        ("changed", "token", "body", "has_basic"),
+        [
+            ({}, "a+b/c==", b"token=a%2Bb%2Fc%3D%3D&token_type_hint=access_token", True),
+            ({"token_type_hint": ""}, "t", b"token=t", True),
+            (
+                {"client_auth": ClientAuth.POST},
+                "t",
+                b"token=t&token_type_hint=access_token&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV",
+                False,
+            ),
+            (
+                {"client_auth": ClientAuth.POST, "client_secret": "ü &=", "token_type_hint": ""},
+                "t",
+                b"token=t&client_id=s6BhdRkqt3&client_secret=%C3%BC%20%26%3D",
+                False,
+            ),
+        ],
+        ids=["token encoded", "no hint", "post", "post encoded"],
+    )
+    async def test_what_settings_change(
+        self, changed: dict[str, Any], token: str, body: bytes, has_basic: bool
+    ) -> None:
+        """The secret goes either into the header or into the form."""
+        request = await question(replace(SETTINGS, **changed), token)
+        assert request.content == body
+        assert ("authorization" in request.headers) == has_basic
+
+    async def test_a_cookie_of_the_server_is_not_sent_back(self) -> None:
+        """A question must not depend on the one before it."""
+        seen: list[httpx.Request] = []
+
+        def greet(request: httpx.Request) -> httpx.Response:
+            seen.append(request)
+            return answer(200, JSON | {"set-cookie": "session=1; Path=/"}, YES)
+
+        await exchange(greet, SETTINGS, "a", "b")
+        assert ["cookie" in request.headers for request in seen] == [False, False]
+
+
+class TestReading:
+    """Status, type, body and `Retry-After` reach the reader of answers."""
+
+    @pytest.mark.parametrize(
+        ("status", "headers", "body", "state"),
+        [
+            (200, JSON, YES, Active),
+            (200, JSON, b'{"active": false}', Inactive),
+            (400, JSON, b'{"error": "unsupported_token_type"}', Inactive),
+            (200, {"content-type": "text/html"}, YES, Reason.SERVER_ANSWER_INVALID),
+            (200, {}, YES, Reason.SERVER_ANSWER_INVALID),
+            (200, JSON, b"", Reason.SERVER_ANSWER_INVALID),
+            (204, {}, b"", Reason.SERVER_ANSWER_INVALID),
+            (401, JSON, b'{"error": "invalid_client"}', Reason.SERVER_REFUSED_US),
+            (403, {"content-type": "text/html"}, b"", Reason.SERVER_REFUSED_US),
+            (404, JSON, YES, Reason.SERVER_ANSWER_INVALID),
+            (405, JSON, YES, Reason.SERVER_ANSWER_INVALID),
+            (415, JSON, YES, Reason.SERVER_ANSWER_INVALID),
+            (429, JSON, YES, Reason.SERVER_BUSY),
+            (500, JSON, YES, Reason.SERVER_ERROR),
+            (503, JSON, YES, Reason.SERVER_ERROR),
+            *((status, JSON, YES, Reason.SERVER_ANSWER_INVALID) for status in (301, 302, 303, 307, 308)),
+        ],
+    )
+    async def test_an_answer_is_one_of_three(
+        self, status: int, headers: dict[str, str], body: bytes, state: type[TokenState] | Reason
+    ) -> None:
+        """Only 200, and 400 about the token, say anything about it."""
+        (got,) = await exchange(lambda _: answer(status, headers, body))
+        if isinstance(state, Reason):
+            assert isinstance(got, Unavailable)
+            assert got.reason is state
+        else:
+            assert isinstance(got, state)
+
+    @pytest.mark.parametrize(("status", "seconds"), [(429, 7), (503, 7), (401, 0)])
+    async def test_a_busy_server_may_say_when_to_come_back(self, status: int, seconds: int) -> None:
+        """Its `Retry-After` is for the client too."""
+        (got,) = await exchange(lambda _: answer(status, {"retry-after": "7"}))
+        assert isinstance(got, Unavailable)
+        assert got.retry_after == seconds
+
+    async def test_a_400_speaks_of_the_token_once_the_server_has_answered_others(self) -> None:
+        """Before that it may speak of our configuration."""
+        bad = 400, JSON, b'{"error": "invalid_request"}'
+        answers = iter([bad, (200, JSON, YES), bad])
+        first, _, last = await exchange(lambda _: answer(*next(answers)), SETTINGS, "a", "b", "c")
+        assert isinstance(first, Unavailable)
+        assert last == Inactive(cacheable=False)
+
+    async def test_the_issuer_is_compared(self) -> None:
+        """An answer that names another issuer is not about a token of this server."""
+        settings = replace(SETTINGS, issuer="https://as.example.com")
+        body = b'{"active": true, "iss": "https://evil.example.com"}'
+        (got,) = await exchange(lambda _: answer(200, JSON, body), settings)
+        assert got == Inactive(reason=Reason.WRONG_ISSUER)
+
+    @pytest.mark.parametrize("error", [httpx.ConnectError("x" * 999), ValueError("odd"), OSError(), RecursionError()])
+    async def test_no_failure_of_the_transport_is_raised(self, error: Exception) -> None:
+        """It is named, shortly, for the log; it is no verdict."""
+
+        def fail(_: httpx.Request) -> httpx.Response:
+            raise error
+
+        (got,) = await exchange(fail)
+        assert isinstance(got, Unavailable)
+        assert (got.reason, got.detail[: len(type(error).__name__)]) == (
+            Reason.SERVER_UNREACHABLE,
+            type(error).__name__,
+        )
+        assert len(got.detail) <= 200

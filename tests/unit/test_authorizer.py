@@ -1,0 +1,229 @@
+"""One request, one decision: nothing is asked that need not be, and nothing that breaks lets a request pass."""
+
+import asyncio
+
+import pytest
+
+from extauthz.core.challenge import challenge
+from extauthz.core.decision import Allow, Deny, Reason
+from extauthz.core.identity import IdentityHeaders
+from extauthz.core.introspection import Inactive, TokenState, Unavailable
+from extauthz.core.policy import Rule
+from extauthz.core.request import AuthRequest
+from extauthz.core.token import Token
+from extauthz.testing import Bench, StubResolver, active, policy, request, rule
+
+NOW = 1_700_000_000.0
+API = "https://api.example.com"
+READER = active("orders:read", sub="u1", client_id="shop", exp=NOW + 300)
+PUBLIC = rule(name="health", path="/healthz", anonymous=True)
+MALFORMED = Reason.MALFORMED_CREDENTIALS
+SEVERAL = Reason.SEVERAL_CREDENTIALS
+
+
+def bench_of(*rules: Rule, gate: asyncio.Event | None = None, **states: TokenState) -> Bench:
+    """A bench whose policy has these rules, and whose resolver knows these tokens and waits at this gate."""
+    resolver = StubResolver(states or {"good": READER}, gate=gate)
+    return Bench(policy=policy(*(rules or (rule(), PUBLIC))), resolver=resolver)
+
+
+async def test_a_good_token_passes_with_its_identity() -> None:
+    """The whole way, once."""
+    bench = bench_of()
+    assert await bench.check(request(token="good")) == Allow(
+        reason=Reason.ALLOWED,
+        rule="orders",
+        identity=(("x-auth-sub", "u1"), ("x-auth-scope", "orders:read")),
+        absent=(),
+    )
+    assert bench.resolver.calls == 1
+
+
+async def test_a_public_route_passes_without_identity_and_without_a_question() -> None:
+    """And tells the gateway to remove whatever identity the client claimed."""
+    bench = bench_of()
+    assert await bench.check(request(target="/healthz")) == Allow(
+        reason=Reason.PUBLIC, rule="health", identity=(), absent=("x-auth-sub", "x-auth-scope")
+    )
+    assert bench.resolver.calls == 0
+
+
+async def test_the_resolver_is_asked_what_the_rule_says() -> None:
+    """The rule's server, the token itself and how old an answer may be."""
+    bench = bench_of(rule(authorization_server="partner", max_age=0.0))
+    await bench.check(request(token="good"))
+    assert bench.resolver.asked == [("partner", Token("good"), 0.0)]
+
+
+NO_QUESTION = {
+    "refused method": (request("get", token="good"), Reason.BAD_METHOD, ""),
+    "refused host": (request(token="good", host="a.com,b.com"), Reason.BAD_HOST, ""),
+    "refused path": (request(target="/orders/../healthz", token="good"), Reason.BAD_PATH, ""),
+    "refused path of a public route": (request(target="//healthz"), Reason.BAD_PATH, ""),
+    "empty target": (request(target="", token="good"), Reason.BAD_PATH, ""),
+    "no route": (request(target="/nowhere", token="good"), Reason.NO_ROUTE, ""),
+    "no route in this case": (request(target="/Orders", token="good"), Reason.NO_ROUTE, ""),
+    "no credentials": (request(), Reason.NO_CREDENTIALS, "orders"),
+    "token in the query": (request(target="/orders?access_token=good"), Reason.NO_CREDENTIALS, "orders"),
+    "another scheme": (request(authorization=("Basic Z29vZA==",)), Reason.UNSUPPORTED_SCHEME, "orders"),
+    "malformed": (request(authorization=("Bearer good\n",)), MALFORMED, "orders"),
+    "too long": (request(token="a" * 8193), MALFORMED, "orders"),
+    "merged by a gateway": (request(authorization=("Bearer good,Bearer good",)), SEVERAL, "orders"),
+    "sent twice": (request(authorization=("Bearer good", "Bearer good")), SEVERAL, "orders"),
+    "flaw found by the door": (request(token="good", flaw=Reason.BAD_METADATA), Reason.BAD_METADATA, ""),
+    "flaw on a public route": (request(target="/healthz", flaw=Reason.UNTRUSTED_PEER), Reason.UNTRUSTED_PEER, ""),
+}
+
+
+@pytest.mark.parametrize(("asked", "reason", "name"), NO_QUESTION.values(), ids=NO_QUESTION)
+async def test_what_is_wrong_with_the_request_costs_no_question(asked: AuthRequest, reason: Reason, name: str) -> None:
+    """Junk never reaches the authorization server, and the denial names the rule where there is one."""
+    bench = bench_of()
+    denial = await bench.check(asked)
+    assert denial == Deny(reason=reason, rule=name, challenge=challenge(reason, "api"))
+    assert bench.resolver.calls == 0
+
+
+@pytest.mark.parametrize("authorization", [(), ("Bearer good",), ("Bearer \x00",), ("Bearer a,Bearer b",), ("x", "y")])
+async def test_a_public_route_does_not_look_at_credentials(authorization: tuple[str, ...]) -> None:
+    """Broken ones are as good as none."""
+    decision = await bench_of().check(request(target="/healthz", authorization=authorization))
+    assert decision.reason is Reason.PUBLIC
+
+
+LIVE = active(aud=(API,))
+EVERYTHING_WRONG = active("", sub="\n", exp=NOW - 1)
+
+ORDER = {
+    "flaw before method": (request("get", "//", host="@", flaw=Reason.BAD_METADATA), LIVE, Reason.BAD_METADATA),
+    "method before host": (request("get", "//", host="@"), LIVE, Reason.BAD_METHOD),
+    "host before path": (request("GET", "//", host="@"), LIVE, Reason.BAD_HOST),
+    "path before route": (request("GET", "//nowhere", authorization=("Bearer",)), LIVE, Reason.BAD_PATH),
+    "route before credentials": (request("GET", "/nowhere", authorization=("Bearer",)), LIVE, Reason.NO_ROUTE),
+    "credentials before token": (request(authorization=("Bearer",)), EVERYTHING_WRONG, MALFORMED),
+    "server before validity": (
+        request(token="t"),
+        Unavailable(reason=Reason.SERVER_ERROR, detail=""),
+        Reason.SERVER_ERROR,
+    ),
+    "state before validity": (request(token="t"), Inactive(), Reason.INACTIVE),
+    "validity before audience": (request(token="t"), EVERYTHING_WRONG, Reason.EXPIRED),
+    "audience before scope": (request(token="t"), active("", sub="\n"), Reason.WRONG_AUDIENCE),
+    "scope before identity": (request(token="t"), active("", sub="\n", aud=(API,)), Reason.INSUFFICIENT_SCOPE),
+    "identity last": (request(token="t"), active(sub="\n", aud=(API,)), Reason.IDENTITY_NOT_FORWARDABLE),
+    "nothing wrong": (request(token="t"), LIVE, Reason.ALLOWED),
+}
+
+
+@pytest.mark.parametrize(("asked", "state", "reason"), ORDER.values(), ids=ORDER)
+async def test_the_first_fault_in_the_fixed_order_decides(
+    asked: AuthRequest, state: TokenState, reason: Reason
+) -> None:
+    """Path, route, credentials, validity, audience, scope: one request has one answer."""
+    bench = bench_of(rule(audience=API), t=state)
+    assert (await bench.check(asked)).reason is reason
+
+
+@pytest.mark.parametrize(("host", "reason"), [("", Reason.BAD_HOST), ("api.example.com:443", Reason.ALLOWED)])
+async def test_a_missing_host_matters_only_to_a_policy_with_hosts(host: str, reason: Reason) -> None:
+    """Where no rule names a host, a gateway need not send one."""
+    named = await bench_of(rule(host="api.example.com")).check(request(token="good", host=host))
+    unnamed = await bench_of(rule()).check(request(token="good", host=host))
+    assert (named.reason, unnamed.reason) == (reason, Reason.ALLOWED)
+
+
+async def test_the_policy_is_read_once() -> None:
+    """A policy that is swapped in while a check waits decides the next check, not this one."""
+    gate = asyncio.Event()
+    bench = bench_of(gate=gate)
+    waiting = asyncio.create_task(bench.check(request(token="good")))
+    await asyncio.sleep(0)
+    bench.authorizer.policy = policy(rule(name="closed", alternatives=()))
+    gate.set()
+    assert (await waiting).reason is Reason.ALLOWED
+    assert (await bench.check(request(token="good"))).reason is Reason.INSUFFICIENT_SCOPE
+
+
+async def test_the_clock_is_read_after_the_answer_came() -> None:
+    """A token that expired while the server was thinking does not pass."""
+    gate = asyncio.Event()
+    bench = bench_of(gate=gate)
+    waiting = asyncio.create_task(bench.check(request(token="good")))
+    await asyncio.sleep(0)
+    bench.wall.advance(300)
+    gate.set()
+    assert (await waiting).reason is Reason.EXPIRED
+
+
+async def test_concurrent_checks_do_not_mix() -> None:
+    """Each gets the answer about its own token."""
+    gate = asyncio.Event()
+    states: dict[str, TokenState] = {name: active(sub=name) for name in ("a", "b", "c")}
+    bench = bench_of(gate=gate, **states)
+    checks = [asyncio.create_task(bench.authorizer.check(request(token=name))) for name in states]
+    await asyncio.sleep(0)
+    gate.set()
+    allows = [allow for allow in await asyncio.gather(*checks) if isinstance(allow, Allow)]
+    assert [dict(allow.identity)["x-auth-sub"] for allow in allows] == ["a", "b", "c"]
+
+
+class SecretError(Exception):
+    """An exception whose text must not get out."""
+
+
+INTERNAL = Deny(reason=Reason.INTERNAL)
+
+
+async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
+    """The gateway gets a denial, never an exception: its own failure mode might let the request pass."""
+    bench = Bench(resolver=StubResolver(fault=SecretError("the secret is s3cr3t")))
+    assert await bench.check(request(token="good")) == INTERNAL
+    assert INTERNAL.outcome.status == 500
+    assert bench.event.fault == "SecretError"
+    assert "s3cr3t" not in repr(bench.event)
+
+
+async def test_a_fault_in_the_core_is_a_500_too() -> None:
+    """For example a rule that wants to forward a claim that does not exist."""
+    bench = bench_of(rule(identity=IdentityHeaders((("x-auth-shoe-size", "shoe_size"),))))
+    assert await bench.check(request(token="good")) == INTERNAL
+    assert bench.event.fault == "AttributeError"
+
+
+@pytest.mark.parametrize("flaw", [Reason.ALLOWED, Reason.PUBLIC])
+async def test_a_flaw_that_is_no_reason_to_deny_denies(flaw: Reason) -> None:
+    """A door's mistake cannot open the way."""
+    assert await bench_of().check(request(target="/healthz", flaw=flaw)) == INTERNAL
+
+
+async def test_a_check_after_a_fault_is_as_good_as_new() -> None:
+    """Nothing sticks."""
+    bench = bench_of()
+    bench.resolver.fault = SecretError()
+    await bench.check(request(token="good"))
+    bench.resolver.fault = None
+    assert (await bench.check(request(token="good"))).reason is Reason.ALLOWED
+    assert bench.event.fault == ""
+
+
+async def test_a_caller_that_goes_away_is_reported_and_stays_cancelled() -> None:
+    """The audit line is written although nobody reads the answer."""
+    bench = bench_of(gate=asyncio.Event())
+    check = asyncio.create_task(bench.authorizer.check(request(token="good")))
+    await asyncio.sleep(0)
+    bench.monotonic.advance(2.5)
+    check.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await check
+    assert check.cancelled()
+    [event] = bench.observer.checks
+    assert (event.decision.reason, event.fault, event.took_seconds) == (Reason.ABANDONED, "", 2.5)
+
+
+@pytest.mark.parametrize("reason", [Reason.SERVER_TIMEOUT, Reason.SERVER_REFUSED_US, Reason.SERVER_ANSWER_INVALID])
+async def test_trouble_at_the_server_is_503_without_challenge(reason: Reason) -> None:
+    """A 401 would make clients throw good tokens away."""
+    bench = bench_of(good=Unavailable(reason=reason, detail="s3cr3t", retry_after=7))
+    denial = await bench.check(request(token="good"))
+    assert denial == Deny(reason=reason, rule="orders", retry_after=7)
+    assert "s3cr3t" not in repr(bench.event)
