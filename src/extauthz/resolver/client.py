@@ -1,6 +1,7 @@
 """The question to an authorization server (RFC 7662 §2.1): one POST, one total deadline, no redirects."""
 
 import asyncio
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import aiohttp
@@ -27,6 +28,7 @@ class IntrospectionClient:
         self._http = httpx.AsyncClient(
             transport=transport or _transport(settings),
             headers=_headers(settings),
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
             trust_env=False,
             timeout=None,  # noqa: S113 - one total deadline instead, see `ask`

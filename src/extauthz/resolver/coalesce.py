@@ -22,6 +22,7 @@ class SingleFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._flights: dict[bytes, _Flight[T]] = {}
+        self._tasks: set[asyncio.Task[T]] = set()
 
     async def run(self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], *, now: float, newer_than: float) -> T:
         """The result of a flight that started after `newer_than`: one in the air, or else a new one started at `now`."""
@@ -29,16 +30,18 @@ class SingleFlight(Generic[T]):
         if flight is None or flight.started <= newer_than:
             flight = _Flight(asyncio.create_task(work()), now)
             self._flights[key] = flight
+            self._tasks.add(flight.task)
             flight.task.add_done_callback(lambda _: self._land(key, flight))
         return await asyncio.shield(flight.task)
 
     def _land(self, key: bytes, flight: _Flight[T]) -> None:
+        self._tasks.discard(flight.task)
         if self._flights.get(key) is flight:
             del self._flights[key]
 
     async def close(self) -> None:
         """Cancel what is still in the air and wait until it is gone."""
-        tasks = [flight.task for flight in self._flights.values()]
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

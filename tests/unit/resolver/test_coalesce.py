@@ -136,7 +136,7 @@ class TestNewerThan:
         await settle()
         old.gate.set()
         new.gate.set()
-        assert await asyncio.gather(early, caller) == ["old", "old" if joins else "new"]
+        assert [await early, await caller] == ["old", "old" if joins else "new"]
 
     async def test_later_callers_board_the_newer_flight(self, flights: SingleFlight[str]) -> None:
         """Also when the older one lands first."""
@@ -151,7 +151,7 @@ class TestNewerThan:
         late = board(flights, Work("third"), now=13.0)
         await settle()
         new.gate.set()
-        assert await asyncio.gather(live, late) == ["new", "new"]
+        assert [await live, await late] == ["new", "new"]
 
 
 class TestClose:

@@ -4,6 +4,7 @@ from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extauthz.authorizer import Authorizer
+from extauthz.core.decision import Deny, Reason
 from extauthz.wire.envoy.decode import decode
 from extauthz.wire.envoy.encode import encode
 from extauthz.wire.readiness import Readiness
@@ -16,6 +17,8 @@ HEALTH_PATH = f"/{HEALTH}/Check"
 MAX_MESSAGE_BYTES = 256 * 1024
 """A CheckRequest without a body is a few KiB; Envoy itself refuses heads above 60 KiB."""
 
+_DENY_INTERNAL = encode(Deny(reason=Reason.INTERNAL))
+
 
 class CheckService:
     """Answers every CheckRequest with a CheckResponse; a gRPC error would leave the verdict to Envoy's failure mode."""
@@ -25,7 +28,10 @@ class CheckService:
 
     async def __call__(self, message: bytes) -> bytes:
         """Check one request."""
-        return encode(await self._authorizer.check(decode(message)))
+        try:
+            return encode(await self._authorizer.check(decode(message)))
+        except Exception:  # noqa: BLE001 - the authorizer does not raise, so this is the codec: deny all the same
+            return _DENY_INTERNAL
 
 
 class HealthService:

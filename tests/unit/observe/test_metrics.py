@@ -1,0 +1,208 @@
+"""What is counted, under which labels, and how the numbers of several workers become one."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from extauthz import __version__
+from extauthz.core.decision import OUTCOMES, Allow, Decision, Reason, deny
+from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.metrics import Metrics
+
+ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
+EVENT = Checked(
+    at=0.0,
+    door="envoy",
+    request_id="canary",
+    method="GET",
+    host="canary.example.com",
+    path="/canary",
+    decision=ALLOWED,
+    level="memory",
+    sub="canary",
+    client_id="canary",
+    took_seconds=0.00004,
+)
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(page: str) -> Samples:
+    """Name and labels of every sample, with its value."""
+    families = text_string_to_metric_families(page)
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def read(metrics: Metrics) -> Samples:
+    return samples(metrics.exposition()[0].decode())
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return read(metrics).get((name, frozenset(labels.items())))
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.mark.parametrize(
+    ("door", "decision", "outcome", "reason", "rule"),
+    [
+        ("envoy", ALLOWED, "allow", "allowed", "orders"),
+        ("nginx", ALLOWED, "allow", "allowed", "orders"),
+        ("nginx", Allow(reason=Reason.PUBLIC, rule="health", identity=(), absent=()), "allow", "public", "health"),
+        ("envoy", deny(Reason.NO_ROUTE), "deny", "no_route", ""),
+        *(("envoy", deny(reason, rule="orders"), "deny", reason.value, "orders") for reason in OUTCOMES),
+    ],
+)
+def test_a_decision_is_counted_by_door_outcome_reason_and_rule(  # noqa: PLR0917 - a row of the table
+    metrics: Metrics, door: str, decision: Decision, outcome: str, reason: str, rule: str
+) -> None:
+    """The same words as in the audit line."""
+    for _ in range(3):
+        metrics.checked(EVENT._replace(door=door, decision=decision))
+    labels = {"door": door, "outcome": outcome, "reason": reason, "rule": rule}
+    assert value(metrics, "extauthz_decisions_total", **labels) == 3.0
+
+
+def test_decisions_that_differ_are_counted_apart(metrics: Metrics) -> None:
+    """By each of the four labels."""
+    other = replace(ALLOWED, rule="other")
+    for decision in (ALLOWED, ALLOWED, other, deny(Reason.INACTIVE, rule="orders"), deny(Reason.INACTIVE)):
+        metrics.checked(EVENT._replace(decision=decision))
+    metrics.checked(EVENT._replace(door="nginx"))
+    counts = sorted(number for (name, _), number in read(metrics).items() if name == "extauthz_decisions_total")
+    assert counts == [1.0, 1.0, 1.0, 1.0, 2.0]
+
+
+def test_the_time_of_a_check_is_kept_by_level(metrics: Metrics) -> None:
+    """A hit in memory and a question to the server are different things."""
+    metrics.checked(EVENT)
+    metrics.checked(EVENT._replace(level="server", took_seconds=0.02))
+    metrics.checked(EVENT._replace(level="", took_seconds=0.00001))
+    for level, seconds in (("memory", 0.00004), ("server", 0.02), ("", 0.00001)):
+        assert value(metrics, "extauthz_check_seconds_count", level=level) == 1.0
+        assert value(metrics, "extauthz_check_seconds_sum", level=level) == pytest.approx(seconds)
+    assert value(metrics, "extauthz_check_seconds_bucket", level="memory", le="5e-05") == 1.0
+    assert value(metrics, "extauthz_check_seconds_bucket", level="server", le="0.01") == 0.0
+    assert value(metrics, "extauthz_check_seconds_bucket", level="server", le="0.025") == 1.0
+
+
+@pytest.mark.parametrize("outcome", ["active", "inactive", "server_timeout", "server_refused_us"])
+def test_a_question_is_counted_by_server_and_outcome(metrics: Metrics, outcome: str) -> None:
+    """With its time; the detail is for the log."""
+    event = Introspected(server="main", outcome=outcome, took_seconds=0.003, detail="canary")
+    metrics.introspected(event)
+    metrics.introspected(replace(event, server="other"))
+    assert value(metrics, "extauthz_introspection_seconds_count", server="main", outcome=outcome) == 1.0
+    assert value(metrics, "extauthz_introspection_seconds_sum", server="other", outcome=outcome) == 0.003
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    times=st.lists(
+        st.sampled_from([0.0, 0.00005, 0.0001, 0.001, 0.5, 1.0, 1.5]) | st.floats(0, 10), min_size=1, max_size=30
+    )
+)
+def test_times_are_counted_as_the_library_counts_them(times: list[float]) -> None:
+    """Bucket by bucket, edges included, although they are counted in batches."""
+    metrics, registry = Metrics(), CollectorRegistry()
+    metrics.checked(EVENT)
+    edges = {labels for (name, labels) in read(metrics) if name == "extauthz_check_seconds_bucket"}
+    buckets = sorted(float(dict(labels)["le"]) for labels in edges)
+    one_by_one = Histogram("extauthz_check_seconds", "", ("level",), buckets=buckets, registry=registry)
+    for seconds in times:
+        metrics.checked(EVENT._replace(level="server", took_seconds=seconds))
+        one_by_one.labels("server").observe(seconds)
+    expected = samples(generate_latest(registry).decode())
+    counted = {key: number for key, number in read(metrics).items() if key in expected}
+    assert {key for key in expected if not key[0].endswith("_created")} <= counted.keys()
+    for key, number in counted.items():
+        if not key[0].endswith("_created"):
+            assert number == pytest.approx(expected[key])
+
+
+@pytest.mark.parametrize("count", [1, 511, 512, 513, 5000])
+def test_no_decision_is_lost_between_batches(metrics: Metrics, count: int) -> None:
+    """Nor counted twice, however often the page is asked for."""
+    for _ in range(count):
+        metrics.checked(EVENT)
+    labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
+    for _ in range(2):
+        assert value(metrics, "extauthz_decisions_total", **labels) == count
+        assert value(metrics, "extauthz_check_seconds_count", level="memory") == count
+
+
+def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
+    """From zero, so that an alert sees the first one."""
+    assert value(metrics, "extauthz_audit_lost_total") == 0.0
+    metrics.audit_lost(3)
+    metrics.audit_lost(2)
+    assert value(metrics, "extauthz_audit_lost_total") == 5.0
+
+
+def test_the_version_is_told(metrics: Metrics) -> None:
+    """For a fleet in the middle of an update."""
+    assert value(metrics, "extauthz_build_info", version=__version__) == 1.0
+
+
+def test_nothing_of_a_request_becomes_a_label(metrics: Metrics) -> None:
+    """A client that invents paths would fill the memory of whoever collects."""
+    metrics.checked(EVENT)
+    metrics.introspected(Introspected(server="main", outcome="active", took_seconds=0.1, detail="canary"))
+    assert b"canary" not in metrics.exposition()[0]
+
+
+def test_the_page_says_what_it_is(metrics: Metrics) -> None:
+    """The text format of Prometheus."""
+    assert metrics.exposition()[1].startswith("text/plain; version=")
+
+
+WORKER = """
+from extauthz.observe.metrics import Metrics
+from tests_event import EVENT
+metrics = Metrics()
+for _ in range({count}):
+    metrics.checked(EVENT)
+metrics.flush()
+print(metrics.exposition()[0].decode())
+"""
+
+
+def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
+    """Those of workers that have ended too: a counter never goes back."""
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    (tmp_path / "tests_event.py").write_text(
+        "from extauthz.core.decision import Allow, Reason\n"
+        "from extauthz.observe.events import Checked\n"
+        "allow = Allow(reason=Reason.ALLOWED, rule='orders', identity=(), absent=())\n"
+        "EVENT = Checked(at=0.0, door='envoy', request_id='', method='GET', host='', path='/', decision=allow)\n"
+    )
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": str(tmp_path)}
+    pages = [
+        subprocess.run(
+            [sys.executable, "-c", WORKER.format(count=count)],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        ).stdout
+        for count in (3, 4)
+    ]
+    labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
+    key = "extauthz_decisions_total", frozenset(labels.items())
+    assert [samples(page)[key] for page in pages] == [3.0, 7.0]
+    assert samples(pages[1])["extauthz_build_info", frozenset({("version", __version__)})] == 1.0
