@@ -170,6 +170,8 @@ def test_a_pattern_matches_whole_segments(pattern: str, matching: list[str], oth
         (["/a/b/x", "/a/{y}/**", "/**"], "/a/b/z", "/a/{y}/**"),
         (["/a/b/x", "/{y}/b/z", "/**"], "/a/b/q", "/**"),
         (["/a/{x}", "/a/**"], "/a/", "/a/**"),
+        (["/a/b/c", "/a/**"], "/a/b", "/a/**"),
+        (["/a/b/c", "/a/**", "/**"], "/a/b/d/e", "/a/**"),
         (["/a/{x}/**", "/a/**"], "/a", "/a/**"),
     ],
 )

@@ -170,38 +170,35 @@ def test_the_page_says_what_it_is(metrics: Metrics) -> None:
 
 
 WORKER = """
+from extauthz.core.decision import Allow, Reason
+from extauthz.observe.events import Checked
 from extauthz.observe.metrics import Metrics
-from tests_event import EVENT
+
+allow = Allow(reason=Reason.ALLOWED, rule="orders", identity=(), absent=())
+event = Checked(at=0.0, door="envoy", request_id="", method="GET", host="", path="/", decision=allow)
 metrics = Metrics()
 for _ in range({count}):
-    metrics.checked(EVENT)
+    metrics.checked(event)
 metrics.flush()
 print(metrics.exposition()[0].decode())
 """
 
 
+def page_of_a_worker(count: int, folder: Path) -> str:
+    """What a process of its own tells after so many decisions."""
+    return subprocess.run(
+        [sys.executable, "-c", WORKER.format(count=count)],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    ).stdout
+
+
 def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     """Those of workers that have ended too: a counter never goes back."""
-    folder = tmp_path / "metrics"
-    folder.mkdir()
-    (tmp_path / "tests_event.py").write_text(
-        "from extauthz.core.decision import Allow, Reason\n"
-        "from extauthz.observe.events import Checked\n"
-        "allow = Allow(reason=Reason.ALLOWED, rule='orders', identity=(), absent=())\n"
-        "EVENT = Checked(at=0.0, door='envoy', request_id='', method='GET', host='', path='/', decision=allow)\n"
-    )
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": str(tmp_path)}
-    pages = [
-        subprocess.run(
-            [sys.executable, "-c", WORKER.format(count=count)],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        ).stdout
-        for count in (3, 4)
-    ]
+    pages = [page_of_a_worker(count, tmp_path) for count in (3, 4)]
     labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]

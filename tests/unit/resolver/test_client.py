@@ -175,6 +175,16 @@ class TestReading:
         (got,) = await exchange(lambda _: answer(200, JSON, body), settings)
         assert got == Inactive(reason=Reason.WRONG_ISSUER)
 
+    @pytest.mark.parametrize("status", [200, 204, 307, 400, 401, 403, 404, 429, 500])
+    @pytest.mark.parametrize("body", [b"canary", b'{"canary": 1, "canary": 2}', b'{"active": "canary"}'])
+    async def test_no_detail_repeats_what_a_server_says(self, status: int, body: bytes) -> None:
+        """It may have repeated the token, and details are for the log."""
+        headers = {"content-type": "application/json", "location": "/canary", "retry-after": "canary"}
+        (got,) = await exchange(lambda _: answer(status, headers, body), SETTINGS, "canary")
+        assert isinstance(got, Unavailable)
+        assert got.detail
+        assert "canary" not in got.detail
+
     @pytest.mark.parametrize("error", [httpx.ConnectError("x" * 999), ValueError("odd"), OSError(), RecursionError()])
     async def test_no_failure_of_the_transport_is_raised(self, error: Exception) -> None:
         """It is named, shortly, for the log; it is no verdict."""

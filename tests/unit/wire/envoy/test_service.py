@@ -12,6 +12,7 @@ from extauthz.core.decision import Reason
 from extauthz.core.introspection import TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.testing import RecordingObserver, StubResolver, TickingClock, active, policy, rule
+from extauthz.wire.envoy import service
 from extauthz.wire.envoy.service import AUTHORIZATION, CHECK_PATH, HEALTH_PATH, CheckService, HealthService
 from extauthz.wire.readiness import Readiness
 
@@ -90,6 +91,19 @@ async def test_a_defect_of_our_own_denies_and_tells_nothing() -> None:
     assert b"RuntimeError" not in response
 
 
+@pytest.mark.parametrize("broken", ["decode", "encode"])
+async def test_a_codec_that_fails_denies(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """A gRPC error would leave the verdict to the gateway's failure mode."""
+
+    def fail(_: object) -> object:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(service, broken, fail)
+    answer = await Bench().service(message(token="good"))
+    assert_denies(CheckResponse.FromString(answer))
+    assert b"canary" not in answer
+
+
 async def test_details_of_trouble_are_not_for_clients() -> None:
     """They are in the operator's log."""
     assert b"secret" not in await Bench().service(message(token="down"))
@@ -133,13 +147,13 @@ class TestHealth:
     async def test_it_tells_whether_we_want_work(self, name: str) -> None:
         """Not yet, yes, no more."""
         readiness = Readiness()
-        service = HealthService(readiness)
+        health = HealthService(readiness)
         asked = HealthCheckRequest(service=name).SerializeToString()
-        answers = [await service(asked)]
+        answers = [await health(asked)]
         readiness.start()
-        answers.append(await service(asked))
+        answers.append(await health(asked))
         readiness.drain()
-        answers.append(await service(asked))
+        answers.append(await health(asked))
         statuses = [HealthCheckResponse.FromString(answer or b"").status for answer in answers]
         no, yes = HealthCheckResponse.NOT_SERVING, HealthCheckResponse.SERVING
         assert statuses == [no, yes, no]

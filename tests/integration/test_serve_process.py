@@ -1,0 +1,274 @@
+"""`extauthz serve` as a real process: how it starts, how it refuses to, and how it ends."""
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+import cases
+from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, CheckResponse, HttpRequest, Request
+from extauthz.cli.processes import free_ports, port_in_use
+from extauthz.wire.envoy.service import AUTHORIZATION, CHECK_PATH, HEALTH_PATH
+from support.serving import Service, ask, call, status, wait_until, write_files
+from support.stub_server import Reply, StubServer, active
+
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StubServer]:
+    (port,) = free_ports(1)
+    slow = Reply(body=active().body, slow=True)
+    with StubServer(port, cases.ANSWERS | {"slow": lambda: slow}) as server:
+        yield server
+
+
+@pytest.fixture
+def ports() -> tuple[int, int, int]:
+    gateway, ops, own = free_ports(3)
+    return gateway, ops, own
+
+
+def listen_on(gateway: int, ops: int, own: int | None = None) -> dict[str, str]:
+    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
+    return listen if own is None else listen | {"grpc": f"127.0.0.1:{own}"}
+
+
+def call_at(target: str, path: str, message: bytes) -> bytes:
+    with grpc.insecure_channel(target) as channel:
+        return call(channel, path, message)
+
+
+def check(target: str, token: str = "reader") -> int:
+    """The status code of a gRPC check; 0 is an allow."""
+    http = HttpRequest(
+        method="GET", path="/orders", host="api.example.com", headers={"authorization": f"Bearer {token}"}
+    )
+    message = CheckRequest(attributes=AttributeContext(request=Request(http=http))).SerializeToString()
+    return CheckResponse.FromString(call_at(target, CHECK_PATH, message)).status.code
+
+
+class TestBadConfiguration:
+    """Exit status 2, every fault with its place, and nothing was started."""
+
+    def refuse(self, config: Path, ports: tuple[int, ...]) -> str:
+        """What it says on standard error."""
+        with Service(config) as service:
+            while service.running:
+                assert not any(map(port_in_use, ports))
+                time.sleep(0.05)
+            assert (service.wait(), service.stdout) == (2, "")
+            assert not any(map(port_in_use, ports))
+            return service.stderr
+
+    def test_faults_of_both_files_are_told_with_file_and_line(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """One attempt shows them all."""
+        policy = cases.POLICY.replace("path: /me,", "pth: /me,", 1)
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url, policy=policy, drain_delay="soon")
+        said = self.refuse(config, ports)
+        place = 1 + config.read_text().split("drain_delay")[0].count("\n")
+        assert re.search(rf"^{config}:{place}:\d+: .*duration", said, re.MULTILINE)
+        line = 1 + policy.split("pth:")[0].count("\n")
+        assert re.search(rf"^{tmp_path}/policy.yaml:{line}:\d+: .*'path'", said, re.MULTILINE)
+        assert "Traceback" not in said
+
+    def test_a_file_that_is_not_there_is_a_fault(self, tmp_path: Path, ports: tuple[int, int, int]) -> None:
+        """Named as it was given."""
+        assert f"{tmp_path}/extauthz.yaml:1:1: this file does not exist" in self.refuse(
+            tmp_path / "extauthz.yaml", ports
+        )
+
+    def test_a_secret_that_is_not_there_is_a_fault(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """Before the first token is asked about."""
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url)
+        config.write_text(config.read_text().replace("EXTAUTHZ_CLIENT_SECRET", "EXTAUTHZ_NOT_SET"))
+        said = self.refuse(config, ports)
+        assert re.search(rf"^{config}:\d+:\d+: this environment variable is not set", said, re.MULTILINE)
+
+
+class TestTakenAddress:
+    """Exit status 1 and one sentence with the address."""
+
+    @pytest.mark.parametrize("taken", [0, 1, 2], ids=["gateway", "ops", "grpc"])
+    def test_a_taken_port_is_named(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int], taken: int
+    ) -> None:
+        """The other listeners are closed again."""
+        own = ports[2] if taken == 2 else None
+        config = write_files(
+            tmp_path, listen_on(*ports[:2], own), server.url, grpc_server="grpcio" if own else "h2corn"
+        )
+        with socket.create_server(("127.0.0.1", ports[taken])), Service(config) as service:
+            assert service.wait() == 1
+            assert f"cannot listen on 127.0.0.1:{ports[taken]}: " in service.stderr
+            assert "Traceback" not in service.stderr
+            assert service.stdout == ""
+        assert not any(map(port_in_use, ports))
+
+    def test_a_socket_file_does_not_stay_behind(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """The first listener was open when the second failed."""
+        path = tmp_path / "gateway.sock"
+        config = write_files(tmp_path, {"gateway": f"unix:{path}", "ops": f"127.0.0.1:{ports[1]}"}, server.url)
+        with socket.create_server(("127.0.0.1", ports[1])), Service(config) as service:
+            assert service.wait() == 1
+        assert not path.exists()
+
+    def test_a_port_that_workers_cannot_have_is_named_too(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """A start that can never succeed is not tried again for ever."""
+        config = write_files(tmp_path, listen_on(*ports), server.url, grpc_server="grpcio")
+        with socket.create_server(("127.0.0.1", ports[2])), Service(config, "--workers", "2") as service:
+            assert service.wait(8) == 1
+            assert f"cannot listen on 127.0.0.1:{ports[2]}: " in service.stderr
+
+
+class TestDrain:
+    """SIGTERM: say no more, go on answering for a while, end."""
+
+    def test_requests_are_answered_while_gateways_are_told(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """`/readyz` and gRPC health say no; requests, new connections too, are served until the end."""
+        gateway, ops, _ = ports
+        config = write_files(tmp_path, listen_on(gateway, ops), server.url, drain_delay="1500ms")
+        with Service(config).ready(ops) as service:
+            assert call_at(f"127.0.0.1:{gateway}", HEALTH_PATH, b"") == SERVING
+            service.send(signal.SIGTERM)
+            told = time.monotonic()
+            wait_until(lambda: status(ops, "/readyz") == 503, 1.0)
+            assert call_at(f"127.0.0.1:{gateway}", HEALTH_PATH, b"") == NOT_SERVING
+            while time.monotonic() - told < 1.2:
+                assert (ask(gateway), check(f"127.0.0.1:{gateway}")) == (200, 0)
+                assert (status(ops, "/livez"), status(ops, "/readyz")) == (200, 503)
+            assert service.wait() == 0
+            assert 1.4 < time.monotonic() - told < 6.0
+        assert not any(map(port_in_use, ports))
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+    def test_it_ends_soon_with_status_0(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int], number: signal.Signals
+    ) -> None:
+        """Without a delay there is nothing to wait for, and a terminal's Ctrl-C is no error."""
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url)
+        with Service(config).ready(ports[1]) as service:
+            service.send(number)
+            assert service.wait(5) == 0
+            assert "Traceback" not in service.stderr
+
+    def test_a_second_signal_cuts_the_delay_short(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """For whoever does not want to wait."""
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url, drain_delay="60s")
+        with Service(config).ready(ports[1]) as service:
+            service.send(signal.SIGTERM)
+            wait_until(lambda: status(ports[1], "/readyz") == 503)
+            service.send(signal.SIGTERM)
+            assert service.wait(5) == 0
+
+    def test_a_request_in_flight_is_answered(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """Also when the delay is over before the authorization server has answered."""
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url)
+        config.write_text(config.read_text().replace("timeout: 1s", "timeout: 5s"))
+        with Service(config).ready(ports[1]) as service:
+            answers: list[int] = []
+            before = server.calls["slow"]
+            request = threading.Thread(target=lambda: answers.append(ask(ports[0], "slow")))
+            request.start()
+            wait_until(lambda: server.calls["slow"] > before)
+            service.send(signal.SIGTERM)
+            request.join(10)
+            assert answers == [200]
+            assert service.wait(5) == 0
+
+
+class TestGrpcio:
+    """The second gRPC server has a port of its own."""
+
+    def test_it_serves_check_and_health_there(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """HTTP stays on the gateway's port; the drain is told on both."""
+        gateway, ops, own = ports
+        config = write_files(tmp_path, listen_on(gateway, ops, own), server.url, grpc_server="grpcio", drain_delay="1s")
+        target = f"127.0.0.1:{own}"
+        with Service(config).ready(ops) as service:
+            assert (check(target), check(target, "unknown"), ask(gateway)) == (0, 16, 200)
+            assert call_at(target, HEALTH_PATH, b"") == SERVING
+            assert (
+                call_at(target, HEALTH_PATH, b"\x0a" + bytes([len(AUTHORIZATION)]) + AUTHORIZATION.encode()) == SERVING
+            )
+            with pytest.raises(grpc.RpcError) as failed:
+                call_at(target, HEALTH_PATH, b"\x0a\x05other")
+            assert failed.value.code() is grpc.StatusCode.NOT_FOUND
+            service.send(signal.SIGTERM)
+            wait_until(lambda: call_at(target, HEALTH_PATH, b"") == NOT_SERVING, 0.8)
+            assert check(target) == 0
+            assert service.wait(10) == 0
+
+
+class TestUnixSocket:
+    """The gateway listener as a socket file."""
+
+    def test_both_protocols_are_served_and_the_file_goes_away(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """A peer without an address is trusted: whoever reaches the file may ask."""
+        path = tmp_path / "gateway.sock"
+        config = write_files(tmp_path, {"gateway": f"unix:{path}", "ops": f"127.0.0.1:{ports[1]}"}, server.url)
+        with Service(config).ready(ports[1]) as service:
+            assert (ask(path), ask(path, "unknown")) == (200, 401)
+            assert (check(f"unix:{path}"), check(f"unix:{path}", "unknown")) == (0, 16)
+            service.send(signal.SIGTERM)
+            assert service.wait(5) == 0
+        assert not path.exists()
+
+    def test_a_file_left_by_a_killed_process_is_replaced(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """An operator has nothing to clean up."""
+        path = tmp_path / "gateway.sock"
+        config = write_files(tmp_path, {"gateway": f"unix:{path}", "ops": f"127.0.0.1:{ports[1]}"}, server.url)
+        with Service(config).ready(ports[1]) as killed:
+            killed.send(signal.SIGKILL)
+            killed.wait()
+        assert path.is_socket()
+        with Service(config).ready(ports[1]):
+            assert ask(path) == 200
+
+
+class TestSlowReader:
+    """Nobody reads the audit lines on standard output."""
+
+    def test_requests_are_answered_and_the_end_comes_all_the_same(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """Lines are lost, and counted; nothing else is."""
+        gateway, ops, _ = ports
+        config = write_files(tmp_path, listen_on(gateway, ops), server.url, audit={"path": "stdout"})
+        reading, writing = os.pipe()
+        try:
+            with Service(config, stdout=writing).ready(ops) as service:
+                assert {ask(gateway) for _ in range(600)} == {200}
+                service.send(signal.SIGTERM)
+                assert service.wait(15) == 0
+                assert "Fatal Python error" not in service.stderr
+        finally:
+            os.close(writing)
+            os.close(reading)

@@ -1,0 +1,145 @@
+"""`extauthz serve` with two workers as real processes: one service, whatever happens to one of them."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cases
+from extauthz.cli.processes import free_ports, port_in_use
+from support.serving import Service, ask, get, is_running, status, wait_until, write_files
+from support.stub_server import StubServer
+
+DECISIONS = re.compile(r"^extauthz_decisions_total\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[StubServer]:
+    (port,) = free_ports(1)
+    with StubServer(port, cases.ANSWERS) as server:
+        yield server
+
+
+class Pair:
+    """A service of two workers."""
+
+    def __init__(self, config: Path, gateway: int, ops: int) -> None:
+        self.config = config
+        self.gateway = gateway
+        self.ops = ops
+        self.service = Service(config, "--workers", "2")
+
+    def workers(self) -> set[int]:
+        return self.service.workers()
+
+    def kill_one(self) -> set[int]:
+        """Kill the worker with the lowest number; returns the others once it is gone."""
+        workers = self.workers()
+        pid = min(workers)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pid))
+        return workers - {pid}
+
+    def wait_for_starts(self, count: int) -> None:
+        wait_until(lambda: self.starts() == count)
+
+    def starts(self) -> int:
+        """How many workers have said that they are ready."""
+        return self.service.stderr.count('"event": "ready"') + self.service.stderr.count('"event":"ready"')
+
+    def decisions(self) -> float:
+        """All of them on the metrics page, whichever worker answers."""
+        return sum(map(float, DECISIONS.findall(get(self.ops, "/metrics").text)))
+
+    def ask(self, count: int) -> set[int]:
+        """The statuses of so many requests, each over a connection of its own."""
+        return {ask(self.gateway) for _ in range(count)}
+
+
+@pytest.fixture
+def pair(tmp_path: Path, server: StubServer) -> Iterator[Pair]:
+    gateway, ops = free_ports(2)
+    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
+    pair = Pair(write_files(tmp_path, listen, server.url, drain_delay="1s"), gateway, ops)
+    with pair.service.ready(ops):
+        pair.wait_for_starts(2)
+        assert len(pair.workers()) == 2
+        yield pair
+
+
+class TestServing:
+    """Two processes behind one address."""
+
+    def test_each_of_them_answers(self, pair: Pair) -> None:
+        """One that is killed is replaced; meanwhile the other one serves, and the operator is told."""
+        for starts in (3, 4):
+            others = pair.kill_one()
+            assert pair.ask(10) == {200}
+            assert status(pair.ops, "/readyz") == 200
+            pair.wait_for_starts(starts)
+            assert len(pair.workers()) == len(others) + 1
+            assert pair.workers() > others
+        assert pair.service.stderr.count("a worker ended and is started again") == 2
+
+    def test_metrics_are_those_of_all(self, pair: Pair) -> None:
+        """Each page shows the sum, those of a worker that died included."""
+        assert pair.ask(20) == {200}
+        wait_until(lambda: pair.decisions() == 20, 5)
+        pair.kill_one()
+        assert pair.ask(20) == {200}
+        wait_until(lambda: pair.decisions() == 40, 5)
+        pair.wait_for_starts(3)
+        assert {pair.decisions() for _ in range(10)} == {40.0}
+
+    def test_one_that_cannot_start_is_tried_again_at_leisure(self, pair: Pair) -> None:
+        """Once a second; and it comes back when the file is good again."""
+        policy = pair.config.with_name("policy.yaml")
+        good = policy.read_text()
+        policy.write_text("nonsense: true\n")
+        pair.kill_one()
+        time.sleep(3.5)
+        assert 1 <= pair.service.stderr.count("a worker ended and is started again") <= 4
+        assert pair.ask(5) == {200}
+        policy.write_text(good)
+        pair.wait_for_starts(3)
+
+
+class TestStopping:
+    """None of them is left behind."""
+
+    def test_sigterm_drains_and_stops_all(self, pair: Pair) -> None:
+        """Requests are answered until the delay is over; the folder with the numbers goes too."""
+        workers = pair.workers()
+        environment = Path(f"/proc/{min(workers)}/environ").read_bytes().decode()
+        numbers = Path(environment.split("PROMETHEUS_MULTIPROC_DIR=")[1].split("\0")[0])
+        assert numbers.is_dir()
+        pair.service.send(signal.SIGTERM)
+        told = time.monotonic()
+        wait_until(lambda: {status(pair.ops, "/readyz") for _ in range(10)} == {503}, 0.9)
+        assert pair.ask(5) == {200}
+        assert pair.service.wait(10) == 0
+        assert 0.9 < time.monotonic() - told < 6.0
+        assert not any(map(is_running, workers))
+        assert not numbers.exists()
+        assert not any(map(port_in_use, (pair.gateway, pair.ops)))
+        assert "Traceback" not in pair.service.stderr
+
+    def test_workers_end_when_their_supervisor_is_killed(self, pair: Pair) -> None:
+        """Nobody would replace or stop them any more; they drain first."""
+        workers = pair.workers()
+        pair.service.send(signal.SIGKILL)
+        pair.service.wait()
+        assert pair.ask(3) == {200}
+        wait_until(lambda: not any(map(is_running, workers)), 10)
+        wait_until(lambda: not any(map(port_in_use, (pair.gateway, pair.ops))))
+
+    def test_sigterm_while_one_is_being_replaced_stops_all(self, pair: Pair) -> None:
+        """No worker is started after the end was asked for."""
+        pair.kill_one()
+        pair.service.send(signal.SIGTERM)
+        assert pair.service.wait(10) == 0
+        assert not any(map(port_in_use, (pair.gateway, pair.ops)))
