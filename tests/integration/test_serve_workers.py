@@ -64,7 +64,7 @@ class Pair:
 def pair(tmp_path: Path, server: StubServer) -> Iterator[Pair]:
     gateway, ops = free_ports(2)
     listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-    pair = Pair(write_files(tmp_path, listen, server.url, drain_delay="1s"), gateway, ops)
+    pair = Pair(write_files(tmp_path, listen, server.url, drain_delay="2s"), gateway, ops)
     with pair.service.ready(ops):
         pair.wait_for_starts(2)
         assert len(pair.workers()) == 2
@@ -119,10 +119,10 @@ class TestStopping:
         assert numbers.is_dir()
         pair.service.send(signal.SIGTERM)
         told = time.monotonic()
-        wait_until(lambda: {status(pair.ops, "/readyz") for _ in range(10)} == {503}, 0.9)
+        wait_until(lambda: {status(pair.ops, "/readyz") for _ in range(10)} == {503}, 1.8)
         assert pair.ask(5) == {200}
         assert pair.service.wait(10) == 0
-        assert 0.9 < time.monotonic() - told < 6.0
+        assert 1.9 < time.monotonic() - told < 8.0
         assert not any(map(is_running, workers))
         assert not numbers.exists()
         assert not any(map(port_in_use, (pair.gateway, pair.ops)))

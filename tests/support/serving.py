@@ -102,7 +102,7 @@ class Service:
         """Process ids of its children."""
         try:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return set()
         found = {int(pid) for pid in children.split()}
         self._seen |= found
@@ -144,7 +144,7 @@ def is_running(pid: int) -> bool:
     """Whether the process exists and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -5,6 +5,7 @@ import click
 from extauthz import __version__
 from extauthz.cli.authserver import authserver, client, token
 from extauthz.cli.demo import demo
+from extauthz.cli.doctor import doctor
 from extauthz.cli.serve import check, serve
 
 
@@ -14,5 +15,5 @@ def main() -> None:
     """External authorization for Envoy and NGINX, by OAuth2 token introspection."""
 
 
-for command in (serve, check, authserver, client, token, demo):
+for command in (serve, check, doctor, authserver, client, token, demo):
     main.add_command(command)

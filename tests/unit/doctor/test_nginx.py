@@ -384,12 +384,14 @@ class TestFilesOfAnotherShape:
     def test_endless_nesting_is_an_error(self) -> None:
         assert [each.check for each in examined("a {" * 5000)] == ["nginx-syntax"]
 
-    def test_a_file_without_a_server_is_an_error(self) -> None:
-        assert [(each.severity, each.check) for each in examined("http { }")] == [(ERROR, "nginx-server")]
+    @pytest.mark.parametrize("text", ["http { }", "", "http { server { listen 80; root /srv; } }"])
+    def test_a_file_that_asks_nobody_is_an_error_and_nothing_in_it_is_good(self, text: str) -> None:
+        (finding,) = examine_nginx(text, "nginx.conf", EXPECTED)
+        assert (finding.severity, finding.check) == (ERROR, "auth-request")
 
     def test_a_server_that_asks_nobody_is_an_error(self) -> None:
         found = examined("server { location / { proxy_pass http://app; } }")
-        assert {each.check for each in found} == {"unchecked", "identity-headers"}
+        assert {each.check for each in found} == {"auth-request", "unchecked", "identity-headers"}
 
     def test_lua_is_passed_over(self) -> None:
         lua = 'content_by_lua_block { local x = "}" -- }\n if x then return { a = 1 } end }'

@@ -273,14 +273,14 @@ class TestConnections:
         async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while body := await read_question(reader):
                 if b"token=slow" in body:
-                    await asyncio.sleep(0.3)
+                    await asyncio.sleep(0.7)
                     writer.write(WHOLE)
                 else:
                     writer.write(head(f"content-length: {len(NO)}") + NO)
 
-        async with served(late) as url, client_of(url, timeout=0.2, max_connections=1) as client:
+        async with served(late) as url, client_of(url, timeout=0.5, max_connections=1) as client:
             assert trouble(await client.ask(Token("slow"))) is Reason.SERVER_TIMEOUT
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.3)
             assert await client.ask(Token("fast")) == Inactive()
 
     async def test_a_proxy_of_the_environment_is_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
