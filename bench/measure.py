@@ -1,0 +1,194 @@
+"""The rows of the table: which load goes to which part, and whose CPU it is counted against.
+
+Systems that are compared take turns (A B C A B C ...), so that a machine that slows down slows all of them down.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.load import CONNECTIONS, Load, h2load, wrk
+from bench.stage import NotAsExpected, Part, Stage
+from bench.walk import walk
+from bench.workload import EDGE_PAIRS, PAIRS, TOKENS
+
+FEW = 8
+"""Questions that h2load repeats."""
+
+_FILL_SECONDS = (1, 3, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One row.
+
+    Attributes:
+        section: what it is compared within.
+        load: runs the load generator for so many seconds.
+        authorizer: the part that answers the question, if any.
+        gateway: the part that asks it, if any.
+        prepare: brings caches into their steady state before each round.
+        cached: whether the gateway answers from its own cache, so that the authorizer sees less than all.
+    """
+
+    section: str
+    name: str
+    load: Callable[[float], Load]
+    authorizer: Part | None
+    gateway: Part | None = None
+    prepare: Callable[[], None] = lambda: None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One round of one system. CPU in microseconds for each request; a part that is not there has none.
+
+    Attributes:
+        rate: requests per second.
+        unrecorded: decisions that the audit log had to drop.
+        asked: share of requests for which the authorizer was asked; None where it does not count them.
+    """
+
+    requests: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    authorizer_us: float | None
+    gateway_us: float | None
+    unrecorded: int
+    asked: float | None
+
+
+def systems(stage: Stage) -> list[System]:
+    """All rows, in the order in which they take turns."""
+    return [*_grpc(stage), *_grpc_few(stage), *_envoy(stage), *_nginx(stage)]
+
+
+_GRPC_SERVERS = {
+    "no-op, h2corn": "h2corn",
+    "extauthz, h2corn": "extauthz",
+    "no-op, grpcio": "grpcio",
+    "extauthz, grpcio": "extauthz grpcio",
+}
+
+
+def _grpc(stage: Stage) -> Iterator[System]:
+    for name, part in _GRPC_SERVERS.items():
+        port = stage[part].port
+        yield System(
+            section="gRPC",
+            name=name,
+            load=lambda seconds, port=port: walk(port, stage.questions, seconds),  # type: ignore[misc] # bound now
+            authorizer=stage[part],
+        )
+
+
+def _grpc_few(stage: Stage) -> Iterator[System]:
+    messages = [stage.questions(number * (TOKENS + 7) // FEW) for number in range(FEW)]
+    for name, part in _GRPC_SERVERS.items():
+        port = stage[part].port
+        if walk(port, lambda number: messages[number % FEW], 0).wrong:
+            raise NotAsExpected(f"{name}: refuses one of the {FEW} questions that h2load will send")
+        yield System(
+            section="gRPC, few",
+            name=name,
+            load=lambda seconds, port=port: h2load(port, messages, seconds),  # type: ignore[misc] # bound now
+            authorizer=stage[part],
+        )
+
+
+def _envoy(stage: Stage) -> Iterator[System]:
+    for name, gateway, part in (
+        ("no-op", "envoy no-op", "h2corn"),
+        ("extauthz", "envoy extauthz", "extauthz"),
+        ("no check", "envoy alone", ""),
+    ):
+        yield _http(stage, "Envoy", name, gateway, part)
+
+
+def _nginx(stage: Stage) -> Iterator[System]:
+    for name, gateway, part in (
+        ("no-op", "nginx no-op", "asgi"),
+        ("extauthz", "nginx extauthz", "extauthz"),
+        ("return 200", "nginx return 200", "return 200"),
+        ("edge cache", "nginx edge", "extauthz edge"),
+    ):
+        yield _http(stage, "NGINX", name, gateway, part)
+
+
+def _http(stage: Stage, section: str, name: str, gateway: str, part: str) -> System:
+    port, script = stage[gateway].port, stage.script
+    cached = name == "edge cache"
+    pairs = EDGE_PAIRS if cached else PAIRS
+    return System(
+        section=section,
+        name=name,
+        load=lambda seconds: wrk(port, script, seconds, pairs=pairs),
+        authorizer=stage[part] if part else None,
+        gateway=stage[gateway],
+        prepare=(lambda: _fill_edge_cache(stage, port)) if cached else lambda: None,
+        cached=cached,
+    )
+
+
+def _fill_edge_cache(stage: Stage, port: int) -> None:
+    """Walk until one run comes all the way round: the row is about answers that are there."""
+    for seconds in _FILL_SECONDS:
+        load = wrk(port, stage.script, seconds, pairs=EDGE_PAIRS)
+        if load.wrong:
+            raise NotAsExpected(f"edge cache: {load.wrong} wrong answers while it was filled")
+        if load.requests >= EDGE_PAIRS:
+            return
+    raise NotAsExpected(f"edge cache: {EDGE_PAIRS:,} requests take longer than {_FILL_SECONDS[-1]} s here")
+
+
+def measure(system: System, stage: Stage, seconds: float) -> Sample:
+    """One round.
+
+    Raises:
+        NotAsExpected: when an answer was not an allow, or was never given.
+    """
+    authorizer, gateway = system.authorizer, system.gateway
+    parts = [part for part in (authorizer, gateway) if part is not None]
+    system.prepare()
+    stage.settle(parts)
+    counted = authorizer if authorizer is not None and authorizer.ops else None
+    decisions = counted.decisions() if counted is not None else None
+    before = (_cpu(authorizer), _cpu(gateway))
+    load = system.load(seconds)
+    stage.settle(parts)
+    authorizer_us, gateway_us = (
+        None if then is None or now is None else (now - then) * 1e6 / max(1, load.requests)
+        for then, now in zip(before, (_cpu(authorizer), _cpu(gateway)), strict=True)
+    )
+    title = f"{system.section}: {system.name}"
+    if load.wrong or not load.requests:
+        raise NotAsExpected(f"{title}: {load.wrong} of {load.requests} answers were wrong")
+    asked, unrecorded = None, 0
+    if counted is not None and decisions is not None:
+        now_decided = counted.decisions()
+        allowed, denied = now_decided.allowed - decisions.allowed, now_decided.denied - decisions.denied
+        _check_counts(title, load, allowed, denied, cached=system.cached)
+        asked, unrecorded = allowed / load.requests, now_decided.unrecorded - decisions.unrecorded
+    return Sample(
+        requests=load.requests,
+        rate=load.requests / load.seconds,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        authorizer_us=authorizer_us,
+        gateway_us=gateway_us,
+        unrecorded=unrecorded,
+        asked=asked,
+    )
+
+
+def _check_counts(title: str, load: Load, allowed: int, denied: int, *, cached: bool) -> None:
+    """What extauthz counted must be what the load generator saw."""
+    cut_off = CONNECTIONS * 64  # the load generators leave calls in flight when their time is over
+    too_few = allowed < load.requests and not cached
+    if denied or too_few or allowed > load.requests + cut_off:
+        raise NotAsExpected(f"{title}: {load.requests} answers, but {allowed} allowed and {denied} denied by extauthz")
+
+
+def _cpu(part: Part | None) -> float | None:
+    return None if part is None else part.cpu_seconds()

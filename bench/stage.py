@@ -1,0 +1,233 @@
+"""Everything that a run needs, started once: floors, authorizers, gateways and what stands behind them."""
+
+import contextlib
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import files
+from bench.walk import walk
+from bench.workload import HOST, REFUSED, TOKENS, Questions, path, token, write_script
+from extauthz.cli.processes import Process, envoy_command, nginx_command, port_in_use
+
+_PORTS = range(24_000, 28_000)
+"""Below the range from which Linux takes the local ports of outgoing connections."""
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
+_OK, _UNAUTHORIZED = 200, 401
+_START_SECONDS = 20.0
+_TAIL_LINES = 10
+_QUIET_SECONDS = 0.1
+_QUIET_CPU_SECONDS = 0.01
+_QUIET_AT_MOST_SECONDS = 3.0
+_DECISIONS = re.compile(r'^extauthz_decisions_total\{.*outcome="(\w+)".*\} (\S+)$', re.MULTILINE)
+_LOST = re.compile(r"^extauthz_audit_lost_total (\S+)$", re.MULTILINE)
+
+
+class NotAsExpected(Exception):  # noqa: N818 - it says what is the matter
+    """An answer is not what it must be: numbers taken now would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One running program.
+
+    Attributes:
+        port: where it takes requests.
+        ops: where extauthz tells its metrics; 0 for all others.
+    """
+
+    name: str
+    process: Process
+    port: int
+    ops: int = 0
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, of all its threads and of the processes that it started."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:  # the process group
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def decisions(self) -> "Decisions":
+        """What extauthz has counted so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/metrics", timeout=5) as answer:
+            page = answer.read().decode()
+        counts = {"allow": 0, "deny": 0}
+        for outcome, count in _DECISIONS.findall(page):
+            counts[outcome] += int(float(count))
+        lost = _LOST.search(page)
+        return Decisions(allowed=counts["allow"], denied=counts["deny"], unrecorded=int(float(lost[1])) if lost else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """Decisions of one extauthz; `unrecorded` are those that its audit log had to drop."""
+
+    allowed: int
+    denied: int
+    unrecorded: int
+
+
+class Stage:
+    """All parts by name. Made by `open_stage`, which also ends them.
+
+    Attributes:
+        script: the walk through tokens and routes, for wrk.
+        questions: the same for gRPC.
+    """
+
+    def __init__(self, folder: Path, ends: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._ends = ends
+        self._free = iter([port for port in random.sample(_PORTS, len(_PORTS)) if not port_in_use(port)])
+        self._parts: dict[str, Part] = {}
+        self.questions = Questions()
+        self.script = folder / "walk.lua"
+        write_script(self.script)
+
+    def __getitem__(self, name: str) -> Part:
+        return self._parts[name]
+
+    def start(self) -> None:
+        """Start all parts, wait until each answers, and see that they allow and refuse what they should."""
+        app, introspection = self._start_backends()
+        verdict = self._start_verdict()
+        for floor in ("h2corn", "grpcio", "asgi"):
+            self._start_floor(floor)
+        self._start_extauthz("extauthz", introspection)
+        self._start_extauthz("extauthz grpcio", introspection, grpcio=True)
+        self._start_extauthz("extauthz edge", introspection, edge_cache=True)
+        self._start_envoy("envoy no-op", app, self["h2corn"].port)
+        self._start_envoy("envoy extauthz", app, self["extauthz"].port)
+        self._start_envoy("envoy alone", app, 0)
+        self._start_nginx("nginx no-op", app, self["asgi"].port)
+        self._start_nginx("nginx extauthz", app, self["extauthz"].port)
+        self._start_nginx("nginx return 200", app, verdict)
+        self._start_nginx("nginx edge", app, self["extauthz edge"].port, edge_cache=True)
+        for part in self._parts.values():
+            part.process.wait_for_port(part.port, _START_SECONDS)
+        self._prove()
+
+    def settle(self, parts: Sequence[Part]) -> None:
+        """Wait until these have no work left (the audit log is written behind the answers), and empty all logs."""
+        end = time.monotonic() + _QUIET_AT_MOST_SECONDS
+        before, now = -1.0, 0.0
+        while now - before > _QUIET_CPU_SECONDS and time.monotonic() < end:
+            time.sleep(_QUIET_SECONDS)
+            before, now = now, sum(part.cpu_seconds() for part in parts)
+        for log in self._folder.rglob("*.log"):
+            os.truncate(log, 0)  # all are opened for appending
+
+    def _prove(self) -> None:
+        for name in ("envoy extauthz", "nginx extauthz", "nginx edge"):
+            self._expect(name, token(0), _OK)
+            self._expect(name, REFUSED, _UNAUTHORIZED)
+            self._expect(name, "", _UNAUTHORIZED)
+        for name in ("envoy no-op", "envoy alone", "nginx no-op", "nginx return 200"):
+            self._expect(name, token(0), _OK)
+        for name in ("extauthz", "extauthz grpcio"):
+            refusal = walk(self[name].port, self.questions.refused, 0)
+            warm = walk(self[name].port, self.questions, 0, at_least=TOKENS)  # from here on no token is new
+            if refusal.wrong != refusal.requests or warm.wrong:
+                raise NotAsExpected(f"{name}: a token that is not active was let pass, or an active one was not")
+
+    def _expect(self, name: str, bearer: str, status: int) -> None:
+        """Ask through a gateway until the answer is this status: the gateway may still be looking for its parts."""
+        end = time.monotonic() + _START_SECONDS
+        while (got := _status(self[name].port, bearer)) != status:
+            if time.monotonic() > end or (status == _UNAUTHORIZED and got == _OK):
+                log = "\n".join(self[name].process.output().splitlines()[-_TAIL_LINES:])
+                raise NotAsExpected(f"{name}: answers {got} where {status} is right\n{log}")
+            time.sleep(0.1)
+
+    def _start(self, name: str, command: list[str], port: int, ops: int = 0) -> Part:
+        log = self._folder / f"{name.replace(' ', '-')}.log"
+        process = Process(name, command, log=log, cwd=files.ROOT)
+        self._ends.enter_context(process)
+        part = self._parts[name] = Part(name=name, process=process, port=port, ops=ops)
+        return part
+
+    def _start_backends(self) -> tuple[int, int]:
+        app, introspection, inner = self._ports(3)
+        file = files.write_backends(self._folder / "backends.conf", app=app, introspection=introspection, inner=inner)
+        self._start("backends", nginx_command(file, self._prefix("backends")), app)
+        return app, introspection
+
+    def _start_verdict(self) -> int:
+        (port,) = self._ports(1)
+        file = files.write_verdict(self._folder / "verdict.conf", port=port)
+        return self._start("return 200", nginx_command(file, self._prefix("verdict")), port).port
+
+    def _start_floor(self, name: str) -> None:
+        (port,) = self._ports(1)
+        self._start(name, [sys.executable, "-m", "bench.floors", name, str(port)], port)
+
+    def _start_extauthz(self, name: str, introspection: int, *, grpcio: bool = False, edge_cache: bool = False) -> None:
+        gateway, ops, grpc = self._ports(3)
+        file = files.write_extauthz(
+            self._folder / name.replace(" ", "-"),
+            introspection=introspection,
+            gateway=gateway,
+            ops=ops,
+            grpc=grpc if grpcio else 0,
+            edge_cache=edge_cache,
+        )
+        command = [sys.executable, "-m", "extauthz", "serve", "--config", str(file)]
+        self._start(name, command, grpc if grpcio else gateway, ops)
+
+    def _start_envoy(self, name: str, app: int, authorizer: int) -> None:
+        client, admin = self._ports(2)
+        ports = {10000: client, 9901: admin, 9191: authorizer, 10002: app}
+        file = files.write_envoy(self._folder / f"{name.replace(' ', '-')}.yaml", ports, check=authorizer > 0)
+        self._start(name, envoy_command(file), client)
+
+    def _start_nginx(self, name: str, app: int, authorizer: int, *, edge_cache: bool = False) -> None:
+        (client,) = self._ports(1)
+        ports = {10001: client, 9191: authorizer, 10002: app}
+        file = files.write_nginx(self._folder / f"{name.replace(' ', '-')}.conf", ports, edge_cache=edge_cache)
+        self._start(name, nginx_command(file, self._prefix(name)), client)
+
+    def _prefix(self, name: str) -> Path:
+        folder = self._folder / f"prefix-{name.replace(' ', '-')}"
+        folder.mkdir()
+        return folder
+
+    def _ports(self, count: int) -> list[int]:
+        return [next(self._free) for _ in range(count)]
+
+
+def _status(port: int, bearer: str) -> int:
+    """The status of a GET on the first route."""
+    headers = {"Host": HOST, **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path(0, 0)}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - a URL of ours
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@contextlib.contextmanager
+def open_stage() -> Iterator[Stage]:
+    """A stage in a temporary folder, not started yet. On the way out, everything is ended and removed.
+
+    The folder is in memory where that can be had: no disk is measured here, and gateway/nginx.conf advises it for the
+    edge cache.
+    """
+    with contextlib.ExitStack() as ends:
+        memory = _MEMORY if _MEMORY.is_dir() else None
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="extauthz-bench-", dir=memory)))
+        folder.chmod(0o711)  # started as root, NGINX works as nobody and has to get at its cache below
+        yield Stage(folder, ends)
