@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, RouteEntry, Scopes
-from extauthz.core.identity import IdentityHeaders
+from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, HeaderClaim, RouteEntry, Scopes
+from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
 from extauthz.core.routes import RouteTable
 from extauthz.core.snapshot import Snapshot
@@ -36,8 +36,8 @@ class Tie:
 
 def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -> tuple[Snapshot, tuple[Tie, ...]]:
     """The snapshot, and every tie between its routes. A snapshot with ties must not be used."""
-    identity = IdentityHeaders(tuple(policy.defaults.identity_headers.items()))
-    rules = [_compile_rule(entry, policy, identity, servers) for _, entry in policy.entries]
+    headers = tuple(_identity_header(name, source) for name, source in policy.defaults.identity_headers.items())
+    rules = [_compile_rule(entry, policy, headers, servers) for _, entry in policy.entries]
     table, conflicts = RouteTable.build(rules)
     index_of = {id(rule): index for rule, (index, _) in zip(rules, policy.entries, strict=True)}
     ties = tuple(
@@ -55,12 +55,13 @@ def server_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) ->
 
 
 def _compile_rule(
-    entry: RouteEntry, policy: Policy, identity: IdentityHeaders, servers: Mapping[str, AuthorizationServer]
+    entry: RouteEntry, policy: Policy, headers: tuple[IdentityHeader, ...], servers: Mapping[str, AuthorizationServer]
 ) -> Rule:
     name = server_for(entry, policy.defaults, servers)
     server = servers.get(name)
     alternatives = _alternatives(entry.scopes)
     anonymous = entry.allow is not None
+    forward_token = policy.defaults.forward_token if entry.forward_token is None else entry.forward_token
     return Rule(
         name=entry.name,
         path=entry.path,
@@ -73,10 +74,17 @@ def _compile_rule(
         max_age=entry.freshness,
         leeway=0.0 if server is None else server.leeway,
         edge_cache=entry.edge_cache,
-        identity=identity,
+        identity=IdentityHeaders(headers=headers, forward_token=forward_token),
         realm=policy.realm,
         challenge_scope=alternatives[0] if alternatives else (),
     )
+
+
+def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:
+    if isinstance(source, str):
+        return IdentityHeader(name=name, claim=source)
+    lists, non_ascii = ListStyle(source.list), NonAscii(source.non_ascii)
+    return IdentityHeader(name=name, claim=source.claim, lists=lists, non_ascii=non_ascii)
 
 
 def _alternatives(scopes: Scopes | None) -> tuple[tuple[str, ...], ...]:

@@ -18,7 +18,7 @@ from extauthz.config.values import (
     parse_text,
 )
 from extauthz.core.challenge import check_realm
-from extauthz.core.identity import CLAIMS, check_header_name
+from extauthz.core.identity import TOKEN_CLAIMS, check_header_name
 from extauthz.core.paths import known_method
 from extauthz.core.routes import check_host, parse_path
 from extauthz.core.scopes import SCOPE_TOKEN
@@ -31,6 +31,7 @@ MAX_LIFETIME = "24h"
 
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SERVER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_CLAIM = re.compile(r"[!-~]{1,256}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _AUDIT_WORDS = ("stdout", "stderr", "off")
 
@@ -131,8 +132,9 @@ def _check_scope_word(text: str) -> str:
 
 
 def _check_claim(text: str) -> str:
-    if text not in CLAIMS:
-        raise Misfit(f"a header can carry one of these claims: {', '.join(CLAIMS)}", hint=nearest(text, CLAIMS))
+    near = nearest(text, TOKEN_CLAIMS)
+    if text not in TOKEN_CLAIMS and (_CLAIM.fullmatch(text) is None or near.lower() == text.lower()):
+        raise Misfit("name a claim of the token, such as sub or email, or a path such as realm_access.roles", hint=near)
     return text
 
 
@@ -148,6 +150,12 @@ def _check_audit_path(text: str) -> str:
     if text not in _AUDIT_WORDS and "/" not in text:
         raise Misfit("write stdout, stderr, off, or a file with a / in its path", hint=nearest(text, _AUDIT_WORDS))
     return text
+
+
+def _parse_mode(text: str) -> int:
+    if re.fullmatch(r"0?[0-7]{3}", text) is None:
+        raise Misfit('write the mode of the socket file in quotes, such as "0660"')
+    return int(text, 8)
 
 
 def _parse_freshness(value: object) -> float | None:
@@ -196,6 +204,11 @@ DrainDelay = Annotated[float, _duration("0s", "10m"), _DURATION_SCHEMA]
 Timeout = Annotated[float, _duration("10ms", "30s"), _DURATION_SCHEMA]
 Leeway = Annotated[float, _duration("0s", "300s"), _DURATION_SCHEMA]
 Lifetime = Annotated[float, _duration("0s", MAX_LIFETIME), _DURATION_SCHEMA]
+
+Dialect = Literal["nginx", "forward-auth", "envoy", "gateway-api"]
+"""A way in which gateways ask over HTTP."""
+Dialects = Annotated[tuple[Dialect, ...], AfterValidator(_once_each)]
+SocketMode = Annotated[int, _written(_parse_mode), _TEXT_SCHEMA]
 
 # policy.yaml
 Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({"const": 1})]

@@ -21,6 +21,7 @@ from extauthz.config.fields import (
     AuditPath,
     Claim,
     Connections,
+    Dialects,
     DrainDelay,
     EdgeCache,
     Entries,
@@ -38,6 +39,7 @@ from extauthz.config.fields import (
     ScopeAlternatives,
     ScopeList,
     ServerName,
+    SocketMode,
     Text,
     Timeout,
     TrustedNetwork,
@@ -52,8 +54,8 @@ TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
-UNION_TAGS = frozenset({"(list)", "(any_of)"})
-"""Names of the two spellings of `scopes`; they turn up in the path of an error and are no keys of the file."""
+UNION_TAGS = frozenset({"(list)", "(any_of)", "(name)", "(mapping)"})
+"""Names of the two spellings of `scopes` and of a header's claim; they turn up in the path of an error and are no keys of the file."""
 
 
 class Section(BaseModel):
@@ -157,13 +159,24 @@ def _refuse_everyone(network: TrustedNetwork, info: ValidationInfo) -> TrustedNe
     return network
 
 
+class Socket(Section):
+    """Who may connect to a Unix socket that we listen on: its mode, and its group if it is not our own."""
+
+    mode: SocketMode = 0o660
+    group: Text | None = None
+
+
 class ServiceFile(Section):
     """`extauthz.yaml`. `drain_delay` is in seconds."""
 
     grpc_server: Literal["h2corn", "grpcio"] = "h2corn"
     listen: Listen = Field(examples=["{gateway: 127.0.0.1:9191, ops: 127.0.0.1:9192}"])
+    socket: Socket = Socket()
+    on_outage: Literal["deny", "gateway"] = "deny"
+    context_extensions: Flag = False
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
+    dialects: Dialects = ("nginx",)
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     policy: Text = Field(examples=["policy.yaml"])
@@ -208,12 +221,32 @@ Scopes = Annotated[
 """A list means all of it; an empty one means any valid token."""
 
 
+class HeaderClaim(Section):
+    """A claim and how it is written in a header."""
+
+    claim: Claim = Field(examples=["realm_access.roles"])
+    list: Literal["space", "comma", "json"] = "space"
+    non_ascii: Literal["reject", "percent", "base64url"] = "reject"
+
+
+def _header_spelling(claim: object) -> str:
+    return "(mapping)" if isinstance(claim, dict | HeaderClaim) else "(name)"
+
+
+HeaderSource = Annotated[
+    Annotated[Claim, Tag("(name)")] | Annotated[HeaderClaim, Tag("(mapping)")],
+    Discriminator(_header_spelling),
+]
+"""The name of a claim, or a mapping that also says how it is written."""
+
+
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
     authorization_server: Text | None = None
     audience: Text | None = None
-    identity_headers: dict[HeaderName, Claim] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
+    identity_headers: dict[HeaderName, HeaderSource] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
+    forward_token: Flag = True
 
 
 class RouteEntry(Section):
@@ -229,6 +262,7 @@ class RouteEntry(Section):
     authorization_server: Text | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
+    forward_token: Flag | None = None
 
     @field_validator("scopes")
     @classmethod

@@ -4,6 +4,7 @@ from typing import Any
 
 from extauthz.config.compile import Policy, Tie, compile_policy, server_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
+from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule
 
 SERVER = AuthorizationServer.model_validate(
@@ -35,7 +36,7 @@ def test_a_rule_has_what_route_defaults_and_server_say() -> None:
     assert (rule.name, rule.path, rule.methods, rule.host) == ("r", "/r", ("GET",), "api.example.com")
     assert (rule.audience, rule.authorization_server) == ("https://api.example.com", "main")
     assert (rule.leeway, rule.realm, rule.edge_cache, rule.max_age) == (30.0, "orders", 5, None)
-    assert rule.identity.pairs == (("x-me", "sub"),)
+    assert rule.identity == IdentityHeaders.of({"x-me": "sub"})
     assert not rule.anonymous
 
 

@@ -158,7 +158,7 @@ POLICY_FAULTS = [
     Mistake("server: main", "server: mian", "4:25", "no authorization server has this name; there is main", "main"),
     Mistake("x-auth-sub: sub", "X-Auth-Sub: sub", "5:22", "lower-case", "x-auth-sub"),
     Mistake("x-auth-sub: sub", "cookie: sub", "5:22", "meaning of its own", ""),
-    Mistake("x-auth-sub: sub", "x-auth-sub: subject", "5:34", "one of these claims", "sub"),
+    Mistake("x-auth-sub: sub", "x-auth-sub: SUB", "5:34", "name a claim", "sub"),
     Mistake(POLICY[POLICY.index("routes:") :], "", "1:1", "routes is missing", ""),
     Mistake(POLICY[POLICY.index("routes:") :], "routes: []", "6:9", "at least one route", ""),
     Mistake(POLICY[POLICY.index("routes:") :], "routes: {a: b}", "6:9", "a list", ""),

@@ -1,66 +1,67 @@
 """The dialect of NGINX `auth_request`: 200, 401 and 403 are all that it understands, so the truth goes in headers.
 
-In: `X-Original-Method`, `X-Original-URI` (raw), `X-Original-Host`, `X-Original-Proto`, `X-Request-Id`, `Authorization`.
+In: `X-Original-Method`, `X-Original-URI` (raw), `X-Original-Host`, `X-Original-Proto`, `X-Request-Id`, `Authorization`;
+ingress-nginx sends `X-Original-URL` (scheme, host and raw target in one) instead of, or beside, the URI.
 Out: the wire status below, `X-Authz-Status` (the status for the client), `X-Authz-Reason`, and the challenge where
 NGINX will find it: it copies `WWW-Authenticate` from a 401 by itself and drops it from a 403, which therefore carries
 `X-Authz-Challenge`.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import assert_never
 
 from extauthz.core.decision import Allow, Decision, Deny, Reason
+from extauthz.core.paths import canonical_host
 from extauthz.core.request import AuthRequest
+from extauthz.wire.http.answers import encoded
+from extauthz.wire.http.metadata import Answer, Headers, Said, Vocabulary, collect, question, vocabulary
 
 DOOR = "nginx"
-PATH = "/nginx"
+PATH = b"/nginx"
 
 _METHOD = b"x-original-method"
 _URI = b"x-original-uri"
+_URL = b"x-original-url"
 _HOST = b"x-original-host"
-_METADATA = frozenset({_METHOD, _URI, _HOST, b"x-original-proto", b"x-request-id"})
+METADATA = (_METHOD, _URI, _URL, _HOST, b"x-original-proto")
+
+_VOCABULARY = vocabulary(METADATA)
+_ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?#\\@]+)(/.*)", re.DOTALL)
 _REMEMBERED_ANSWERS = 4096
 
-Headers = tuple[tuple[bytes, bytes], ...]
+
+def decode(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary = _VOCABULARY) -> AuthRequest:
+    """Read the question."""
+    said = collect(headers, known)
+    values = said.values
+    target, host = values.get(_URI), values.get(_HOST, "")
+    if _URL in values:
+        said, target, host = _with_url(said, values[_URL], target, host)
+    return question(DOOR, said, method=values.get(_METHOD), target=target, host=host)
 
 
-def decode(headers: Iterable[tuple[bytes, bytes]]) -> AuthRequest:
-    """Read the question.
+def _with_url(said: Said, url: str, uri: str | None, host: str) -> tuple[Said, str, str]:
+    """Target and host where there is a URL: cut out as they stand, and the same as what is said beside it.
 
-    Metadata that is missing or stands twice is a flaw: the gateway's file is wrong, or a client got its copy through.
+    ingress-nginx lets the client's own `X-Original-URI` and `X-Original-Host` through unless told otherwise, so it is
+    never a matter of which one to believe.
     """
-    found: dict[bytes, str] = {}
-    authorization: list[str] = []
-    flaw: Reason | None = None
-    for name, value in headers:
-        if name in _METADATA:
-            if name in found:
-                flaw = Reason.BAD_METADATA
-            found[name] = value.decode("latin-1")
-        elif name == b"authorization":
-            authorization.append(value.decode("latin-1"))
-    if _METHOD not in found or _URI not in found:
-        flaw = Reason.MISCONFIGURED_GATEWAY
-    return AuthRequest(
-        door=DOOR,
-        method=found.get(_METHOD, ""),
-        target=found.get(_URI, ""),
-        host=found.get(_HOST, ""),
-        authorization=tuple(authorization),
-        request_id=found.get(b"x-request-id", ""),
-        flaw=flaw,
-    )
+    match = _ABSOLUTE.fullmatch(url)
+    named, target = (match[1], match[2]) if match else ("", "")
+    agreed = uri in (None, target) and (not host or canonical_host(host) == canonical_host(named))
+    return (said if match and agreed else said._replace(flaw=Reason.BAD_METADATA)), target, named
 
 
 @lru_cache(maxsize=_REMEMBERED_ANSWERS)
-def encode(decision: Decision) -> tuple[int, Headers]:
+def encode(decision: Decision) -> Answer:
     """The wire status and the headers; there is never a body, which would cost NGINX its connection to us."""
     match decision:
         case Allow():
-            return 200, _allow(decision)
+            return 200, _allow(decision), b""
         case Deny():
-            return _wire_status(decision), _deny(decision)
+            return _wire_status(decision), _deny(decision), b""
         case _:
             assert_never(decision)
 
@@ -69,7 +70,7 @@ def _allow(allow: Allow) -> Headers:
     """Every identity header once, empty where the upstream must see none: NGINX then removes the client's copy."""
     identity = [*allow.identity, *((name, "") for name in allow.absent)]
     cache = (("cache-control", f"max-age={allow.cache_seconds}"), ("vary", "Authorization"))
-    return _encoded(
+    return encoded(
         ("content-length", "0"),
         *(cache if allow.cache_seconds else (("cache-control", "no-store"),)),
         ("x-authz-reason", allow.reason.value),
@@ -79,7 +80,7 @@ def _allow(allow: Allow) -> Headers:
 
 def _deny(deny: Deny) -> Headers:
     challenge_header = "www-authenticate" if _wire_status(deny) == 401 else "x-authz-challenge"  # noqa: PLR2004 - HTTP status
-    return _encoded(
+    return encoded(
         ("content-length", "0"),
         ("cache-control", "no-store"),
         ("x-authz-status", str(deny.outcome.status)),
@@ -98,7 +99,3 @@ def _wire_status(deny: Deny) -> int:
             return 403
         case _:
             return 500
-
-
-def _encoded(*headers: tuple[str, str]) -> Headers:
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
