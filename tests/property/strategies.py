@@ -31,11 +31,11 @@ few_words = st.sampled_from(["orders:read", "orders:write", "admin"])
 _HARMLESS = ["a", "b", "orders", "-", "_", "~", ".x", ":", "@", "!", "$", "(", "*", "+", ",", "=", "[", "'"]
 _HARMLESS_ESCAPES = [
     *("%61", "%41", "%7e", "%2D", "%5f", "%3A", "%40", "%2b", "%20", "%C3%A9", "%e2%82%ac", "%3f", "%23"),
-    *("%3B", "%7c"),
+    "%7c",
 ]
 _HOSTILE = [
     *(".", "..", "%2e", "%2E", "/", "//", "%2f", "%5c", "\\", ";", "%25", "%", "%zz", "%00", "%0a", "\t"),
-    *(" ", "#", "%ff"),
+    *(" ", "#", "%ff", "%3B"),
 ]
 _HOSTILE_TOO = ["%c0%ae", "%c3", "\xe9", "|", "{x}", "**", "http:", "%7f", "%u002f", "\x00", "\x7f", '"']
 
@@ -115,9 +115,7 @@ def rule_sets(draw: st.DrawFn) -> list[Rule]:
 
 scope_sets = st.frozensets(few_words, max_size=3)
 claims = st.sampled_from(["sub", "scope", "client_id", "username", "iss", "jti"])
-identities = st.dictionaries(st.sampled_from(["x-a", "x-b", "x-c", "x-d"]), claims).map(
-    lambda pairs: IdentityHeaders(tuple(pairs.items()))
-)
+identities = st.dictionaries(st.sampled_from(["x-a", "x-b", "x-c", "x-d"]), claims).map(IdentityHeaders.of)
 leeways = st.sampled_from([0.0, 1.0, 60.0, 300.0])
 rules = st.builds(
     replace,

@@ -273,7 +273,14 @@ class TestChecks:
         """Only the one good token passes, and what is refused early costs no question."""
         observer, resolver, clock = RecordingObserver(), StubResolver({"abc": active()}), TickingClock()
         snapshot = policy(rule(path="/**", methods=("GET",)))
-        authorizer = Authorizer(policy=snapshot, resolver=resolver, observer=observer, wall=clock, monotonic=clock)
+        authorizer = Authorizer(
+            policy=snapshot,
+            resolver=resolver,
+            observer=observer,
+            wall=clock,
+            monotonic=clock,
+            decision_ids=str,
+        )
         asked = request(method, target, host=host, authorization=authorization)
         decision = asyncio.run(authorizer.check(asked))
         assert [event.decision for event in observer.checks] == [decision]
