@@ -44,7 +44,7 @@ _GRPC_START = {
 _GRPC_BODY = {"type": "http.response.body", "body": b"\0" + len(ANSWER).to_bytes(4) + ANSWER}
 _GRPC_END = {"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")], "more_trailers": False}
 
-_HTTP_STATUS, _HTTP_HEADERS = nginx.encode(ALLOW)
+_HTTP_STATUS, _HTTP_HEADERS, _ = nginx.encode(ALLOW)
 _HTTP_START = {"type": "http.response.start", "status": _HTTP_STATUS, "headers": _HTTP_HEADERS}
 _HTTP_BODY = {"type": "http.response.body", "body": b""}
 
@@ -80,7 +80,7 @@ async def http_floor(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send(_HTTP_BODY)
 
 
-async def _check(message: bytes) -> bytes:
+async def _check(message: bytes, _deadline: float | None) -> bytes:
     CheckRequest.FromString(message)
     return ANSWER
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 HERE = Path(__file__).resolve().parent
@@ -12,7 +13,10 @@ TARGET = HERE.parent / "src" / "extauthz" / "_gen"
 def generate(target: Path) -> None:
     """Write the generated modules and their stubs."""
     sources = [str(path) for path in sorted(HERE.glob("*.proto"))]
-    status = protoc.main(["protoc", f"-I{HERE}", f"--python_out={target}", f"--pyi_out={target}", *sources])
+    well_known = Path(grpc_tools.__file__).with_name("_proto")
+    status = protoc.main(
+        ["protoc", f"-I{HERE}", f"-I{well_known}", f"--python_out={target}", f"--pyi_out={target}", *sources]
+    )
     if status != 0:
         raise SystemExit(f"protoc failed with status {status}")
 

@@ -1,8 +1,9 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
+import itertools
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -10,7 +11,7 @@ from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
 from extauthz.observe.audit import AuditLog
-from extauthz.observe.events import Observers
+from extauthz.observe.events import DECISION_ID_LENGTH, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
@@ -19,7 +20,7 @@ from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ClientAuth, ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
-from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService
+from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
@@ -86,12 +87,20 @@ def build(config: ServiceConfig) -> Service:
     ]
     resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
     authorizer = Authorizer(
-        policy=config.snapshot, resolver=resolver, observer=observer, wall=time.time, monotonic=time.monotonic
+        policy=config.snapshot,
+        resolver=resolver,
+        observer=observer,
+        wall=time.time,
+        monotonic=time.monotonic,
+        decision_ids=_decision_ids(),
     )
-    check, health = CheckService(authorizer), HealthService(readiness)
+    options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
+    check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
     return Service(
-        gateway=GatewayApp(methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies)),
+        gateway=GatewayApp(
+            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
+        ),
         ops=OpsDoor(readiness, metrics.exposition),
         authorizer=authorizer,
         check=check,
@@ -101,6 +110,14 @@ def build(config: ServiceConfig) -> Service:
         resolver=resolver,
         audit=audit,
     )
+
+
+def _decision_ids() -> Callable[[], str]:
+    """Unique texts: a random start for each process, then counting, which is cheaper than chance every time."""
+    half = DECISION_ID_LENGTH // 2
+    start = secrets.token_hex(half // 2)
+    numbers = itertools.count()
+    return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
 def _source(settings: ServerSettings, cache_secret: bytes) -> Source:
@@ -134,5 +151,5 @@ def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:
 def _audit_stream(path: str) -> BinaryIO:
     """A stream of the audit log's own, also where it shares the descriptor of standard output or error."""
     if path in ("stdout", "stderr"):
-        return open({"stdout": 1, "stderr": 2}[path], "ab", closefd=False)
-    return open(path, "ab")  # noqa: PTH123 - open as long as the process
+        return open({"stdout": 1, "stderr": 2}[path], "ab", buffering=0, closefd=False)
+    return open(path, "ab", buffering=0)  # noqa: PTH123 - open as long as the process

@@ -24,14 +24,20 @@ from extauthz.observe.events import Checked, Observer
 
 Clock = Callable[[], float]
 
+_INTERNAL = Deny(reason=Reason.INTERNAL)
+_ABANDONED = Deny(reason=Reason.ABANDONED)
+
 
 class TokenResolver(Protocol):
     """Knows what tokens mean."""
 
-    async def resolve(self, server: str, token: Token, max_age: float | None) -> Resolution:
+    async def resolve(
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+    ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Must not raise: trouble is `Unavailable`. Cancelling the caller must not disturb others.
+        Answers within `patience` seconds if given. Must not raise: trouble is `Unavailable`. Cancelling the caller
+        must not disturb others.
         """
 
 
@@ -39,39 +45,52 @@ class Authorizer:
     """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own."""
 
     def __init__(
-        self, *, policy: Snapshot, resolver: TokenResolver, observer: Observer, wall: Clock, monotonic: Clock
+        self,
+        *,
+        policy: Snapshot,
+        resolver: TokenResolver,
+        observer: Observer,
+        wall: Clock,
+        monotonic: Clock,
+        decision_ids: Callable[[], str],
     ) -> None:
         self.policy = policy
         self._resolver = resolver
         self._observer = observer
         self._wall = wall
         self._monotonic = monotonic
+        self._decision_ids = decision_ids
 
     async def check(self, request: AuthRequest) -> Decision:
         """Answer one request. Never raises, except that cancellation passes through."""
+        return (await self.examine(request)).decision
+
+    async def examine(self, request: AuthRequest) -> Checked:
+        """Answer one request with all that is known about the answer, as the record has it."""
         started = self._monotonic()
-        decision: Decision = Deny(reason=Reason.INTERNAL)
+        decision: Decision = _INTERNAL
         resolution: Resolution | None = None
         fault = ""
         try:
             found = self._find(request, self.policy)
             if isinstance(found, tuple):
                 rule, token = found
-                resolution = await self._resolver.resolve(rule.authorization_server, token, rule.max_age)
+                server = rule.authorization_server
+                resolution = await self._resolver.resolve(server, token, rule.max_age, request.patience)
                 now = self._wall()
-                decision = decide(rule, resolution.state, now)
+                decision = decide(rule, resolution.state, now, request.added_scopes)
                 if rule.edge_cache and isinstance(decision, Allow):
                     decision = self._cacheable(decision, rule, resolution, now)
             else:
                 decision = found
         except asyncio.CancelledError:
-            decision = Deny(reason=Reason.ABANDONED)
+            decision = _ABANDONED
             raise
         except Exception as error:  # noqa: BLE001 - whatever breaks, the gateway gets a denial and not its own failure mode
             fault = type(error).__name__
         finally:
-            self._report(request, decision, resolution, started, fault)
-        return decision
+            event = self._report(request, decision, resolution, started, fault)
+        return event
 
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
@@ -83,7 +102,7 @@ class Authorizer:
         if rule is None:
             return deny(Reason.NO_ROUTE)
         if rule.anonymous:
-            return rule.public
+            return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
         token = extract(request.authorization)
         return rule.denials[token] if isinstance(token, Reason) else (rule, token)
 
@@ -99,10 +118,11 @@ class Authorizer:
 
     def _report(
         self, request: AuthRequest, decision: Decision, resolution: Resolution | None, started: float, fault: str
-    ) -> None:
+    ) -> Checked:
         state = None if resolution is None else resolution.state
         active = state if isinstance(state, Active) else None
         event = Checked(
+            decision_id=self._decision_ids(),
             at=self._wall(),
             door=request.door,
             request_id=request.request_id,
@@ -113,10 +133,12 @@ class Authorizer:
             level="" if resolution is None else resolution.level,
             sub=None if active is None else active.sub,
             client_id=None if active is None else active.client_id,
+            scope="" if active is None else active.scope,
             took_seconds=self._monotonic() - started,
             fault=fault,
         )
         self._observer.checked(event)
+        return event
 
 
 def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reason:

@@ -4,6 +4,7 @@ Nothing here opens a socket, reads a clock or sleeps.
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypedDict, Unpack
@@ -20,7 +21,7 @@ from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Introspected
 
-SUB_AND_SCOPE = IdentityHeaders((("x-auth-sub", "sub"), ("x-auth-scope", "scope")))
+SUB_AND_SCOPE = IdentityHeaders.of({"x-auth-sub": "sub", "x-auth-scope": "scope"})
 """The identity headers of `rule()` unless told otherwise."""
 
 
@@ -31,6 +32,8 @@ class RequestFields(TypedDict, total=False):
     host: str
     authorization: tuple[str, ...]
     request_id: str
+    added_scopes: tuple[str, ...]
+    patience: float | None
     flaw: Reason | None
 
 
@@ -137,6 +140,7 @@ class Asked(NamedTuple):
     server: str
     token: Token
     max_age: float | None
+    patience: float | None = None
 
 
 class StubResolver:
@@ -172,9 +176,11 @@ class StubResolver:
         """How many questions were asked."""
         return len(self.asked)
 
-    async def resolve(self, server: str, token: Token, max_age: float | None) -> Resolution:
+    async def resolve(
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+    ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age))
+        self.asked.append(Asked(server, token, max_age, patience))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:
@@ -217,6 +223,7 @@ class Bench:
             observer=self.observer,
             wall=self.wall,
             monotonic=self.monotonic,
+            decision_ids=map(str, itertools.count(1)).__next__,
         )
 
     async def check(self, asked: AuthRequest) -> Decision:

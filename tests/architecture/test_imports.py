@@ -7,7 +7,7 @@ from pathlib import Path
 import grimp
 
 ROOT = Path(__file__).parents[2]
-LANGUAGE = {"collections", "dataclasses", "enum", "functools", "json", "re", "typing"}
+LANGUAGE = {"base64", "collections", "dataclasses", "enum", "functools", "itertools", "json", "re", "typing"}
 """Of the standard library: what has no clock, no randomness and no way out of the process."""
 
 

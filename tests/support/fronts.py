@@ -6,7 +6,7 @@ A door's answer is turned into what client and upstream would see, as the gatewa
 import asyncio
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import grpc
 
@@ -29,6 +29,9 @@ IDENTITY = ("x-auth-sub", "x-auth-scope")
 TIMEOUT_SECONDS = 5.0
 
 Ask = Callable[[Case], Seen]
+Lines = list[tuple[str, str]]
+Answer = dict[str, list[str]]
+"""Header values by lower-case name, lines kept apart."""
 
 
 def engine(build: Callable[[], tuple[Authorizer, Callable[[], object]]]) -> Front:
@@ -105,30 +108,123 @@ def _as_envoy(case: Case, response: CheckResponse) -> Seen:
 
 
 def nginx_door(port: int) -> Front:
-    """An HTTP client that does with the answer what the recipe in gateway/nginx.conf does."""
+    """An HTTP client that asks as gateway/nginx.conf does: nothing of the client's passes but what is named."""
+
+    def metadata(case: Case) -> Lines:
+        return [("X-Original-Method", case.method), ("X-Original-URI", case.target), ("X-Original-Host", case.host)]
+
+    return Front(name="http nginx", ask=lambda case: _as_nginx(port, "/nginx", [*metadata(case), *_tokens(case)]))
+
+
+def ingress_door(port: int) -> Front:
+    """An HTTP client that asks as ingress-nginx does: the client's headers too, but for those that it sets itself."""
 
     def ask(case: Case) -> Seen:
-        metadata = [
+        own = [
+            ("Host", "extauthz.auth.svc"),
             ("X-Original-Method", case.method),
-            ("X-Original-URI", case.target),
-            ("X-Original-Host", case.host),
-            *(("Authorization", value) for value in case.authorization),
+            ("X-Original-URL", f"https://{case.host}{case.target}"),
+            ("X-Auth-Request-Redirect", case.target),
+            ("X-Sent-From", "nginx-ingress-controller"),
         ]
-        status, headers, body = exchange(port, "GET", "/nginx", metadata)
-        assert body == b"", "an answer with a body costs NGINX its connection"
-        if status == 200:
-            identity = {name: headers[name][0] for name in IDENTITY}
-            return Seen(status=200, identity={name: value for name, value in identity.items() if value})
-        challenges = headers.get("www-authenticate", []) + headers.get("x-authz-challenge", [])
-        assert len(challenges) <= 1
-        return Seen(
-            status=int(headers["x-authz-status"][0]),
-            challenge="".join(challenges),
-            reason=headers["x-authz-reason"][0],
-            retry_after="".join(headers.get("retry-after", [])),
-        )
+        return _as_nginx(port, "/nginx", [*own, *_tokens(case), *_without(case.headers, own)])
 
-    return Front(name="http nginx", ask=ask)
+    return Front(name="http ingress-nginx", ask=ask)
+
+
+def gateway_api_door(port: int) -> Front:
+    """An HTTP client that asks as NGINX Gateway Fabric does."""
+
+    def metadata(case: Case) -> Lines:
+        return [("Host", case.host), ("Path", case.target), ("Method", case.method)]
+
+    return Front(
+        name="http gateway-api", ask=lambda case: _as_nginx(port, "/gateway-api", [*metadata(case), *_tokens(case)])
+    )
+
+
+def _as_nginx(port: int, path: str, headers: Lines) -> Seen:
+    """What the recipe in gateway/nginx.conf makes of the answer."""
+    status, answer, body = exchange(port, "GET", path, headers)
+    assert body == b"", "an answer with a body costs NGINX its connection"
+    if status == 200:
+        return Seen(status=200, identity=_set_by(answer))
+    challenges = answer.get("www-authenticate", []) + answer.get("x-authz-challenge", [])
+    assert len(challenges) <= 1
+    return Seen(
+        status=int(answer["x-authz-status"][0]),
+        challenge="".join(challenges),
+        reason=answer["x-authz-reason"][0],
+        retry_after="".join(answer.get("retry-after", [])),
+    )
+
+
+def forward_auth_door(port: int) -> Front:
+    """An HTTP client that asks as Traefik and Caddy do, and relays a denial as it is."""
+
+    def ask(case: Case) -> Seen:
+        own = [
+            ("X-Forwarded-Method", case.method),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", case.host),
+            ("X-Forwarded-Uri", case.target),
+        ]
+        lines = [*own, *_tokens(case), *_without(case.headers, own)]
+        status, answer, body = exchange(port, "GET", "/forward-auth", lines)
+        if status == 200:
+            assert body == b""
+            return Seen(status=200, identity=_set_by(answer))
+        return _relayed(status, answer, body)
+
+    return Front(name="http forward-auth", ask=ask)
+
+
+def envoy_http_door(port: int) -> Front:
+    """An HTTP client that asks as Envoy's http_service does, though with all headers, and mutates the request likewise."""
+
+    def ask(case: Case) -> Seen:
+        lines = [("Host", case.host), *_tokens(case), *case.headers]
+        status, answer, body = exchange(port, case.method, f"/envoy{case.target}", lines)
+        if status != 200:
+            return _relayed(status, answer, body)
+        assert body == b""
+        upstream = {name.lower(): value for name, value in case.headers} | {name: answer[name][0] for name in IDENTITY}
+        for name in answer["x-envoy-auth-headers-to-remove"][0].split(", "):
+            upstream.pop(name, None)
+        return Seen(status=200, identity={name: upstream[name] for name in IDENTITY if name in upstream})
+
+    return Front(name="http envoy", ask=ask)
+
+
+def _relayed(status: int, answer: Answer, body: bytes) -> Seen:
+    """A denial that goes to the client as it is."""
+    challenges = answer.get("www-authenticate", [])
+    assert len(challenges) <= 1
+    reason = "".join(answer.get("x-authz-reason", []))
+    assert not body or json.loads(body) == {"error": reason}
+    return Seen(
+        status=status,
+        challenge="".join(challenges),
+        reason=reason,
+        retry_after="".join(answer.get("retry-after", [])),
+    )
+
+
+def _set_by(answer: Answer) -> dict[str, str]:
+    """The identity that an answer sets: each header is there once, and an empty one removes the client's copy."""
+    values = {name: answer[name] for name in IDENTITY}
+    assert all(len(lines) == 1 for lines in values.values())
+    return {name: lines[0] for name, lines in values.items() if lines[0]}
+
+
+def _tokens(case: Case) -> Lines:
+    return [("Authorization", value) for value in case.authorization]
+
+
+def _without(headers: Iterable[tuple[str, str]], own: Lines) -> Lines:
+    """The client's headers but for those that the gateway sets itself."""
+    names = {name.lower() for name, _ in own}
+    return [(name, value) for name, value in headers if name.lower() not in names]
 
 
 def gateway(name: str, port: int, *, kind: str) -> Front:
@@ -164,10 +260,8 @@ def _identity(body: bytes) -> dict[str, str]:
     return dict(seen)
 
 
-def exchange(
-    port: int, method: str, target: str, headers: list[tuple[str, str]]
-) -> tuple[int, dict[str, list[str]], bytes]:
-    """One HTTP exchange with the target as it is; header names in lower case, lines kept apart."""
+def exchange(port: int, method: str, target: str, headers: Lines) -> tuple[int, Answer, bytes]:
+    """One HTTP exchange with the target as it is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
         has_host = any(name.lower() == "host" for name, _ in headers)
@@ -176,7 +270,7 @@ def exchange(
             connection.putheader(name, value)
         connection.endheaders()
         response = connection.getresponse()
-        collected: dict[str, list[str]] = {}
+        collected: Answer = {}
         for name, value in response.getheaders():
             collected.setdefault(name.lower(), []).append(value)
         return response.status, collected, response.read()

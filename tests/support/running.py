@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import cases
 from extauthz.cli.processes import Process, free_ports
@@ -24,10 +25,18 @@ class Running:
     folder: Path
 
 
-def write_files(
-    folder: Path, *, introspection: str, grpc_server: str = "h2corn", policy: str = cases.POLICY
-) -> tuple[int, int, int]:
+class Files(TypedDict, total=False):
+    """What the two files can say otherwise; `extra` is a line of extauthz.yaml."""
+
+    grpc_server: str
+    policy: str
+    drain_delay: str
+    extra: str
+
+
+def write_files(folder: Path, *, introspection: str, **files: Unpack[Files]) -> tuple[int, int, int]:
     """Write extauthz.yaml and policy.yaml; returns the ports (gateway, ops, grpc)."""
+    grpc_server = files.get("grpc_server", "h2corn")
     gateway, ops, own = free_ports(3)
     with_grpcio = grpc_server == "grpcio"
     listen = f'gateway: "127.0.0.1:{gateway}", ops: "127.0.0.1:{ops}"'
@@ -37,7 +46,9 @@ def write_files(
 listen: {{{listen}}}
 grpc_server: {grpc_server}
 policy: policy.yaml
-drain_delay: 0s
+dialects: [nginx, forward-auth, envoy, gateway-api]
+drain_delay: {files.get("drain_delay", "0s")}
+{files.get("extra", "")}
 authorization_servers:
   main:
     issuer: {ISSUER}
@@ -48,16 +59,14 @@ authorization_servers:
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)
-    (folder / "policy.yaml").write_text(policy)
+    (folder / "policy.yaml").write_text(files.get("policy", cases.POLICY))
     return gateway, ops, own if with_grpcio else gateway
 
 
 @contextmanager
-def running(
-    folder: Path, *, introspection: str, grpc_server: str = "h2corn", policy: str = cases.POLICY
-) -> Iterator[Running]:
+def running(folder: Path, *, introspection: str, **files: Unpack[Files]) -> Iterator[Running]:
     """Start it, wait until it is ready, stop it."""
-    gateway, ops, grpc = write_files(folder, introspection=introspection, grpc_server=grpc_server, policy=policy)
+    gateway, ops, grpc = write_files(folder, introspection=introspection, **files)
     command = [sys.executable, "-m", "extauthz", "serve", "--config", str(folder / "extauthz.yaml")]
     environment = {"EXTAUTHZ_CLIENT_SECRET": SECRET}
     with Process("extauthz", command, log=folder / "extauthz.log", env=environment) as process:

@@ -1,12 +1,12 @@
 """One request, one decision: nothing is asked that need not be, and nothing that breaks lets a request pass."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import Allow, Deny, Reason
-from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
@@ -52,7 +52,7 @@ async def test_the_resolver_is_asked_what_the_rule_says() -> None:
     """The rule's server, the token itself and how old an answer may be."""
     bench = bench_of(rule(authorization_server="partner", max_age=0.0))
     await bench.check(request(token="good"))
-    assert bench.resolver.asked == [("partner", Token("good"), 0.0)]
+    assert bench.resolver.asked == [("partner", Token("good"), 0.0, None)]
 
 
 NO_QUESTION = {
@@ -184,10 +184,10 @@ async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
 
 
 async def test_a_fault_in_the_core_is_a_500_too() -> None:
-    """For example a rule that wants to forward a claim that does not exist."""
-    bench = bench_of(rule(identity=IdentityHeaders((("x-auth-shoe-size", "shoe_size"),))))
+    """For example a rule that was built with what is no number."""
+    bench = bench_of(rule(leeway=cast("float", None)))
     assert await bench.check(request(token="good")) == INTERNAL
-    assert bench.event.fault == "AttributeError"
+    assert bench.event.fault == "TypeError"
 
 
 @pytest.mark.parametrize("flaw", [Reason.ALLOWED, Reason.PUBLIC])

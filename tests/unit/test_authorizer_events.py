@@ -61,6 +61,7 @@ async def test_the_event_says_what_was_asked_and_answered() -> None:
     bench = Bench(resolver=StubResolver({"good": READER}, level="memory"))
     decision = await bench.check(request(token="good", door="nginx", request_id="r-1", host="API.example.com:443"))
     assert bench.event == Checked(
+        decision_id="1",
         at=NOW,
         door="nginx",
         request_id="r-1",
@@ -71,6 +72,7 @@ async def test_the_event_says_what_was_asked_and_answered() -> None:
         level="memory",
         sub="u1",
         client_id="shop",
+        scope=READER.scope,
         took_seconds=0.0,
         fault="",
     )

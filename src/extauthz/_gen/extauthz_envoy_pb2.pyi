@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -14,10 +15,19 @@ class CheckRequest(_message.Message):
     def __init__(self, attributes: _Optional[_Union[AttributeContext, _Mapping]] = ...) -> None: ...
 
 class AttributeContext(_message.Message):
-    __slots__ = ("request",)
+    __slots__ = ("request", "context_extensions")
+    class ContextExtensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_EXTENSIONS_FIELD_NUMBER: _ClassVar[int]
     request: Request
-    def __init__(self, request: _Optional[_Union[Request, _Mapping]] = ...) -> None: ...
+    context_extensions: _containers.ScalarMap[str, str]
+    def __init__(self, request: _Optional[_Union[Request, _Mapping]] = ..., context_extensions: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Request(_message.Message):
     __slots__ = ("http",)
@@ -65,14 +75,18 @@ class HeaderValue(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ..., raw_value: _Optional[bytes] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
-    __slots__ = ("status", "denied_response", "ok_response")
+    __slots__ = ("status", "denied_response", "ok_response", "error_response", "dynamic_metadata")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     DENIED_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     OK_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    DYNAMIC_METADATA_FIELD_NUMBER: _ClassVar[int]
     status: Status
     denied_response: DeniedHttpResponse
     ok_response: OkHttpResponse
-    def __init__(self, status: _Optional[_Union[Status, _Mapping]] = ..., denied_response: _Optional[_Union[DeniedHttpResponse, _Mapping]] = ..., ok_response: _Optional[_Union[OkHttpResponse, _Mapping]] = ...) -> None: ...
+    error_response: DeniedHttpResponse
+    dynamic_metadata: _struct_pb2.Struct
+    def __init__(self, status: _Optional[_Union[Status, _Mapping]] = ..., denied_response: _Optional[_Union[DeniedHttpResponse, _Mapping]] = ..., ok_response: _Optional[_Union[OkHttpResponse, _Mapping]] = ..., error_response: _Optional[_Union[DeniedHttpResponse, _Mapping]] = ..., dynamic_metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code",)

@@ -1,24 +1,31 @@
 """Listening sockets, opened before anything else so that a taken address is one clear sentence."""
 
+import errno
 import os
+import shutil
 import socket
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from extauthz.config.schema import Socket
 from extauthz.config.values import Address
 
 _BACKLOG = 1024
+_DEFAULT_ACCESS = Socket()
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: Address, access: Socket = _DEFAULT_ACCESS) -> socket.socket:
     """Open a listening socket; a stale Unix socket file is replaced, any other file is left alone.
 
     Raises:
         OSError: naming the address and what to do.
     """
     try:
-        return _listen_unix(address.path) if address.path else _listen_tcp(address)
+        return _listen_unix(address.path, access) if address.path else _listen_tcp(address)
+    except LookupError:
+        raise OSError(f"cannot listen on {address}: there is no group {access.group}") from None
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
 
@@ -28,17 +35,29 @@ def _listen_tcp(address: Address) -> socket.socket:
     return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
 
 
-def _listen_unix(path: str) -> socket.socket:
+def _listen_unix(path: str, access: Socket) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if _is_stale(path):
             Path(path).unlink()
-        listener.bind(path)
+        _bind_private(listener, path)
+        if access.group is not None:
+            shutil.chown(path, group=access.group)
+        Path(path).chmod(access.mode)
         listener.listen(_BACKLOG)
-    except OSError:
+    except (OSError, LookupError):
         listener.close()
         raise
     return listener
+
+
+def _bind_private(listener: socket.socket, path: str) -> None:
+    """Bind so that nobody else can connect before mode and group are what they shall be."""
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
 
 
 def _is_stale(path: str) -> bool:
@@ -47,8 +66,18 @@ def _is_stale(path: str) -> bool:
         if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - the mode alone
             return False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            return probe.connect_ex(path) != 0
+            return probe.connect_ex(path) == errno.ECONNREFUSED
     return False
+
+
+@contextmanager
+def listening(address: Address, access: Socket = _DEFAULT_ACCESS) -> Iterator[socket.socket]:
+    """An open listening socket, released at the end."""
+    listener = listen(address, access)
+    try:
+        yield listener
+    finally:
+        release(address, listener)
 
 
 def release(address: Address, listener: socket.socket) -> None:

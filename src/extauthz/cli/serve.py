@@ -2,13 +2,14 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import click
 import uvloop
 
-from extauthz.cli.listeners import listen, release
+from extauthz.cli.listeners import listening
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
@@ -55,24 +56,21 @@ def check(config_path: Path) -> None:
 
 
 def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
-    listening = config.settings.listen
+    listen, access = config.settings.listen, config.settings.socket
     try:
-        gateway = listen(listening.gateway)
-        ops = listen(listening.ops)
+        with ExitStack() as opened:
+            gateway = opened.enter_context(listening(listen.gateway, access))
+            ops = opened.enter_context(listening(listen.ops, access))
+            if listen.grpc is not None:
+                with listening(listen.grpc, access):
+                    pass  # each worker opens it anew; that nobody can is better told here
+            sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
+            if workers == 1:
+                uvloop.run(work(config, sockets))
+            else:
+                uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
     except OSError as error:
         _fail(str(error), CANNOT_LISTEN)
-    try:
-        sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
-        if workers == 1:
-            uvloop.run(work(config, sockets))
-        else:
-            drain_delay = config.settings.drain_delay
-            uvloop.run(_supervise(workers, config_path, sockets, drain_delay))
-    except OSError as error:
-        _fail(str(error), CANNOT_LISTEN)
-    finally:
-        release(listening.gateway, gateway)
-        release(listening.ops, ops)
 
 
 async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:

@@ -52,6 +52,19 @@ ALLOWING = frozenset({Reason.ALLOWED, Reason.PUBLIC})
 """Reasons of an `Allow`; all others are reasons of a `Deny`."""
 
 
+OUTAGES = frozenset(
+    {
+        Reason.SERVER_UNREACHABLE,
+        Reason.SERVER_TIMEOUT,
+        Reason.SERVER_ERROR,
+        Reason.SERVER_BUSY,
+        Reason.SERVER_ANSWER_INVALID,
+        Reason.SERVER_REFUSED_US,
+    }
+)
+"""Reasons that say nothing about the request: the authorization server could not be asked."""
+
+
 class Code:
     """The google.rpc.Code values we answer with."""
 
@@ -165,6 +178,5 @@ Decision = Allow | Deny
 
 def deny(reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0) -> Deny:
     """A denial whose `Retry-After` is never missing on a 503."""
-    if OUTCOMES[reason].status == 503:  # noqa: PLR2004 - the HTTP status
-        retry_after = max(retry_after, RETRY_AFTER_SECONDS)
+    retry_after = max(retry_after, RETRY_AFTER_SECONDS) if OUTCOMES[reason].status == 503 else 0  # noqa: PLR2004 - HTTP
     return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after)

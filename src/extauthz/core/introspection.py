@@ -8,7 +8,7 @@ because clients throw bad tokens away.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from extauthz.core.decision import Reason
@@ -20,6 +20,10 @@ MAX_ANSWER_BYTES = 256 * 1024
 MAX_RETRY_AFTER_SECONDS = 300
 """However long a busy server asks us to wait, clients are not told to wait longer."""
 
+_NO_CLAIMS: Mapping[str, Any] = {}
+_OWN_MEMBERS = frozenset(
+    ("active", "scope", "sub", "client_id", "username", "iss", "jti", "aud", "exp", "nbf", "iat", "token_type")
+)
 _MAX_NUMERIC_DATE = 2**53
 _NOT_ACCESS_TOKENS = frozenset({"refresh_token", "id_token", "refresh", "offline", "id"})
 _CHARSET_UTF_8 = re.compile(r'charset="?utf-?8"?\s*(?:;|\Z)', re.IGNORECASE)
@@ -28,7 +32,11 @@ _FORBIDDEN_IN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active:
-    """A live access token. Times are seconds since the epoch; `scope` keeps the server's order without duplicates."""
+    """A live access token.
+
+    Times are seconds since the epoch; `scope` keeps the server's order without duplicates; `claims` are the members of
+    the answer that have no field of their own, as JSON has them.
+    """
 
     scopes: frozenset[str]
     scope: str = ""
@@ -40,6 +48,7 @@ class Active:
     aud: tuple[str, ...] = ()
     exp: float | None = None
     nbf: float | None = None
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,7 @@ def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
         aud=_audience(members.get("aud")),
         exp=_numeric_date(members, "exp"),
         nbf=_numeric_date(members, "nbf"),
+        claims=_other_claims(members),
         **_scope(members.get("scope")),
     )
     if issuer is not None and state.iss not in (None, issuer):
@@ -156,6 +166,11 @@ def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
     if members.get("cnf") is not None or "dpop" in _kinds(members):
         return Inactive(reason=Reason.SENDER_CONSTRAINED)
     return state
+
+
+def _other_claims(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    others = {name: value for name, value in members.items() if name not in _OWN_MEMBERS}
+    return others or _NO_CLAIMS
 
 
 def _kinds(members: Mapping[str, Any]) -> set[str]:
@@ -213,7 +228,8 @@ def _read_bad_request(answer: Answer, *, answers_others: bool) -> TokenState:
 
 
 def _retry_after(value: str) -> int:
-    return min(int(value), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() and len(value) < 8 else 0  # noqa: PLR2004 - digits of a date far away
+    """Seconds; a date, which the header may also hold, is read as no time at all."""
+    return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() else 0
 
 
 def _strict_object(answer: Answer) -> Mapping[str, Any]:

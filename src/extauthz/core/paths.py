@@ -12,6 +12,9 @@ from functools import lru_cache
 MAX_PATH_LENGTH = 8192
 """Bytes of the path without its query."""
 
+MAX_METHOD_LENGTH = 32
+"""Characters."""
+
 MAX_HOST_LENGTH = 262
 """Characters: a DNS name of 253, a dot, a port and room for brackets."""
 
@@ -24,11 +27,11 @@ _ESCAPED = re.compile(rf"(?:/(?:{_PLAIN}|%[0-9A-Fa-f]{{2}})+)*/?")
 _DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _PLAIN_OCTETS = frozenset(octet for octet in range(0x21, 0x7F) if re.fullmatch(_PLAIN, chr(octet)))
-_REFUSED_OCTETS = frozenset([*range(0x20), 0x7F, *b"/\\%"])
+_REFUSED_OCTETS = frozenset([*range(0x20), 0x7F, *b"/\\%;"])
 
 _LAST_ASCII = 0x7F
 
-_METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z_]([0-9A-Za-z_-]*)(\.[0-9A-Za-z_][0-9A-Za-z_-]*)*)\.?(:[0-9]{1,5})?")
 
 
@@ -69,14 +72,25 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=256)
 def known_method(method: str) -> bool:
     """Whether this is a method at all. Which methods a route takes is the route's business."""
+    return len(method) <= MAX_METHOD_LENGTH and _is_method(method)
+
+
+def canonical_host(host: str) -> str | None:
+    """Lower case, without port and without one trailing dot; None when it is not one single host."""
+    return _canonical_host(host) if len(host) <= MAX_HOST_LENGTH else None
+
+
+# Few methods and few hosts make up nearly all requests. Lengths are judged before anything is remembered.
+
+
+@lru_cache(maxsize=256)
+def _is_method(method: str) -> bool:
     return _METHOD.fullmatch(method) is not None
 
 
 @lru_cache(maxsize=1024)
-def canonical_host(host: str) -> str | None:
-    """Lower case, without port and without one trailing dot; None when it is not one single host."""
-    match = _HOST.fullmatch(host) if len(host) <= MAX_HOST_LENGTH else None
+def _canonical_host(host: str) -> str | None:
+    match = _HOST.fullmatch(host)
     return None if match is None else match[1].lower()

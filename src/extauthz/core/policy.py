@@ -63,11 +63,14 @@ class Rule:
         object.__setattr__(self, "public", public)
 
 
-def decide(rule: Rule, state: TokenState, now: float) -> Decision:
-    """May a token in this state pass under this rule? `now` in seconds since the epoch."""
+def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, ...] = ()) -> Decision:
+    """May a token in this state pass under this rule? `now` in seconds since the epoch.
+
+    `added_scopes` are needed on top of what the rule asks for; they can never make less of it.
+    """
     match state:
         case Active():
-            return _decide_active(rule, state, now)
+            return _decide_active(rule, state, now, added_scopes)
         case Inactive(reason=reason):
             return rule.denials[reason]
         case Unavailable(reason=reason, retry_after=retry_after):
@@ -76,17 +79,38 @@ def decide(rule: Rule, state: TokenState, now: float) -> Decision:
             assert_never(state)
 
 
-def _decide_active(rule: Rule, token: Active, now: float) -> Decision:
-    if token.exp is not None and token.exp + rule.leeway <= now:
-        return rule.denials[Reason.EXPIRED]
-    if token.nbf is not None and token.nbf - rule.leeway > now:
-        return rule.denials[Reason.NOT_YET_VALID]
-    if rule.audience and rule.audience not in token.aud:
-        return rule.denials[Reason.WRONG_AUDIENCE]
-    if not any(needed <= token.scopes for needed in rule.alternatives):
-        return rule.denials[Reason.INSUFFICIENT_SCOPE]
+def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[str, ...]) -> Decision:
+    refusal = _why_not_valid(rule, token, now)
+    if refusal is not None:
+        return rule.denials[refusal]
+    for needed in rule.alternatives:
+        if needed <= token.scopes:
+            break
+    else:
+        return _insufficient(rule, added_scopes)
+    if added_scopes and not token.scopes.issuperset(added_scopes):
+        return _insufficient(rule, added_scopes)
     forwarded = rule.identity.forward(token)
     if forwarded is None:
         return rule.denials[Reason.IDENTITY_NOT_FORWARDABLE]
     present, absent = forwarded
     return Allow(reason=Reason.ALLOWED, rule=rule.name, identity=present, absent=absent)
+
+
+def _why_not_valid(rule: Rule, token: Active, now: float) -> Reason | None:
+    """Validity in time, then the audience."""
+    if token.exp is not None and token.exp + rule.leeway <= now:
+        return Reason.EXPIRED
+    if token.nbf is not None and token.nbf - rule.leeway > now:
+        return Reason.NOT_YET_VALID
+    if rule.audience and rule.audience not in token.aud:
+        return Reason.WRONG_AUDIENCE
+    return None
+
+
+def _insufficient(rule: Rule, added_scopes: tuple[str, ...]) -> Deny:
+    if not added_scopes:
+        return rule.denials[Reason.INSUFFICIENT_SCOPE]
+    needed = tuple(dict.fromkeys((*rule.challenge_scope, *added_scopes)))
+    reason = Reason.INSUFFICIENT_SCOPE
+    return deny(reason, rule=rule.name, challenge=challenge(reason, rule.realm, needed))

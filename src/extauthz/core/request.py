@@ -1,13 +1,12 @@
 """The question, as every door asks it."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from extauthz.core.decision import Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthRequest:
-    """One request that a gateway wants judged. Text is the raw bytes read as Latin-1: nothing is decoded yet.
+class AuthRequest(NamedTuple):
+    """One request that a gateway wants judged; a tuple, because one is made for every request. Text is the raw bytes read as Latin-1: nothing is decoded yet.
 
     Attributes:
         door: which front door asked (`envoy`, `nginx`), for logs and metrics.
@@ -16,6 +15,8 @@ class AuthRequest:
         host: `Host` or `:authority` as sent; empty when the gateway gave none.
         authorization: every value of `Authorization` that arrived, in order.
         request_id: the gateway's own id for this request, for correlation only.
+        added_scopes: scopes that the gateway asks for on top of the rule's.
+        patience: seconds after which the gateway waits no longer; None when it did not say.
         flaw: why the door could not read the question properly; such a request is denied for that reason.
     """
 
@@ -23,6 +24,11 @@ class AuthRequest:
     method: str
     target: str
     host: str = ""
-    authorization: tuple[str, ...] = field(default=(), repr=False)
+    authorization: tuple[str, ...] = ()
     request_id: str = ""
+    added_scopes: tuple[str, ...] = ()
+    patience: float | None = None
     flaw: Reason | None = None
+
+    def __repr__(self) -> str:
+        return f"AuthRequest(door={self.door!r}, method={self.method!r}, request_id={self.request_id!r})"

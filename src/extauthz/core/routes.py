@@ -67,6 +67,8 @@ def check_host(text: str) -> str:
         ValueError: when it is neither a host name nor `*.` and a host name.
     """
     host = text.lower()
+    if host.startswith("*.["):
+        raise ValueError("an IP address has no names below it")
     if _EXACT_HOST.fullmatch(host.removeprefix("*.")) is None:
         raise ValueError("a host is a name without port, or *.name for all names below it")
     return host
@@ -111,8 +113,6 @@ class RouteTable:
         table.rules = tuple(rules)
         conflicts = [conflict for rule in table.rules for conflict in table._add(rule)]
         table.uses_hosts = bool(table._exact or table._suffixes)
-        longest_first = sorted(table._suffixes.items(), key=lambda item: len(item[0]), reverse=True)
-        table._suffixes = dict(longest_first)
         return table, conflicts
 
     def match(self, method: str, host: str, path: str) -> Rule | None:
@@ -127,9 +127,9 @@ class RouteTable:
     def _trees(self, host: str) -> Iterable[_Node]:
         if not self.uses_hosts:
             return (self._any,)
-        exact = [self._exact[host]] if host in self._exact else []
-        suffixes = [tree for suffix, tree in self._suffixes.items() if host.endswith(suffix) and host != suffix]
-        return (*exact, *suffixes, self._any)
+        dots = [index for index, character in enumerate(host) if character == "."]
+        suffixes = (self._suffixes.get(host[dot:]) for dot in dots)
+        return [tree for tree in (self._exact.get(host), *suffixes, self._any) if tree is not None]
 
     def _add(self, rule: Rule) -> list[Conflict]:
         pattern = parse_path(rule.path)

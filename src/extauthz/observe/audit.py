@@ -1,8 +1,9 @@
 """The record: one JSON line for each decision, written off the path of the request. Never a token, never a query."""
 
+import select
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
@@ -13,6 +14,9 @@ from extauthz.observe.events import Checked, Introspected
 
 MAX_WAITING_EVENTS: Final = 65_536
 """Events that may wait for a slow disk or pipe; later ones are lost and counted, requests are not held up."""
+
+MAX_TEXT: Final = 1024
+"""Characters of each text that a client chose; the rest is cut."""
 
 _FLUSH_SECONDS: Final = 0.05
 
@@ -60,8 +64,9 @@ class AuditLog:
         unwritten = 0
         try:
             if batch:
-                self._stream.write(b"".join(map(render, batch)))
-                self._stream.flush()
+                for chunk in _chunks(map(render, batch)):
+                    self._stream.write(chunk)
+                    self._stream.flush()
         except (OSError, ValueError, TypeError):
             unwritten = len(batch)
         lost = self._lost - self._lost_told
@@ -70,17 +75,30 @@ class AuditLog:
             self._on_loss(lost + unwritten)
 
 
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines, as many as fit into one write that a pipe does not tear: workers may share one."""
+    chunk = b""
+    for line in lines:
+        if chunk and len(chunk) + len(line) > select.PIPE_BUF:
+            yield chunk
+            chunk = b""
+        chunk += line
+    if chunk:
+        yield chunk
+
+
 def render(event: Checked) -> bytes:
     """One line of the record."""
     decision = event.decision
     status = decision.outcome.status if isinstance(decision, Deny) else 200
     line = {
         "time": datetime.fromtimestamp(event.at, UTC),
+        "decision_id": event.decision_id,
         "door": event.door,
-        "request_id": event.request_id,
+        "request_id": event.request_id[:MAX_TEXT],
         "method": event.method,
-        "host": event.host,
-        "path": event.path,
+        "host": event.host[:MAX_TEXT],
+        "path": event.path[:MAX_TEXT],
         "outcome": "allow" if isinstance(decision, Allow) else "deny",
         "reason": decision.reason.value,
         "status": status,

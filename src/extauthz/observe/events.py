@@ -5,11 +5,15 @@ from typing import NamedTuple, Protocol
 
 from extauthz.core.decision import Decision
 
+DECISION_ID_LENGTH = 24
+"""ASCII characters."""
+
 
 class Checked(NamedTuple):
     """One decision. A tuple, because one is made for every request.
 
     Attributes:
+        decision_id: unique, to find this decision in every log; tells nothing about the request.
         at: wall-clock seconds since the epoch.
         door: `envoy` or `nginx`.
         request_id: the gateway's id, empty if it gave none.
@@ -20,10 +24,12 @@ class Checked(NamedTuple):
         level: where the token's state came from: `memory`, `server`, or empty when nothing was asked.
         sub: the token's subject.
         client_id: the client that the token was issued to.
+        scope: the token's scopes, separated by spaces.
         took_seconds: time from question to answer.
         fault: name of the exception type behind `internal`, never its text.
     """
 
+    decision_id: str
     at: float
     door: str
     request_id: str
@@ -34,6 +40,7 @@ class Checked(NamedTuple):
     level: str = ""
     sub: str | None = None
     client_id: str | None = None
+    scope: str = ""
     took_seconds: float = 0.0
     fault: str = ""
 
@@ -62,14 +69,15 @@ class Observers:
     """Several observers as one."""
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
+        self._checked = [observer.checked for observer in observers]
+        self._introspected = [observer.introspected for observer in observers]
 
     def checked(self, event: Checked) -> None:
         """Pass it on to all."""
-        for observer in self._observers:
-            observer.checked(event)
+        for tell in self._checked:
+            tell(event)
 
     def introspected(self, event: Introspected) -> None:
         """Pass it on to all."""
-        for observer in self._observers:
-            observer.introspected(event)
+        for tell in self._introspected:
+            tell(event)

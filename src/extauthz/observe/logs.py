@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -41,9 +41,11 @@ def configure(level: str, log_format: str) -> None:
 
 @dataclass(slots=True)
 class _Trouble:
-    outcome: str
-    told_at: float
-    questions: int
+    """What was told about one server: each kind and when, and whether the end of it all is still to be told."""
+
+    told_at: dict[str, float] = field(default_factory=dict)
+    questions: int = 0
+    open: bool = False
 
 
 class TroubleLog:
@@ -61,19 +63,22 @@ class TroubleLog:
 
     def introspected(self, event: Introspected) -> None:
         """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends."""
-        trouble = self._troubles.get(event.server)
         if event.outcome in ("active", "inactive"):
-            if trouble is not None:
-                del self._troubles[event.server]
-                self._log.info("authorization server answers again", server=event.server)
+            self._answered(event)
             return
-        now = self._monotonic()
-        if trouble is None or trouble.outcome != event.outcome:
-            trouble = self._troubles[event.server] = _Trouble(event.outcome, float("-inf"), 0)
+        trouble = self._troubles.setdefault(event.server, _Trouble())
         trouble.questions += 1
-        if now - trouble.told_at >= REPEAT_SECONDS:
+        now = self._monotonic()
+        if now - trouble.told_at.get(event.outcome, float("-inf")) >= REPEAT_SECONDS:
             self._tell(event, trouble.questions)
-            self._troubles[event.server] = _Trouble(event.outcome, now, 0)
+            trouble.told_at[event.outcome] = now
+            trouble.questions, trouble.open = 0, True
+
+    def _answered(self, event: Introspected) -> None:
+        trouble = self._troubles.get(event.server)
+        if trouble is not None and trouble.open:
+            trouble.open = False
+            self._log.info("authorization server answers again", server=event.server)
 
     def _tell(self, event: Introspected, questions: int) -> None:
         advice = _ADVICE.get(Reason(event.outcome), "see the server's own log")

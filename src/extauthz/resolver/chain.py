@@ -1,11 +1,13 @@
 """The way of a token: cache, then one shared question to the authorization server that the route names."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
@@ -13,6 +15,8 @@ from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.coalesce import SingleFlight
 
 Clock = Callable[[], float]
+
+_OUT_OF_PATIENCE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline")
 
 
 class Introspector(Protocol):
@@ -43,8 +47,14 @@ class Resolver:
         self._monotonic = monotonic
         self._flights: SingleFlight[Resolution] = SingleFlight()
 
-    async def resolve(self, server: str, token: Token, max_age: float | None) -> Resolution:
-        """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request."""
+    async def resolve(
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+    ) -> Resolution:
+        """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
+
+        After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
+        next one may find the answer in the cache.
+        """
         source = self._sources[server]
         key = source.cache.key(token)
         known = source.cache.get(key, max_age)
@@ -52,7 +62,11 @@ class Resolver:
             return known
         now = self._monotonic()
         oldest = float("-inf") if max_age is None else now - max_age
-        return await self._flights.run(key, partial(self._ask, source, key, token), now=now, newer_than=oldest)
+        try:
+            async with asyncio.timeout(patience):
+                return await self._flights.run(key, partial(self._ask, source, key, token), now=now, newer_than=oldest)
+        except TimeoutError:
+            return Resolution(state=_OUT_OF_PATIENCE, level="server")
 
     async def _ask(self, source: Source, key: bytes, token: Token) -> Resolution:
         asked_at = self._monotonic()

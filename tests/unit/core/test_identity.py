@@ -2,10 +2,10 @@
 
 import pytest
 
-from extauthz.core.identity import CLAIMS, MAX_IDENTITY_BYTES, NO_IDENTITY, IdentityHeaders, check_header_name
+from extauthz.core.identity import MAX_IDENTITY_BYTES, NO_IDENTITY, TOKEN_CLAIMS, IdentityHeaders, check_header_name
 from extauthz.testing import SUB_AND_SCOPE, active
 
-ALL_CLAIMS = IdentityHeaders(tuple((f"x-auth-{claim.replace('_', '-')}", claim) for claim in CLAIMS))
+ALL_CLAIMS = IdentityHeaders.of({f"x-auth-{claim.replace('_', '-')}": claim for claim in TOKEN_CLAIMS})
 
 FORWARDED = {
     "a plain name": "u1",
@@ -47,7 +47,7 @@ def test_a_printable_value_is_forwarded_as_it_is(value: str) -> None:
 def test_a_value_that_a_header_cannot_carry_stops_the_request(claim: str, value: str) -> None:
     """Dropped or altered it would name somebody else."""
     token = active(sub=value, client_id=value, username=value, iss=value, jti=value)
-    assert IdentityHeaders((("x-auth-value", claim),)).forward(token) is None
+    assert IdentityHeaders.of({"x-auth-value": claim}).forward(token) is None
 
 
 def test_a_claim_that_the_token_lacks_is_removed_and_not_filled_from_another() -> None:
@@ -60,7 +60,7 @@ def test_a_claim_that_the_token_lacks_is_removed_and_not_filled_from_another() -
 def test_an_empty_claim_is_removed_and_not_sent_empty(claim: str) -> None:
     """Upstreams read an empty header in many ways."""
     token = active("", sub="", client_id="", username="", iss="", jti="")
-    assert IdentityHeaders((("x-auth-value", claim),)).forward(token) == ((), ("x-auth-value",))
+    assert IdentityHeaders.of({"x-auth-value": claim}).forward(token) == ((), ("x-auth-value",))
 
 
 def test_every_claim_reaches_its_own_header_in_the_order_of_the_policy() -> None:

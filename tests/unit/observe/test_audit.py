@@ -19,6 +19,7 @@ from extauthz.observe.events import Checked, Introspected
 from extauthz.testing import StubResolver, TickingClock, active, policy, request, rule
 
 EVENT = Checked(
+    decision_id="1",
     at=1_700_000_000.25,
     door="envoy",
     request_id="abc",
@@ -92,6 +93,7 @@ class TestLine:
         assert line.endswith(b"}\n")
         assert json.loads(line) == {
             "time": "2023-11-14T22:13:20.250000+00:00",
+            "decision_id": "1",
             "door": "envoy",
             "request_id": "abc",
             "method": "GET",
@@ -138,7 +140,9 @@ class TestLine:
         pipe, clock = Pipe(), TickingClock()
         log, _ = log_to(pipe)
         resolver = StubResolver({"canary": active()})
-        authorizer = Authorizer(policy=policy(rule()), resolver=resolver, observer=log, wall=clock, monotonic=clock)
+        authorizer = Authorizer(
+            policy=policy(rule()), resolver=resolver, observer=log, wall=clock, monotonic=clock, decision_ids=str
+        )
         await authorizer.check(request(target="/orders/1?access_token=canary", token="canary"))
         await authorizer.check(request(target="/orders/1?access_token=canary", authorization=("Bearer canary!",)))
         resolver.fault = RuntimeError("canary")

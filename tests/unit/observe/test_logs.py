@@ -19,7 +19,14 @@ TIMEOUT = Introspected(server="main", outcome="server_timeout", took_seconds=0.5
 REFUSED = replace(TIMEOUT, outcome="server_unreachable", detail="ConnectError: refused")
 GOOD = replace(TIMEOUT, outcome="active", detail="")
 CHECKED = Checked(
-    at=0.0, door="envoy", request_id="", method="GET", host="", path="/", decision=deny(Reason.SERVER_TIMEOUT)
+    decision_id="1",
+    at=0.0,
+    door="envoy",
+    request_id="",
+    method="GET",
+    host="",
+    path="/",
+    decision=deny(Reason.SERVER_TIMEOUT),
 )
 
 

@@ -18,6 +18,7 @@ from extauthz.observe.metrics import Metrics
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
 EVENT = Checked(
+    decision_id="1",
     at=0.0,
     door="envoy",
     request_id="canary",
@@ -175,7 +176,7 @@ from extauthz.observe.events import Checked
 from extauthz.observe.metrics import Metrics
 
 allow = Allow(reason=Reason.ALLOWED, rule="orders", identity=(), absent=())
-event = Checked(at=0.0, door="envoy", request_id="", method="GET", host="", path="/", decision=allow)
+event = Checked(decision_id="1", at=0.0, door="envoy", request_id="", method="GET", host="", path="/", decision=allow)
 metrics = Metrics()
 for _ in range({count}):
     metrics.checked(event)

@@ -2,26 +2,38 @@
 
 from google.protobuf.message import DecodeError
 
-from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, HttpRequest
+from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
 from extauthz.core.decision import Reason
 from extauthz.core.request import AuthRequest
+from extauthz.core.scopes import parse_scope
 
 DOOR = "envoy"
+
+REQUIRED_SCOPE = "required_scope"
+"""The entry of `context_extensions` (in Contour: of the authorization context) that may ask for more scopes."""
 
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
 _WANTED = frozenset({_AUTHORIZATION, _REQUEST_ID})
 
 
-def decode(message: bytes) -> AuthRequest:
-    """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped."""
+def decode(message: bytes, *, patience: float | None = None, read_extensions: bool = False) -> AuthRequest:
+    """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped.
+
+    Args:
+        message: a serialized CheckRequest.
+        patience: seconds that the gateway will wait for the answer, when it said so.
+        read_extensions: whether `context_extensions.required_scope` adds scopes to what the rule asks for.
+    """
     try:
-        http = CheckRequest.FromString(message).attributes.request.http
+        attributes = CheckRequest.FromString(message).attributes
+        http = attributes.request.http
     except DecodeError:
         return AuthRequest(door=DOOR, method="", target="", flaw=Reason.BAD_METADATA)
     if not http.method or not http.path:
         return AuthRequest(door=DOOR, method=http.method, target=http.path, flaw=Reason.BAD_METADATA)
     authorization, request_id = _headers(http)
+    added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(
         door=DOOR,
         method=http.method,
@@ -29,7 +41,20 @@ def decode(message: bytes) -> AuthRequest:
         host=http.host,
         authorization=authorization,
         request_id=request_id or http.id,
+        added_scopes=added_scopes,
+        patience=patience,
+        flaw=flaw,
     )
+
+
+def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason | None]:
+    """The scopes in `required_scope`; a value that is no list of scopes is the operator's mistake, and denies."""
+    if REQUIRED_SCOPE not in attributes.context_extensions:
+        return (), None
+    try:
+        return parse_scope(attributes.context_extensions[REQUIRED_SCOPE]), None
+    except ValueError:
+        return (), Reason.MISCONFIGURED_GATEWAY
 
 
 def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:

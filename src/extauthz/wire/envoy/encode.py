@@ -3,9 +3,8 @@
 Answers depend on the decision alone, and few decisions are common: the bytes are kept for the next time.
 """
 
-import itertools
 from functools import lru_cache
-from typing import assert_never
+from typing import Any, assert_never
 
 from extauthz._gen.extauthz_envoy_pb2 import (
     BoolValue,
@@ -17,38 +16,72 @@ from extauthz._gen.extauthz_envoy_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.core.decision import Allow, Code, Decision, Deny
+from extauthz.core.decision import OUTAGES, Allow, Code, Decision, Deny, Reason
+from extauthz.core.identity import Headers, removals
+from extauthz.observe.events import DECISION_ID_LENGTH, Checked
 
-FAILURE_MODE_HEADER = "x-envoy-auth-failure-mode-allowed"
-"""Envoy sets it when it lets a request pass without us; a client must not be able to."""
-
-_REMEMBERED_ANSWERS = 4096
+_REMEMBERED_ANSWERS = 16_384
 
 
-@lru_cache(maxsize=_REMEMBERED_ANSWERS)
-def encode(decision: Decision) -> bytes:
-    """The serialized CheckResponse."""
+def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
+    """The serialized CheckResponse without metadata.
+
+    With `outage_is_error` a denial for an outage goes out as `error_response`, and the gateway's own failure mode
+    decides; otherwise it is a denial like any other.
+    """
     match decision:
         case Allow():
-            return _allow(decision).SerializeToString()
+            return _allow(decision.identity, decision.absent)
         case Deny():
-            return _deny(decision).SerializeToString()
+            return _deny(decision, outage_is_error=outage_is_error)
         case _:
             assert_never(decision)
 
 
-def _allow(allow: Allow) -> CheckResponse:
-    present = [name for name, _ in allow.identity]
-    twins = {twin for name in (*present, *allow.absent) for twin in _twins(name)}
-    removed = [*allow.absent, *sorted(twins.difference(present, allow.absent)), FAILURE_MODE_HEADER]
+def metadata(event: Checked) -> bytes:
+    """The same CheckResponse's `dynamic_metadata`, for the access log: serialized messages that are joined are merged."""
+    rule = _rule_metadata(event.decision.reason, event.decision.rule)
+    token = _token_metadata(event.sub, event.client_id, event.scope)
+    return rule + token + _decision_id(event.decision_id)
+
+
+@lru_cache(maxsize=_REMEMBERED_ANSWERS)
+def _rule_metadata(reason: Reason, rule: str) -> bytes:
+    return _metadata({"reason": reason.value, "rule": rule})
+
+
+@lru_cache(maxsize=_REMEMBERED_ANSWERS)
+def _token_metadata(sub: str | None, client_id: str | None, scope: str) -> bytes:
+    known = {"sub": sub, "client_id": client_id, "scope": scope.split()}
+    return _metadata({name: value for name, value in known.items() if value})
+
+
+def _decision_id(text: str) -> bytes:
+    """Its text stands last in the message, so for the usual length all that comes before is known."""
+    return _ID_HEAD + text.encode() if len(text) == DECISION_ID_LENGTH else _metadata({"decision_id": text})
+
+
+def _metadata(fields: dict[str, Any]) -> bytes:
+    response = CheckResponse()
+    response.dynamic_metadata.update(fields)
+    return response.SerializeToString()
+
+
+_ID_HEAD = _metadata({"decision_id": "0" * DECISION_ID_LENGTH})[:-DECISION_ID_LENGTH]
+
+
+@lru_cache(maxsize=_REMEMBERED_ANSWERS)
+def _allow(identity: Headers, absent: tuple[str, ...]) -> bytes:
+    """An allow says nothing about the rule: all requests of one token share these bytes."""
     ok = OkHttpResponse(
-        headers=[_header(name, value) for name, value in allow.identity],
-        headers_to_remove=removed,
+        headers=[_header(name, value) for name, value in identity],
+        headers_to_remove=removals((name for name, _ in identity), absent),
     )
-    return CheckResponse(status=Status(code=Code.OK), ok_response=ok)
+    return CheckResponse(status=Status(code=Code.OK), ok_response=ok).SerializeToString()
 
 
-def _deny(deny: Deny) -> CheckResponse:
+@lru_cache(maxsize=_REMEMBERED_ANSWERS)
+def _deny(deny: Deny, *, outage_is_error: bool) -> bytes:
     outcome = deny.outcome
     headers = [
         _header("content-type", "application/json"),
@@ -62,7 +95,10 @@ def _deny(deny: Deny) -> CheckResponse:
     denied = DeniedHttpResponse(
         status=HttpStatus(code=outcome.status), headers=headers, body=f'{{"error":"{deny.reason.value}"}}'
     )
-    return CheckResponse(status=Status(code=outcome.code), denied_response=denied)
+    status = Status(code=outcome.code)
+    if outage_is_error and deny.reason in OUTAGES:
+        return CheckResponse(status=status, error_response=denied).SerializeToString()
+    return CheckResponse(status=status, denied_response=denied).SerializeToString()
 
 
 def _header(name: str, value: str) -> HeaderValueOption:
@@ -72,10 +108,3 @@ def _header(name: str, value: str) -> HeaderValueOption:
         append=BoolValue(value=False),
         append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
     )
-
-
-def _twins(name: str) -> list[str]:
-    """Spellings that servers fold into the same variable: `x_auth_sub`, `x.auth-sub` and so on."""
-    first, *rest = name.split("-")
-    joints = itertools.product("-_.", repeat=len(rest))
-    return [first + "".join(map("".join, zip(joint, rest, strict=True))) for joint in joints]

@@ -2,15 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 
-from extauthz.wire.asgi import Receive, Scope, Send
+from extauthz.wire.asgi import Headers, Receive, Scope, Send
 
-Method = Callable[[bytes], Awaitable[bytes | None]]
+Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
+"""A message and the caller's deadline in seconds, to a message."""
 
 _PREFIX_LENGTH = 5
 _UNCOMPRESSED = 0
 _NOT_FOUND = b"5"
 _UNIMPLEMENTED = b"12"
 _INTERNAL = b"13"
+
+_TIMEOUT_DIGITS = 8
+"""Of `grpc-timeout`, by the gRPC specification."""
+
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 _START = {
     "type": "http.response.start",
@@ -41,13 +47,23 @@ class GrpcMethod:
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
-        answer = await self._method(framed[_PREFIX_LENGTH:])
+        answer = await self._method(framed[_PREFIX_LENGTH:], _deadline(scope["headers"]))
         if answer is None:
             await _fail(send, _NOT_FOUND)
             return
         await send(_START)
         await send({"type": "http.response.body", "body": b"\0" + len(answer).to_bytes(4) + answer})
         await send(_OK)
+
+
+def _deadline(headers: Headers) -> float | None:
+    """Seconds in `grpc-timeout`; None without one, or with one that means nothing."""
+    for name, value in headers:
+        if name == b"grpc-timeout":
+            amount, unit = value[:-1], value[-1:]
+            readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
+            return int(amount) * _UNITS[unit] if readable else None
+    return None
 
 
 async def _read(receive: Receive) -> bytes | None:

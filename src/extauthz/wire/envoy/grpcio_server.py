@@ -1,6 +1,8 @@
 """The same services on grpcio's asyncio server: the reference, selected by `grpc_server: grpcio`."""
 
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import grpc
 from grpc import aio
@@ -14,7 +16,7 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
 )
 
-Method = Callable[[bytes], Awaitable[bytes | None]]
+Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
 
 
 def create_server(check: Method, health: Method, *, address: str, share_port: bool) -> aio.Server:
@@ -23,20 +25,28 @@ def create_server(check: Method, health: Method, *, address: str, share_port: bo
     Raises:
         OSError: when the address is taken; `share_port` lets the workers of one service have it together.
     """
+    if address.startswith("unix:") and not share_port and _answers(address.removeprefix("unix:")):
+        raise OSError(f"cannot listen on {address}: is it in use?")  # grpcio would take the file away from its owner
     server = aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(share_port))])
     server.add_generic_rpc_handlers((_handlers(AUTHORIZATION, check), _handlers(HEALTH, health)))
     try:
         bound = server.add_insecure_port(address)
     except RuntimeError:
         bound = 0
-    if not bound and not address.startswith("unix:"):
+    if not bound:
         raise OSError(f"cannot listen on {address}: is it in use?")
     return server
 
 
+def _answers(path: str) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
+    return False
+
+
 def _handlers(service: str, method: Method) -> grpc.GenericRpcHandler:
     async def call(message: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        answer = await method(message)
+        answer = await method(message, context.time_remaining())
         if answer is None:
             context.set_code(grpc.StatusCode.NOT_FOUND)
             return b""

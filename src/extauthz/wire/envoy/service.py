@@ -1,12 +1,14 @@
 """The two gRPC services as functions from message bytes to message bytes; the servers add only framing."""
 
+from dataclasses import dataclass
+
 from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Deny, Reason
 from extauthz.wire.envoy.decode import decode
-from extauthz.wire.envoy.encode import encode
+from extauthz.wire.envoy.encode import encode, metadata
 from extauthz.wire.readiness import Readiness
 
 AUTHORIZATION = "envoy.service.auth.v3.Authorization"
@@ -17,19 +19,43 @@ HEALTH_PATH = f"/{HEALTH}/Check"
 MAX_MESSAGE_BYTES = 256 * 1024
 """A CheckRequest without a body is a few KiB; Envoy itself refuses heads above 60 KiB."""
 
+MARGIN_SECONDS = 0.01
+"""We answer this long before the caller's deadline, or a tenth of it: an answer that comes late is no answer."""
+
 _DENY_INTERNAL = encode(Deny(reason=Reason.INTERNAL))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What an operator can choose about this door.
+
+    Attributes:
+        outage_is_error: an outage is the gateway's to decide (`on_outage: gateway`).
+        read_extensions: `context_extensions.required_scope` adds scopes.
+        metadata: answers carry `dynamic_metadata` for the access log.
+    """
+
+    outage_is_error: bool = False
+    read_extensions: bool = False
+    metadata: bool = True
 
 
 class CheckService:
     """Answers every CheckRequest with a CheckResponse; a gRPC error would leave the verdict to Envoy's failure mode."""
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, options: Options | None = None) -> None:
         self._authorizer = authorizer
+        self._options = options or Options()
 
-    async def __call__(self, message: bytes) -> bytes:
-        """Check one request."""
+    async def __call__(self, message: bytes, deadline: float | None = None) -> bytes:
+        """Check one request. `deadline` is the caller's own, in seconds from now."""
+        options = self._options
+        patience = None if deadline is None else deadline - max(MARGIN_SECONDS, deadline / 10)
         try:
-            return encode(await self._authorizer.check(decode(message)))
+            request = decode(message, patience=patience, read_extensions=options.read_extensions)
+            event = await self._authorizer.examine(request)
+            answer = encode(event.decision, outage_is_error=options.outage_is_error)
+            return answer + metadata(event) if options.metadata else answer
         except Exception:  # noqa: BLE001 - the authorizer does not raise, so this is the codec: deny all the same
             return _DENY_INTERNAL
 
@@ -40,7 +66,7 @@ class HealthService:
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
 
-    async def __call__(self, message: bytes) -> bytes | None:
+    async def __call__(self, message: bytes, _deadline: float | None = None) -> bytes | None:
         """The state of a service, or None for a name that we do not serve (gRPC NOT_FOUND)."""
         try:
             name = HealthCheckRequest.FromString(message).service

@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse, HeaderValueOption
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason, deny
-from extauthz.wire.envoy.encode import FAILURE_MODE_HEADER, encode
+from extauthz.core.identity import FAILURE_MODE_HEADER
+from extauthz.wire.envoy.encode import encode
 
 NAMES = ("x-auth-sub", "x-auth-scope", "x-tenant")
 VALUES = {"x-auth-sub": "u1", "x-auth-scope": "orders:read orders:write", "x-tenant": "acme"}

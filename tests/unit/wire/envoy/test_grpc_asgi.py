@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from extauthz.wire.asgi import Message, Scope
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 
-POST: Scope = {"type": "http", "method": "POST", "path": "/a.Service/Method"}
+POST: Scope = {"type": "http", "method": "POST", "path": "/a.Service/Method", "headers": []}
 GONE: Message = {"type": "http.disconnect"}
 OK, NOT_FOUND, UNIMPLEMENTED, INTERNAL = b"0", b"5", b"12", b"13"
 
@@ -17,7 +17,7 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[bytes] = []
 
-    async def __call__(self, message: bytes) -> bytes | None:
+    async def __call__(self, message: bytes, _deadline: float | None) -> bytes | None:
         self.asked.append(message)
         return None if message == b"who?" else message
 

@@ -16,12 +16,12 @@ from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYT
 DEADLINE_SECONDS = 5.0
 
 
-async def check(message: bytes) -> bytes | None:
+async def check(message: bytes, _deadline: float | None) -> bytes | None:
     """Echo."""
     return b"checked " + message[:10]
 
 
-async def health(message: bytes) -> bytes | None:
+async def health(message: bytes, _deadline: float | None) -> bytes | None:
     """Know the empty name only."""
     return None if message else b"\x08\x01"
 

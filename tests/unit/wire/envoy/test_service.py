@@ -37,6 +37,7 @@ class Bench:
                 observer=self.observer,
                 wall=clock,
                 monotonic=clock,
+                decision_ids=str,
             )
         )
 

@@ -1,0 +1,187 @@
+"""What only a real Envoy can show: the access log's metadata, its failure mode in an outage, its deadline, a drain."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cases import ANSWERS
+from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
+from extauthz.cli.upstream import Upstream
+from support.fronts import exchange
+from support.gateways import GATEWAY_FILES, envoy_binary
+from support.running import Running, running
+from support.stub_server import Reply, StubServer, active
+
+HOST = [("Host", "api.example.com")]
+
+
+@contextmanager
+def envoy(
+    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+) -> Iterator[int]:
+    """A real Envoy from gateway/envoy.yaml, with some of its text replaced, before an upstream; its port."""
+    port, admin, upstream = free_ports(3)
+    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
+    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
+    for old, new in (edit or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    config = folder / "envoy.yaml"
+    config.write_text(text)
+    command = [envoy_binary(release), *envoy_command(config)[1:]]
+    with Upstream(upstream), Process("envoy", command, log=folder / "envoy.log") as process:
+        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+        yield port
+
+
+@pytest.fixture
+def stub() -> Iterator[StubServer]:
+    (port,) = free_ports(1)
+    with StubServer(port, dict(ANSWERS)) as server:
+        yield server
+
+
+@pytest.fixture
+def service(tmp_path: Path, stub: StubServer) -> Iterator[Running]:
+    with running(tmp_path, introspection=stub.url) as started:
+        yield started
+
+
+def get(port: int, target: str, token: str) -> tuple[int, dict[str, list[str]], bytes]:
+    return exchange(port, "GET", target, [*HOST, ("Authorization", f"Bearer {token}")])
+
+
+def log_lines(folder: Path, wanted: int) -> list[dict[str, object]]:
+    """The lines of Envoy's access log, once there are enough of them: it writes them in batches."""
+    for _ in range(150):
+        lines = [json.loads(line) for line in (folder / "envoy.log").read_text().splitlines() if line.startswith("{")]
+        if len(lines) >= wanted:
+            return lines
+        time.sleep(0.1)
+    raise AssertionError("Envoy wrote no access log")
+
+
+def test_the_access_log_names_who_and_why_on_an_allow_and_on_a_denial(tmp_path: Path, service: Running) -> None:
+    with envoy(tmp_path, service.gateway) as port:
+        get(port, "/orders/1", "reader")
+        get(port, "/orders/export", "reader")
+        allowed, denied = log_lines(tmp_path, 3)[-2:]
+    assert (allowed["sub"], allowed["reason"], allowed["rule"]) == ("u1", "allowed", "read-order")
+    assert (denied["sub"], denied["reason"], denied["rule"]) == ("u1", "insufficient_scope", "export")
+    ids = {str(line["decision_id"]) for line in (allowed, denied)}
+    assert len(ids) == 2
+    audit = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert ids <= {line["decision_id"] for line in audit}
+
+
+FAIL_OPEN = {
+    "failure_mode_allow: false": "failure_mode_allow: true",
+}
+
+
+def test_an_outage_is_denied_even_where_envoy_fails_open(tmp_path: Path, service: Running) -> None:
+    """`on_outage: deny`, the default: an authorization server that is down opens nothing."""
+    with envoy(tmp_path, service.gateway, edit=FAIL_OPEN) as port:
+        assert get(port, "/orders/1", "status-500")[0] == 503
+
+
+def test_an_outage_is_the_gateways_to_decide_where_the_operator_says_so(tmp_path: Path, stub: StubServer) -> None:
+    """`on_outage: gateway`: Envoy counts an error and applies its own failure mode; a denial stays a denial."""
+    with (
+        running(tmp_path, introspection=stub.url, extra="on_outage: gateway") as service,
+        envoy(tmp_path, service.gateway, edit=FAIL_OPEN) as port,
+    ):
+        status, _, body = get(port, "/orders/1", "status-500")
+        assert status == 200
+        names = [name.lower() for name, _ in json.loads(body)["headers"]]
+        assert "x-auth-sub" not in names
+        assert get(port, "/orders/1", "unknown")[0] == 401
+
+
+def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub: StubServer) -> None:
+    """Before 1.37 the message has no such field: a plain 403, never an allow."""
+    with (
+        running(tmp_path, introspection=stub.url, extra="on_outage: gateway") as service,
+        envoy(tmp_path, service.gateway, release="oldest", edit=FAIL_OPEN) as port,
+    ):
+        assert get(port, "/orders/1", "status-500")[0] == 403
+
+
+def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> None:
+    """A server slower than Envoy's patience is our 503 with Retry-After, never a timeout that Envoy has to judge."""
+    with envoy(tmp_path, service.gateway, edit={"timeout: 1s  #": "timeout: 0.2s  #"}) as port:
+        status, headers, body = get(port, "/orders/1", "slow")
+    assert (status, headers["retry-after"], json.loads(body)) == (503, ["1"], {"error": "server_timeout"})
+
+
+def test_a_gateway_may_ask_for_more_scopes_and_never_for_less(tmp_path: Path, stub: StubServer) -> None:
+    extension = """
+                  envoy.filters.http.ext_authz:
+                    "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute
+                    check_settings: {context_extensions: {required_scope: "extra"}}"""
+    route = "- match: {prefix: /}\n                route: {cluster: app}"
+    edit = {route: f"{route}\n                typed_per_filter_config:{extension}"}
+    stub.replies["more"] = lambda: active(scope="orders:read extra")
+    stub.replies["only"] = lambda: active(scope="extra")
+    folder = tmp_path / "envoy"
+    folder.mkdir()
+    with (
+        running(tmp_path, introspection=stub.url, extra="context_extensions: true") as service,
+        envoy_after_first_answer(folder, service.gateway, edit) as port,
+    ):
+        assert get(port, "/orders/1", "reader")[0] == 403
+        status, headers, _ = get(port, "/orders/1", "only")
+        assert status == 403
+        assert headers["www-authenticate"][0].endswith('scope="orders:read extra"')
+        assert get(port, "/orders/1", "more")[0] == 200
+
+
+@contextmanager
+def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]) -> Iterator[int]:
+    """As `envoy`, where /healthz is not public any more because the gateway asks for scopes there too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Process, "wait_for_http", lambda self, url: self.wait_for_port(int(re.findall(r":(\d+)/", url)[0]))
+        )
+        with envoy(folder, authorizer, edit=edit) as port:
+            time.sleep(1.5)  # until Envoy's first health check of extauthz
+            yield port
+
+
+def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -> None:
+    """Two instances behind one Envoy; one is told to stop: health says so first, and it answers while Envoy notices."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    stub.replies["reader"] = lambda: Reply(body=active().body)
+    with (
+        running(first, introspection=stub.url, drain_delay="4s") as one,
+        running(second, introspection=stub.url) as two,
+    ):
+        endpoint = f"- endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {one.gateway}}}}}}}"
+        edit = {endpoint: f"{endpoint}\n        {endpoint.replace(str(one.gateway), str(two.gateway))}"}
+        with envoy(tmp_path, one.gateway, edit=edit) as port:
+            statuses: list[int] = []
+            done = threading.Event()
+            load = [threading.Thread(target=_ask_until, args=(port, done, statuses)) for _ in range(4)]
+            for thread in load:
+                thread.start()
+            time.sleep(1.0)
+            one.process.stop(seconds=10)
+            time.sleep(0.5)
+            done.set()
+            for thread in load:
+                thread.join()
+    assert len(statuses) > 100
+    assert set(statuses) == {200}
+
+
+def _ask_until(port: int, done: threading.Event, statuses: list[int]) -> None:
+    while not done.is_set() and len(statuses) < 100_000:
+        statuses.append(get(port, "/orders/1", "reader")[0])
