@@ -9,7 +9,7 @@ class AuthRequest(NamedTuple):
     """One request that a gateway wants judged; a tuple, because one is made for every request. Text is the raw bytes read as Latin-1: nothing is decoded yet.
 
     Attributes:
-        door: which front door asked (`envoy`, `nginx`), for logs and metrics.
+        door: which front door asked (`envoy`, `nginx`, `forward-auth`, ...), for logs and metrics.
         method: request method as sent.
         target: request target as sent, with its query.
         host: `Host` or `:authority` as sent; empty when the gateway gave none.

@@ -15,7 +15,7 @@ class Checked(NamedTuple):
     Attributes:
         decision_id: unique, to find this decision in every log; tells nothing about the request.
         at: wall-clock seconds since the epoch.
-        door: `envoy` or `nginx`.
+        door: which front door asked: `envoy`, `nginx`, `forward-auth`, `envoy-http` or `gateway-api`.
         request_id: the gateway's id, empty if it gave none.
         method: request method as sent.
         host: host as sent.
