@@ -7,7 +7,7 @@ OLDEST_ENVOY_VERSION := 1.36.4
 OLDEST_ENVOY := .venv/envoy-1.36/$(OLDEST_ENVOY_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench protos lock install clean
+.PHONY: help demo test lint bench fuzz protos lock install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ lint: $(ENVIRONMENT) ## types, style and import rules alone
 bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/results/
 	@tools/programs.sh nginx wrk h2load
 	@$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
+	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),300) $(TARGETS)
 
 protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 	@$(BIN)/python protos/generate.py
