@@ -24,11 +24,13 @@ _FLUSH_SECONDS: Final = 0.05
 class AuditLog:
     """Writes decisions to a binary stream from a thread of its own.
 
-    `on_loss` is told how many events were dropped because the stream was too slow.
+    One write has at most `write_bytes`; a pipe that workers share keeps no more than the default together. `on_loss` is
+    told how many events were dropped because the stream was too slow.
     """
 
-    def __init__(self, stream: BinaryIO, *, on_loss: Callable[[int], None]) -> None:
+    def __init__(self, stream: BinaryIO, *, on_loss: Callable[[int], None], write_bytes: int = select.PIPE_BUF) -> None:
         self._stream = stream
+        self._write_bytes = write_bytes
         self._on_loss = on_loss
         self._waiting: deque[Checked] = deque()
         self._lost = 0
@@ -64,7 +66,7 @@ class AuditLog:
         unwritten = 0
         try:
             if batch:
-                for chunk in _chunks(map(render, batch)):
+                for chunk in _chunks(map(render, batch), self._write_bytes):
                     self._stream.write(chunk)
                     self._stream.flush()
         except (OSError, ValueError, TypeError):
@@ -75,11 +77,11 @@ class AuditLog:
             self._on_loss(lost + unwritten)
 
 
-def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Whole lines, as many as fit into one write that a pipe does not tear: workers may share one."""
+def _chunks(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Whole lines, as many as fit into one write."""
     chunk = b""
     for line in lines:
-        if chunk and len(chunk) + len(line) > select.PIPE_BUF:
+        if chunk and len(chunk) + len(line) > limit:
             yield chunk
             chunk = b""
         chunk += line
