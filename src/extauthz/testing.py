@@ -19,7 +19,7 @@ from extauthz.core.routes import RouteTable
 from extauthz.core.scopes import lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Introspected
 
 SUB_AND_SCOPE = IdentityHeaders.of({"x-auth-sub": "sub", "x-auth-scope": "scope"})
 """The identity headers of `rule()` unless told otherwise."""
@@ -195,6 +195,7 @@ class RecordingObserver:
     def __init__(self) -> None:
         self.checks: list[Checked] = []
         self.introspections: list[Introspected] = []
+        self.happenings: list[Happened] = []
 
     def checked(self, event: Checked) -> None:
         """Keep it."""
@@ -203,6 +204,10 @@ class RecordingObserver:
     def introspected(self, event: Introspected) -> None:
         """Keep it."""
         self.introspections.append(event)
+
+    def happened(self, event: Happened) -> None:
+        """Keep it."""
+        self.happenings.append(event)
 
 
 @dataclass(kw_only=True)

@@ -71,13 +71,19 @@ class Unavailable:
 TokenState = Active | Inactive | Unavailable
 
 
+LEVELS = ("memory", "shared", "joined", "server", "jwt", "stale", "refused")
+"""Where an answer came from: this process's cache; the cache that processes share; another caller's question in flight;
+the authorization server; the token's own signature; the cache although the answer is too old, because the server cannot
+be asked; or nowhere, because the token cannot be one of the server's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """What a token is and how we know.
 
     Attributes:
         state: the token's state.
-        level: where the answer came from: `memory` or `server`.
+        level: where the answer came from, as `LEVELS` has it.
         fresh_until: monotonic seconds until which this answer may be repeated without asking again.
     """
 

@@ -16,7 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from extauthz import __version__
 from extauthz.core.decision import ALLOWING, Reason
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Introspected
 
 _CHECK_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _INTROSPECTION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -50,6 +50,12 @@ class Metrics:
             buckets=_INTROSPECTION_BUCKETS,
             registry=self._registry,
         )
+        self._happenings = CounterMetric(
+            "extauthz_happenings",
+            "What happened to parts of the service: circuits, retries, caches, keys, secrets.",
+            ("what", "subject"),
+            registry=self._registry,
+        )
         self._audit_lost = CounterMetric(
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
         )
@@ -80,6 +86,10 @@ class Metrics:
     def introspected(self, event: Introspected) -> None:
         """Count a question to an authorization server and its time."""
         self._introspection_seconds.labels(event.server, event.outcome).observe(event.took_seconds)
+
+    def happened(self, event: Happened) -> None:
+        """Count what happened to a part of the service."""
+        self._happenings.labels(event.what.value, event.subject).inc(event.count)
 
     def audit_lost(self, count: int) -> None:
         """Count decisions that the audit log had to drop."""
