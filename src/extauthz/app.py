@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from extauthz.app_server import ServerParts
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
-from extauthz.config.schema import AuthorizationServer
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
-from extauthz.resolver.client import IntrospectionClient
-from extauthz.resolver.settings import ClientAuth, ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
@@ -87,10 +85,7 @@ def build(config: ServiceConfig) -> Service:
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
-    sources = [
-        _source(_server_settings(name, server, config), cache_secret)
-        for name, server in settings.authorization_servers.items()
-    ]
+    sources = [_source(ServerParts(name, config, observer), cache_secret) for name in settings.authorization_servers]
     resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
     authorizer = Authorizer(
         policy=config.snapshot,
@@ -126,26 +121,9 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(settings: ServerSettings, cache_secret: bytes) -> Source:
-    cache = TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    return Source(name=settings.name, cache=cache, client=IntrospectionClient(settings))
-
-
-def _server_settings(name: str, server: AuthorizationServer, config: ServiceConfig) -> ServerSettings:
-    return ServerSettings(
-        name=name,
-        introspection_endpoint=server.introspection_endpoint,
-        client_id=server.client.id,
-        client_secret=config.secrets[name].reveal(),
-        client_auth=ClientAuth(server.client.auth),
-        issuer=server.issuer,
-        token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
-        timeout=server.timeout,
-        max_connections=server.max_connections,
-        ttl=server.cache.ttl,
-        negative_ttl=server.cache.negative_ttl,
-        max_entries=server.cache.max_entries,
-    )
+def _source(parts: ServerParts, cache_secret: bytes) -> Source:
+    cache = TokenCache(parts.settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
+    return Source(name=parts.settings.name, cache=cache, client=parts.client())
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

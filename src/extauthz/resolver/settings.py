@@ -1,14 +1,41 @@
 """How one authorization server is asked and how long its answers are kept. Times in seconds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
 class ClientAuth(StrEnum):
-    """How we prove who we are (RFC 6749 §2.3.1)."""
+    """How we prove who we are, as the registry of client authentication methods names it, and two ways beyond it."""
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
+    SECRET_JWT = "client_secret_jwt"  # noqa: S105 - a method
+    PRIVATE_KEY_JWT = "private_key_jwt"
+    TLS = "tls_client_auth"
+    SELF_SIGNED_TLS = "self_signed_tls_client_auth"
+    BEARER = "bearer"
+    NONE = "none"
+
+
+WITH_SECRET = frozenset({ClientAuth.BASIC, ClientAuth.POST, ClientAuth.SECRET_JWT})
+WITH_CERTIFICATE = frozenset({ClientAuth.TLS, ClientAuth.SELF_SIGNED_TLS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionSettings:
+    """How a client assertion is made (RFC 7523 and its update, draft-ietf-oauth-rfc7523bis).
+
+    Attributes:
+        audience: `aud`, as its only value: the server's issuer, unless an older server wants something else.
+        algorithm: JWS algorithm; empty takes the one that fits the key.
+        key_id: `kid`; empty sends none.
+        kind: `typ`.
+    """
+
+    audience: str = ""
+    algorithm: str = ""
+    key_id: str = ""
+    kind: str = "client-authentication+jwt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,10 +44,8 @@ class ServerSettings:
 
     Attributes:
         name: as the policy calls it.
-        introspection_endpoint: absolute URL.
+        introspection_endpoint: absolute URL; empty when it is to be discovered.
         client_id: who we are to the server.
-        client_secret: shown nowhere.
-        client_auth: where id and secret are put.
         issuer: the `iss` that answers must name if they name one; None accepts any.
         token_type_hint: sent along when not empty.
         timeout: total time for one question, body included.
@@ -31,10 +56,8 @@ class ServerSettings:
     """
 
     name: str
-    introspection_endpoint: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    client_auth: ClientAuth = ClientAuth.BASIC
+    introspection_endpoint: str = ""
+    client_id: str = ""
     issuer: str | None = None
     token_type_hint: str = "access_token"  # noqa: S105 - a hint, not a token
     timeout: float = 0.5

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.load import MAX_SECRET_BYTES, ServiceConfig, load_service
+from extauthz.config.load import ServiceConfig, load_service
 from extauthz.config.yaml_source import MAX_FILE_BYTES
+from extauthz.keyfiles import MAX_SECRET_BYTES
 
 SERVICE = """\
 listen:
@@ -124,9 +125,7 @@ SERVICE_FAULTS = [
     Mistake("{env: CLIENT_SECRET}", "{env: LINES}", "10:21", "a second line or a control character", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: nowhere}", "10:22", "this file does not exist", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: .}", "10:22", "this is a folder", ""),
-    Mistake(
-        "{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic or", ""
-    ),
+    Mistake("{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic,", ""),
     Mistake(
         "{env: CLIENT_SECRET}\n",
         "{env: CLIENT_SECRET}\n      auth: client_secret_pot\n",

@@ -21,7 +21,6 @@ SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect",
     client_id="gateway",
-    client_secret="s3cret",
     ttl=TTL,
     negative_ttl=NEGATIVE_TTL,
     max_entries=100,

@@ -1,0 +1,121 @@
+"""The composition of what asks one authorization server: connections, credentials, and the client that uses both."""
+
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from extauthz.config.credentials import WITHOUT_ANYTHING, Client
+from extauthz.config.files import tls_files
+from extauthz.config.load import ServiceConfig
+from extauthz.config.schema import AuthorizationServer
+from extauthz.keyfiles import PrivateKey, check_hmac_secret, read_private_key, read_secret, tls_context
+from extauthz.observe.events import Observer
+from extauthz.resolver.caller import Caller, configured
+from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.client_auth import (
+    AssertionAuth,
+    CertificateAuth,
+    ClientAuthenticator,
+    NoCredentials,
+    SecretAuth,
+)
+from extauthz.resolver.client_token import BearerAuth
+from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.settings import AssertionSettings, ClientAuth, ServerSettings
+from extauthz.resolver.transport import Transport
+from extauthz.resolver.watched_file import Current, Fixed, Watched
+
+T = TypeVar("T")
+
+
+def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
+    """How a server is asked, as the file has it."""
+    return ServerSettings(
+        name=name,
+        introspection_endpoint=server.introspection_endpoint,
+        client_id=server.client.id or "",
+        issuer=server.issuer,
+        token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
+        timeout=server.timeout,
+        max_connections=server.max_connections,
+        ttl=server.cache.ttl,
+        negative_ttl=server.cache.negative_ttl,
+        max_entries=server.cache.max_entries,
+    )
+
+
+class ServerParts:
+    """Makes the parts of one server, each once."""
+
+    def __init__(self, name: str, config: ServiceConfig, observer: Observer) -> None:
+        self.settings = server_settings(name, config.settings.authorization_servers[name])
+        self._server = config.settings.authorization_servers[name]
+        self._config = config
+        self._observer = observer
+        self.transport = Transport(max_connections=self._server.max_connections, tls=self._tls())
+
+    def client(self) -> IntrospectionClient:
+        """What asks the server about tokens."""
+        return IntrospectionClient(self.settings, self.caller())
+
+    def caller(self) -> Caller:
+        """What posts to the server as the client that we are there."""
+        return Caller(self.transport, self._authenticator(self._server.client), configured(self._metadata()))
+
+    def _metadata(self) -> Metadata:
+        return Metadata(
+            introspection_endpoint=self._server.introspection_endpoint,
+            token_endpoint=self._server.client.token.endpoint or "",
+        )
+
+    def _authenticator(self, client: Client) -> ClientAuthenticator:
+        own = self._method(client)
+        if client.auth != "bearer":
+            return own
+        return BearerAuth(own, self.transport, scope=client.token.scope or "", monotonic=time.monotonic)
+
+    def _method(self, client: Client) -> ClientAuthenticator:
+        """How we prove who we are, at the introspection endpoint or at the token endpoint."""
+        name = client.id or ""
+        if client.auth in WITHOUT_ANYTHING:
+            return NoCredentials()
+        match None if client.method is None else ClientAuth(client.method):
+            case ClientAuth.TLS | ClientAuth.SELF_SIGNED_TLS:
+                return CertificateAuth(name)
+            case ClientAuth.PRIVATE_KEY_JWT:
+                return self._assertion(client, self._key(client))
+            case ClientAuth.SECRET_JWT:
+                return self._assertion(client, self._secret(client, check_hmac_secret))
+            case method:
+                secret = self._secret(client, lambda text: text)
+                return SecretAuth(name, secret, method=method, raw=client.basic_encoding == "raw")
+
+    def _assertion(self, client: Client, key: Current[str | PrivateKey]) -> AssertionAuth:
+        how = AssertionSettings(
+            audience=client.assertion.audience or self._server.issuer or "",
+            algorithm=client.assertion.algorithm or "",
+            key_id=client.assertion.key_id or "",
+            kind=client.assertion.type,
+        )
+        return AssertionAuth(client.id or "", key, how, wall=time.time, unique=lambda: secrets.token_urlsafe(16))
+
+    def _secret(self, client: Client, check: Callable[[str], str]) -> Current[str]:
+        if client.secret is None or client.secret.file is None:
+            return Fixed(self._config.secrets[self.settings.name].reveal())
+        path = self._config.folder / client.secret.file
+        return self._watched((path,), lambda: check(read_secret(path)))
+
+    def _key(self, client: Client) -> Current[PrivateKey]:
+        path = self._config.folder / ("" if client.key is None else client.key.file)
+        algorithm = client.assertion.algorithm or ""
+        return self._watched((path,), lambda: read_private_key(path, algorithm))
+
+    def _tls(self) -> Current[ssl.SSLContext] | None:
+        files = tls_files(self._server.tls, self._config.folder)
+        return self._watched(files.paths, lambda: tls_context(files)) if files.paths else None
+
+    def _watched(self, paths: tuple[Path, ...], read: Callable[[], T]) -> Watched[T]:
+        return Watched(self.settings.name, paths, read, observer=self._observer, monotonic=time.monotonic)
