@@ -63,7 +63,7 @@ class ServerParts:
 
     def caller(self) -> Caller:
         """What posts to the server as the client that we are there."""
-        return Caller(self.transport, self._authenticator(self._server.client), configured(self._metadata()))
+        return Caller(self.transport, self.authenticator(), configured(self._metadata()))
 
     def _metadata(self) -> Metadata:
         return Metadata(
@@ -71,7 +71,9 @@ class ServerParts:
             token_endpoint=self._server.client.token.endpoint or "",
         )
 
-    def _authenticator(self, client: Client) -> ClientAuthenticator:
+    def authenticator(self) -> ClientAuthenticator:
+        """What proves who we are."""
+        client = self._server.client
         own = self._method(client)
         if client.auth != "bearer":
             return own
