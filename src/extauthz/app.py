@@ -1,13 +1,14 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
+import asyncio
 import itertools
 import os
 import secrets
 import select
 import stat
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from extauthz.app_server import ServerParts
@@ -19,6 +20,7 @@ from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.metadata import Metadata
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
@@ -42,6 +44,7 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        background: what runs from `start` to `close`, such as finding out where a server is asked.
     """
 
     gateway: App
@@ -53,9 +56,18 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    _running: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start what runs in the background."""
+        self._running.extend(asyncio.create_task(run()) for run in self.background)
 
     async def close(self) -> None:
-        """End questions in flight, count and write what waits."""
+        """End what runs in the background and questions in flight, count and write what waits."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
         self.metrics.flush()
         if self.audit is not None:
@@ -80,12 +92,13 @@ class GatewayApp:
 def build(config: ServiceConfig) -> Service:
     """Wire a worker. Needs no event loop; connections are opened when they are first used."""
     settings = config.settings
-    readiness = Readiness()
     metrics = Metrics()
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
-    sources = [_source(ServerParts(name, config, observer), cache_secret) for name in settings.authorization_servers]
+    servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
+    sources = [_source(server, cache_secret) for server in servers]
+    readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
     authorizer = Authorizer(
         policy=config.snapshot,
@@ -110,6 +123,7 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        background=tuple(server.discovery.run for server in servers if server.discovery is not None),
     )
 
 

@@ -1,5 +1,6 @@
 """The composition of what asks one authorization server: connections, credentials, and the client that uses both."""
 
+import random
 import secrets
 import ssl
 import time
@@ -7,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from extauthz.config.credentials import WITHOUT_ANYTHING, Client
+from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Client
 from extauthz.config.files import tls_files
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
+from extauthz.config.values import on_loopback
 from extauthz.keyfiles import PrivateKey, check_hmac_secret, read_private_key, read_secret, tls_context
 from extauthz.observe.events import Observer
-from extauthz.resolver.caller import Caller, configured
+from extauthz.resolver.caller import Caller, Known, configured
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.client_auth import (
     AssertionAuth,
@@ -23,7 +25,8 @@ from extauthz.resolver.client_auth import (
     SecretAuth,
 )
 from extauthz.resolver.client_token import BearerAuth
-from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.discovery import Discovery
+from extauthz.resolver.metadata import Expected, Metadata
 from extauthz.resolver.settings import AssertionSettings, ClientAuth, ServerSettings
 from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Current, Fixed, Watched
@@ -35,7 +38,7 @@ def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
     """How a server is asked, as the file has it."""
     return ServerSettings(
         name=name,
-        introspection_endpoint=server.introspection_endpoint,
+        introspection_endpoint=server.introspection_endpoint or "",
         client_id=server.client.id or "",
         issuer=server.issuer,
         token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
@@ -48,27 +51,47 @@ def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
 
 
 class ServerParts:
-    """Makes the parts of one server, each once."""
+    """Makes the parts of one server, each once.
+
+    Attributes:
+        settings: how it is asked.
+        transport: its connections.
+        known: what we know of it now.
+        discovery: what finds that out, if something must.
+    """
 
     def __init__(self, name: str, config: ServiceConfig, observer: Observer) -> None:
-        self.settings = server_settings(name, config.settings.authorization_servers[name])
         self._server = config.settings.authorization_servers[name]
         self._config = config
         self._observer = observer
+        self.settings = server_settings(name, self._server)
         self.transport = Transport(max_connections=self._server.max_connections, tls=self._tls())
+        self.discovery = self._discovery() if self._server.discovery else None
+        self.known: Known = self.discovery or configured(self._configured())
 
     def client(self) -> IntrospectionClient:
         """What asks the server about tokens."""
-        return IntrospectionClient(self.settings, self.caller())
+        return IntrospectionClient(self.settings, Caller(self.transport, self.authenticator(), self.known))
 
-    def caller(self) -> Caller:
-        """What posts to the server as the client that we are there."""
-        return Caller(self.transport, self.authenticator(), configured(self._metadata()))
-
-    def _metadata(self) -> Metadata:
+    def _configured(self) -> Metadata:
         return Metadata(
-            introspection_endpoint=self._server.introspection_endpoint,
+            introspection_endpoint=self._server.introspection_endpoint or "",
             token_endpoint=self._server.client.token.endpoint or "",
+        )
+
+    def _discovery(self) -> Discovery:
+        issuer, ours = self._server.issuer or "", self._configured()
+        needed = ["introspection_endpoint"] if not ours.introspection_endpoint else []
+        if self._server.client.auth == "bearer" and not ours.token_endpoint:
+            needed.append("token_endpoint")
+        expected = Expected(
+            issuer=issuer,
+            plain_http=self._server.unsafe_allow_plain_http or on_loopback(issuer),
+            certificate=self._server.client.method in WITH_CERTIFICATE,
+            needed=tuple(needed),
+        )
+        return Discovery(
+            self.settings.name, expected, ours, self.transport, observer=self._observer, random=random.random
         )
 
     def authenticator(self) -> ClientAuthenticator:

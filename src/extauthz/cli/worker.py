@@ -52,6 +52,7 @@ class Sockets:
 async def work(config: ServiceConfig, sockets: Sockets) -> None:
     """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
     service = build(config)
+    service.start()
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings
     servers = [

@@ -160,6 +160,6 @@ def check_client(client: Client, server: Mapping[str, Any]) -> None:
     if client.method in WITH_ASSERTION and not (client.assertion.audience or server.get("issuer")):
         raise Misfit("write issuer: and the server's, which the assertion is addressed to", at=("auth",))
     if client.auth == "bearer":
-        if client.token.endpoint is None:
+        if client.token.endpoint is None and server.get("discovery") is False:
             raise Misfit("write token: {endpoint: …}, where we get a token of our own", at=("auth",))
-        refuse_plain_http(client.token.endpoint, allowed=server.get("unsafe_allow_plain_http", True))
+        refuse_plain_http(client.token.endpoint or "", allowed=server.get("unsafe_allow_plain_http", True))

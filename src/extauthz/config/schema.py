@@ -45,7 +45,7 @@ from extauthz.config.fields import (
     Version,
     Workers,
 )
-from extauthz.config.values import Misfit
+from extauthz.config.values import Misfit, Missing
 
 TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
 """Keys of a route that say something about a token, and so nothing about a public route."""
@@ -82,9 +82,12 @@ class Cache(Section):
 class AuthorizationServer(Section):
     """A server that knows what tokens mean. `timeout` and `leeway` are in seconds."""
 
-    issuer: Url | None = None
+    issuer: Url | None = Field(default=None, examples=["https://as.example.com"])
     unsafe_allow_plain_http: Flag = False
-    introspection_endpoint: Url = Field(examples=["https://as.example.com/oauth2/introspect"])
+    discovery: Flag = Field(default=False, validate_default=True)
+    introspection_endpoint: Url | None = Field(
+        default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
+    )
     tls: Tls = Tls()
     client: Client = Field(examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"])
     timeout: Timeout = 0.5
@@ -93,10 +96,22 @@ class AuthorizationServer(Section):
     max_connections: Connections = 100
     cache: Cache = Cache()
 
+    @field_validator("discovery")
+    @classmethod
+    def _from_an_issuer(cls, discovery: bool, info: ValidationInfo) -> bool:
+        issuer = info.data.get("issuer", "")
+        if discovery and issuer is None:
+            raise Missing("issuer")
+        if discovery:
+            refuse_plain_http(issuer, allowed=info.data.get("unsafe_allow_plain_http", True))
+        return discovery
+
     @field_validator("introspection_endpoint")
     @classmethod
-    def _encrypted(cls, url: str, info: ValidationInfo) -> str:
-        refuse_plain_http(url, allowed=info.data.get("unsafe_allow_plain_http", True))
+    def _known_and_encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and info.data.get("discovery") is False:
+            raise Missing("introspection_endpoint")
+        refuse_plain_http(url or "", allowed=info.data.get("unsafe_allow_plain_http", True))
         return url
 
     @field_validator("client")

@@ -74,6 +74,11 @@ def test_what_is_left_out_has_the_documented_default() -> None:
             }
         },
         {"authorization_servers": {"main": {**SERVER, "introspection_endpoint": "http://127.0.0.1/x"}}},
+        {
+            "authorization_servers": {
+                "main": {"client": SERVER["client"], "discovery": True, "issuer": "https://as.example.com"}
+            }
+        },
     ],
 )
 def test_what_needs_a_second_key_is_accepted_with_it(change: dict[str, Any]) -> None:
