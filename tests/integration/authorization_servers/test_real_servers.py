@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.introspection import Active, Answer, Inactive, TokenState, Unavailable, read_answer
 from extauthz.core.token import Token
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ClientAuth, ServerSettings
 from support.django_toolkit import USER_APP, DjangoToolkit
 from support.oidc_provider import ODD, POST, RESOURCE, OidcProvider
-from support.real_server import APP, USER, RealServer
+from support.real_server import APP, GATEWAY, USER, RealServer, post
 
 
 async def ask(settings: ServerSettings, token: str) -> TokenState:
@@ -97,6 +97,15 @@ class TestOidcProvider:
     async def test_a_jwt_is_no_trouble_of_the_server(self, oidc: OidcProvider) -> None:
         """It answers 400 `unsupported_token_type`: whoever sends JWTs must not look like an outage."""
         assert await ask(oidc.settings(), oidc.issue_jwt()) == Inactive()
+
+    def test_a_refresh_token_lacks_the_token_type(self, oidc: OidcProvider) -> None:
+        """Nothing else tells it from an access token here, so `token_type` has to be required of this server."""
+        body = post(oidc.introspection_endpoint, {"token": oidc.issue_refresh()}, GATEWAY)
+        answer = Answer(status=200, content_type="application/json", body=body)
+        lax = read_answer(answer, issuer=oidc.issuer, answers_others=True)
+        strict = read_answer(answer, issuer=oidc.issuer, answers_others=True, token_type_required=True)
+        assert isinstance(lax, Active)
+        assert strict == Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
 
     async def test_a_sender_constrained_token_is_not_a_bearer_token(self, oidc: OidcProvider) -> None:
         """It is `cnf` and `token_type: DPoP` here."""
