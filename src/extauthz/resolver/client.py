@@ -8,6 +8,7 @@ from extauthz.core.token import Token
 from extauthz.resolver.caller import Caller
 from extauthz.resolver.client_auth import form_encode
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.trouble import unreachable
 
 
 class IntrospectionClient:
@@ -29,7 +30,7 @@ class IntrospectionClient:
                 reason=Reason.SERVER_TIMEOUT, detail=f"no answer within {self._settings.timeout:g} seconds"
             )
         except Exception as error:  # noqa: BLE001 - whatever the network does, it is no verdict about the token
-            return Unavailable(reason=Reason.SERVER_UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:200])
+            return unreachable(error)
 
     async def _ask(self, token: Token) -> TokenState:
         answer = await self._caller.post(f"token={form_encode(token.reveal())}{self._form_tail}")

@@ -9,13 +9,9 @@ import pytest
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.caller import Caller, configured
-from extauthz.resolver.client import IntrospectionClient
-from extauthz.resolver.client_auth import SecretAuth
-from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.settings import ClientAuth, ServerSettings
 from extauthz.resolver.transport import Transport
-from extauthz.resolver.watched_file import Fixed
+from support.asking import client_of, with_secret
 
 TOKEN = "mF_9.B5f-4.1JqM"
 SETTINGS = ServerSettings(
@@ -44,12 +40,8 @@ async def exchange(
     answers: Answers, settings: ServerSettings = SETTINGS, *tokens: str, method: ClientAuth = ClientAuth.BASIC
 ) -> list[TokenState]:
     """What the client makes of these answers, one question for each token."""
-    caller = Caller(
-        Transport(wire=lambda _: httpx.MockTransport(answers)),
-        SecretAuth(settings.client_id, Fixed("gX1fBat3bV"), method=method),
-        configured(Metadata(introspection_endpoint=settings.introspection_endpoint)),
-    )
-    client = IntrospectionClient(settings, caller)
+    transport = Transport(wire=lambda _: httpx.MockTransport(answers))
+    client = client_of(settings, with_secret(settings.client_id, "gX1fBat3bV", method), transport)
     try:
         return [await client.ask(Token(token)) for token in tokens or (TOKEN,)]
     finally:

@@ -17,13 +17,9 @@ from extauthz.cli.processes import free_ports
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.caller import Caller, configured
 from extauthz.resolver.client import IntrospectionClient
-from extauthz.resolver.client_auth import SecretAuth
-from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.settings import ServerSettings
-from extauthz.resolver.transport import Transport
-from extauthz.resolver.watched_file import Fixed
+from support import asking
 
 TOKEN = "mF_9.B5f-4.1JqM"
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
@@ -120,9 +116,7 @@ async def client_of(url: str, **changed: Any) -> AsyncIterator[IntrospectionClie
         client_id="gateway",
         **({"timeout": 5.0} | changed),
     )
-    server = configured(Metadata(introspection_endpoint=url))
-    transport = Transport(max_connections=settings.max_connections)
-    client = IntrospectionClient(settings, Caller(transport, SecretAuth("gateway", Fixed("s3cret")), server))
+    client = asking.client_of(settings, asking.with_secret("gateway", "s3cret"))
     try:
         yield client
     finally:
