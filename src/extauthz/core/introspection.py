@@ -140,8 +140,21 @@ def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> 
 
 
 def _read_ok(answer: Answer, issuer: str | None) -> TokenState:
+    members = read_object(answer)
+    return members if isinstance(members, Unavailable) else read_members(members, issuer=issuer)
+
+
+def read_object(answer: Answer, *, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any] | Unavailable:
+    """The JSON object that an answer consists of; anything else is trouble."""
     try:
-        members = _strict_object(answer)
+        return _strict_object(answer, max_bytes)
+    except _GarbageError as garbage:
+        return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+
+
+def read_members(members: Mapping[str, Any], *, issuer: str | None) -> TokenState:
+    """What the members of one such object say about one token (RFC 7662 §2.2)."""
+    try:
         return _read_members(members, issuer)
     except _GarbageError as garbage:
         return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
@@ -238,11 +251,11 @@ def _retry_after(value: str) -> int:
     return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() else 0
 
 
-def _strict_object(answer: Answer) -> Mapping[str, Any]:
+def _strict_object(answer: Answer, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any]:
     """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
     _check_content_type(answer.content_type)
-    if len(answer.body) > MAX_ANSWER_BYTES:
-        raise _GarbageError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    if len(answer.body) > max_bytes:
+        raise _GarbageError(f"the answer is larger than {max_bytes} bytes")
     try:
         value = json.loads(
             answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite
