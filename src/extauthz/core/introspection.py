@@ -74,7 +74,7 @@ TokenState = Active | Inactive | Unavailable
 LEVELS = ("memory", "shared", "joined", "server", "jwt", "stale", "refused")
 """Where an answer came from: this process's cache; the cache that processes share; another caller's question in flight;
 the authorization server; the token's own signature; the cache although the answer is too old, because the server cannot
-be asked; or nowhere, because the token cannot be one of the server's."""
+be asked; or nowhere, because the token cannot be one of the server's, or its sender has sent too many bad ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
