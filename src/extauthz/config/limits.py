@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from extauthz.config.fields import (
     BatchDelay,
@@ -24,22 +24,23 @@ class Circuit(Section):
     """When a failing server is left alone: `failures` of the last `window` questions, first for `pause`."""
 
     failures: Results = 10
-    window: Results = 20
+    window: Results = Field(default=20, validate_default=True)
     pause: Pause = 1.0
-    longest_pause: Pause = 30.0
+    longest_pause: Pause = Field(default="30s", validate_default=True)
 
     @field_validator("window")
     @classmethod
     def _holds_the_failures(cls, window: int, info: ValidationInfo) -> int:
         if window < info.data.get("failures", 0):
-            raise Misfit(f"so few results never hold {info.data['failures']} failures: write as many at least")
+            failures = info.data["failures"]
+            raise Misfit(f"a window of {window} never holds {failures} failures: write window: {failures}, or more")
         return window
 
     @field_validator("longest_pause")
     @classmethod
     def _no_shorter_than_the_first(cls, longest_pause: float, info: ValidationInfo) -> float:
         if longest_pause < info.data.get("pause", 0.0):
-            raise Misfit("this is shorter than pause, the first one")
+            raise Misfit(f"the longest pause, {longest_pause:g}s, is shorter than the first: write a longest_pause")
         return longest_pause
 
 

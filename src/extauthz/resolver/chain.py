@@ -61,7 +61,7 @@ class Resolver:
         monotonic: Clock = time.monotonic,
         limiter: InactiveLimiter | None = None,
     ) -> None:
-        self._limiter = limiter or InactiveLimiter(None, monotonic)
+        self._limiter = InactiveLimiter(None, monotonic) if limiter is None else limiter
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self._observer = observer
         self._monotonic = monotonic
