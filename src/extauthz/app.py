@@ -7,20 +7,22 @@ import secrets
 import select
 import stat
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from extauthz.app_ladder import introspector, limiter, shape, token_for_check
 from extauthz.app_server import ServerParts
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.observe.audit import AuditLog
-from extauthz.observe.events import DECISION_ID_LENGTH, Observers
+from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.selfcheck import self_check
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
@@ -45,6 +47,7 @@ class Service:
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
+        check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
     gateway: App
@@ -56,6 +59,7 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -97,9 +101,9 @@ def build(config: ServiceConfig) -> Service:
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
     servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
-    sources = [_source(server, cache_secret) for server in servers]
+    sources = [_source(server, cache_secret, observer) for server in servers]
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
+    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,
@@ -123,6 +127,7 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        check_servers=_self_checks(sources, servers, observer),
         background=tuple(server.discovery.run for server in servers if server.discovery is not None),
     )
 
@@ -135,9 +140,21 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(parts: ServerParts, cache_secret: bytes) -> Source:
+def _source(parts: ServerParts, cache_secret: bytes, observer: Observer) -> Source:
     cache = TokenCache(parts.settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    return Source(name=parts.settings.name, cache=cache, client=parts.client())
+    client = introspector(parts, observer)
+    return Source(name=parts.settings.name, cache=cache, client=client, shape=shape(parts.server.tokens))
+
+
+def _self_checks(
+    sources: list[Source], servers: list[ServerParts], observer: Observer
+) -> Callable[[], Awaitable[object]]:
+    async def check(source: Source, parts: ServerParts) -> None:
+        await parts.found()
+        await self_check(source.name, source.client, token_for_check(parts.server.tokens), observer)
+
+    wanted = [(source, parts) for source, parts in zip(sources, servers, strict=True) if parts.server.self_check]
+    return lambda: asyncio.gather(*(check(source, parts) for source, parts in wanted))
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

@@ -13,10 +13,10 @@ from extauthz.config.files import tls_files
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
 from extauthz.config.values import on_loopback
+from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.keyfiles import PrivateKey, check_hmac_secret, read_private_key, read_secret, tls_context
 from extauthz.observe.events import Observer
-from extauthz.resolver.caller import Caller, Known, configured
-from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.caller import Caller, Known, configured, introspection
 from extauthz.resolver.client_auth import (
     AssertionAuth,
     CertificateAuth,
@@ -54,6 +54,7 @@ class ServerParts:
     """Makes the parts of one server, each once.
 
     Attributes:
+        server: the file's section about it.
         settings: how it is asked.
         transport: its connections.
         known: what we know of it now.
@@ -61,33 +62,42 @@ class ServerParts:
     """
 
     def __init__(self, name: str, config: ServiceConfig, observer: Observer) -> None:
-        self._server = config.settings.authorization_servers[name]
+        self.server = config.settings.authorization_servers[name]
         self._config = config
         self._observer = observer
-        self.settings = server_settings(name, self._server)
-        self.transport = Transport(max_connections=self._server.max_connections, tls=self._tls())
-        self.discovery = self._discovery() if self._server.discovery else None
+        self.settings = server_settings(name, self.server)
+        self.transport = Transport(max_connections=self.server.max_connections, tls=self._tls())
+        self.discovery = self._discovery() if self.server.discovery else None
         self.known: Known = self.discovery or configured(self._configured())
 
-    def client(self) -> IntrospectionClient:
-        """What asks the server about tokens."""
-        return IntrospectionClient(self.settings, Caller(self.transport, self.authenticator(), self.known))
+    def caller(
+        self, endpoint: Callable[[Metadata], str] = introspection, *, max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> Caller:
+        """What posts to the server as the client that we are there."""
+        return Caller(
+            self.transport, self.authenticator(), self.known, endpoint=endpoint, max_answer_bytes=max_answer_bytes
+        )
+
+    async def found(self) -> None:
+        """Return once it is known where the server is asked."""
+        if self.discovery is not None:
+            await self.discovery.found.wait()
 
     def _configured(self) -> Metadata:
         return Metadata(
-            introspection_endpoint=self._server.introspection_endpoint or "",
-            token_endpoint=self._server.client.token.endpoint or "",
+            introspection_endpoint=self.server.introspection_endpoint or "",
+            token_endpoint=self.server.client.token.endpoint or "",
         )
 
     def _discovery(self) -> Discovery:
-        issuer, ours = self._server.issuer or "", self._configured()
+        issuer, ours = self.server.issuer or "", self._configured()
         needed = ["introspection_endpoint"] if not ours.introspection_endpoint else []
-        if self._server.client.auth == "bearer" and not ours.token_endpoint:
+        if self.server.client.auth == "bearer" and not ours.token_endpoint:
             needed.append("token_endpoint")
         expected = Expected(
             issuer=issuer,
-            plain_http=self._server.unsafe_allow_plain_http or on_loopback(issuer),
-            certificate=self._server.client.method in WITH_CERTIFICATE,
+            plain_http=self.server.unsafe_allow_plain_http or on_loopback(issuer),
+            certificate=self.server.client.method in WITH_CERTIFICATE,
             needed=tuple(needed),
         )
         return Discovery(
@@ -96,7 +106,7 @@ class ServerParts:
 
     def authenticator(self) -> ClientAuthenticator:
         """What proves who we are."""
-        client = self._server.client
+        client = self.server.client
         own = self._method(client)
         if client.auth != "bearer":
             return own
@@ -120,7 +130,7 @@ class ServerParts:
 
     def _assertion(self, client: Client, key: Current[str | PrivateKey]) -> AssertionAuth:
         how = AssertionSettings(
-            audience=client.assertion.audience or self._server.issuer or "",
+            audience=client.assertion.audience or self.server.issuer or "",
             algorithm=client.assertion.algorithm or "",
             key_id=client.assertion.key_id or "",
             kind=client.assertion.type,
@@ -139,7 +149,7 @@ class ServerParts:
         return self._watched((path,), lambda: read_private_key(path, algorithm))
 
     def _tls(self) -> Current[ssl.SSLContext] | None:
-        files = tls_files(self._server.tls, self._config.folder)
+        files = tls_files(self.server.tls, self._config.folder)
         return self._watched(files.paths, lambda: tls_context(files)) if files.paths else None
 
     def _watched(self, paths: tuple[Path, ...], read: Callable[[], T]) -> Watched[T]:

@@ -6,9 +6,10 @@ Fields stand in an order that matters: a rule that compares two of them belongs 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from extauthz.config.fields import Text, Url, Variable
+from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing, on_loopback
 
 Method = Literal[
@@ -28,12 +29,6 @@ WITHOUT_ANYTHING = ("none", "unsafe_none")
 
 MIN_HMAC_SECRET_BYTES = 32
 """For HS256 (RFC 7518 §3.2)."""
-
-
-class Section(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _refuse_plain_secret(value: object) -> object:
@@ -141,10 +136,10 @@ class Tls(Section):
         return key
 
 
-def refuse_plain_http(url: str, *, allowed: bool) -> None:
+def refuse_plain_http(url: str, *, allowed: bool, at: tuple[str, ...] = ()) -> None:
     """Raise `Misfit` for a URL over which secrets would cross a network in plain text."""
     if url.lower().startswith("http:") and not allowed and not on_loopback(url):
-        raise Misfit("use https here: tokens and the client's secret would cross the network in plain text")
+        raise Misfit("use https here: tokens and the client's secret would cross the network in plain text", at=at)
 
 
 def check_client(client: Client, server: Mapping[str, Any]) -> None:
@@ -162,4 +157,5 @@ def check_client(client: Client, server: Mapping[str, Any]) -> None:
     if client.auth == "bearer":
         if client.token.endpoint is None and server.get("discovery") is False:
             raise Misfit("write token: {endpoint: …}, where we get a token of our own", at=("auth",))
-        refuse_plain_http(client.token.endpoint or "", allowed=server.get("unsafe_allow_plain_http", True))
+        allowed = server.get("unsafe_allow_plain_http", True)
+        refuse_plain_http(client.token.endpoint or "", allowed=allowed, at=("token", "endpoint"))

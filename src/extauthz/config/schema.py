@@ -14,7 +14,7 @@ from pydantic import (
     field_validator,
 )
 
-from extauthz.config.credentials import Client, Section, Tls, check_client, refuse_plain_http
+from extauthz.config.credentials import Client, Tls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     AuditPath,
     Claim,
@@ -32,6 +32,7 @@ from extauthz.config.fields import (
     ListenAddress,
     Methods,
     Realm,
+    Retries,
     RoutePath,
     RuleName,
     ScopeAlternatives,
@@ -43,8 +44,11 @@ from extauthz.config.fields import (
     TrustedNetwork,
     Url,
     Version,
+    Waiting,
     Workers,
 )
+from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
+from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing
 
 TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
@@ -94,6 +98,12 @@ class AuthorizationServer(Section):
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
     max_connections: Connections = 100
+    max_waiting: Waiting = 1000
+    retries: Retries = 1
+    circuit: Circuit = Circuit()
+    batch: Batch = Batch()
+    tokens: Tokens = Tokens()
+    self_check: Flag = True
     cache: Cache = Cache()
 
     @field_validator("discovery")
@@ -119,6 +129,13 @@ class AuthorizationServer(Section):
     def _can_prove_who_we_are(cls, client: Client, info: ValidationInfo) -> Client:
         check_client(client, info.data)
         return client
+
+    @field_validator("batch")
+    @classmethod
+    def _encrypted_too(cls, batch: Batch, info: ValidationInfo) -> Batch:
+        allowed = info.data.get("unsafe_allow_plain_http", True)
+        refuse_plain_http(batch.endpoint or "", allowed=allowed, at=("endpoint",))
+        return batch
 
 
 class Audit(Section):
@@ -160,6 +177,7 @@ class ServiceFile(Section):
     dialects: Dialects = ("nginx",)
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
+    inactive_limit: InactiveLimit | None = None
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]

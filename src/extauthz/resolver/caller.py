@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from extauthz.core.introspection import Answer, Unavailable
+from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer, Unavailable
 from extauthz.resolver.client_auth import ClientAuthenticator
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.transport import Transport, again_if_hung_up
@@ -24,14 +24,32 @@ def introspection(server: Metadata) -> str:
 
 
 class Caller:
-    """Posts forms to one authorization server as the client that we are there."""
+    """Posts forms to one endpoint of an authorization server as the client that we are there.
 
-    def __init__(self, transport: Transport, authenticator: ClientAuthenticator, known: Known) -> None:
+    Args:
+        transport: connections to the server; closed with the caller.
+        authenticator: likewise.
+        known: what is known of the server.
+        endpoint: the one to post to.
+        max_answer_bytes: a longer answer is cut off.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        authenticator: ClientAuthenticator,
+        known: Known,
+        *,
+        endpoint: Callable[[Metadata], str] = introspection,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._transport = transport
         self._authenticator = authenticator
         self._known = known
+        self._endpoint = endpoint
+        self._max_answer_bytes = max_answer_bytes
 
-    async def post(self, form: str, endpoint: Callable[[Metadata], str] = introspection) -> Answer | Unavailable:
+    async def post(self, form: str) -> Answer | Unavailable:
         """The answer to a form, sent with our credentials. Raises what the network raises; the deadline is the caller's.
 
         When the server does not know us any more (401) and our secret has changed meanwhile, it is asked again with the
@@ -40,17 +58,20 @@ class Caller:
         server = self._known()
         if isinstance(server, Unavailable):
             return server
-        post = partial(again_if_hung_up, partial(self._post_once, server, endpoint(server), form))
+        post = partial(again_if_hung_up, partial(self._post_once, server, form))
         answer = await post()
         if isinstance(answer, Answer) and answer.status == HTTPStatus.UNAUTHORIZED and self._authenticator.renew():
             answer = await post()
         return answer
 
-    async def _post_once(self, server: Metadata, url: str, form: str) -> Answer | Unavailable:
+    async def _post_once(self, server: Metadata, form: str) -> Answer | Unavailable:
         credentials = await self._authenticator.credentials(server)
         if isinstance(credentials, Unavailable):
             return credentials
-        return await self._transport.post(url, form + credentials.form, credentials.authorization)
+        form += credentials.form
+        return await self._transport.post(
+            self._endpoint(server), form, credentials.authorization, max_answer_bytes=self._max_answer_bytes
+        )
 
     async def close(self) -> None:
         """Give connections back."""

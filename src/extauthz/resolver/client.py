@@ -3,7 +3,7 @@
 import asyncio
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import TokenState, Unavailable, read_answer
+from extauthz.core.introspection import Answer, TokenState, Unavailable, read_answer
 from extauthz.core.token import Token
 from extauthz.resolver.caller import Caller
 from extauthz.resolver.client_auth import form_encode
@@ -22,23 +22,31 @@ class IntrospectionClient:
 
     async def ask(self, token: Token) -> TokenState:
         """What the server says about the token. Never raises: trouble is `Unavailable`."""
+        answer = await self.post(f"token={form_encode(token.reveal())}")
+        if isinstance(answer, Unavailable):
+            return answer
+        settings = self._settings
+        state = read_answer(
+            answer,
+            issuer=settings.issuer,
+            answers_others=self._answers_others,
+            leniency=settings.leniency,
+            token_type_required=settings.token_type_required,
+        )
+        self._answers_others = self._answers_others or not isinstance(state, Unavailable)
+        return state
+
+    async def post(self, tokens: str) -> Answer | Unavailable:
+        """The answer to a form that begins like this and ends as all our questions do. Never raises."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                return await self._ask(token)
+                return await self._caller.post(tokens + self._form_tail)
         except TimeoutError:
             return Unavailable(
                 reason=Reason.SERVER_TIMEOUT, detail=f"no answer within {self._settings.timeout:g} seconds"
             )
         except Exception as error:  # noqa: BLE001 - whatever the network does, it is no verdict about the token
             return unreachable(error)
-
-    async def _ask(self, token: Token) -> TokenState:
-        answer = await self._caller.post(f"token={form_encode(token.reveal())}{self._form_tail}")
-        if isinstance(answer, Unavailable):
-            return answer
-        state = read_answer(answer, issuer=self._settings.issuer, answers_others=self._answers_others)
-        self._answers_others = self._answers_others or not isinstance(state, Unavailable)
-        return state
 
     async def close(self) -> None:
         """Close all connections."""

@@ -48,6 +48,9 @@ class Discovery:
         transport: shared with whoever asks the server; not closed here.
         random: between 0 and 1, so that many processes do not ask at the same moment.
         sleep: waits for seconds.
+
+    Attributes:
+        found: set once enough is known to ask the server.
     """
 
     def __init__(
@@ -68,8 +71,11 @@ class Discovery:
         self._observer = observer
         self._random = random
         self._sleep = sleep
-        self._found: Metadata | None = None
+        self._metadata: Metadata | None = None
         self._known: Metadata | Unavailable = _unknown("not asked for yet") if expected.needed else configured
+        self.found = asyncio.Event()
+        if not expected.needed:
+            self.found.set()
 
     def __call__(self) -> Metadata | Unavailable:
         """What we know of the server now, or why we do not know enough."""
@@ -114,9 +120,10 @@ class Discovery:
             return _Trouble(detail=f"{url}: {garbage}", document=True)
 
     def _take(self, found: Metadata) -> None:
-        if found != self._found:
-            self._found = found
+        if found != self._metadata:
+            self._metadata = found
             self._known = self._configured.or_else(found)
+            self.found.set()
             self._tell(Happening.DISCOVERED, self._known.introspection_endpoint or self._known.jwks_uri)
 
     def _fail(self, trouble: str) -> None:

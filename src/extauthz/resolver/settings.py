@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from extauthz.core.leniency import STRICT, Leniency
+
 
 class ClientAuth(StrEnum):
     """How we prove who we are, as the registry of client authentication methods names it, and two ways beyond it."""
@@ -48,6 +50,8 @@ class ServerSettings:
         client_id: who we are to the server.
         issuer: the `iss` that answers must name if they name one; None accepts any.
         token_type_hint: sent along when not empty.
+        leniency: which shapes beside the standard's its answers may have.
+        token_type_required: whether an answer without `token_type` is about no access token.
         timeout: total time for one question, body included.
         max_connections: connections open at once.
         ttl: longest life of an active answer in the cache.
@@ -60,6 +64,8 @@ class ServerSettings:
     client_id: str = ""
     issuer: str | None = None
     token_type_hint: str = "access_token"  # noqa: S105 - a hint, not a token
+    leniency: Leniency = STRICT
+    token_type_required: bool = False
     timeout: float = 0.5
     max_connections: int = 100
     ttl: float = 60.0

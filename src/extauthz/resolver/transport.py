@@ -53,14 +53,18 @@ class Transport:
 
     async def get(self, url: str) -> Answer:
         """The answer to a GET, its body cut off soon after `MAX_ANSWER_BYTES`. Raises what the network raises."""
-        return await again_if_hung_up(lambda: self._request("GET", url, None, _HEADERS))
+        return await again_if_hung_up(lambda: self._request("GET", url, None, _HEADERS, MAX_ANSWER_BYTES))
 
-    async def post(self, url: str, form: str, authorization: str = "") -> Answer:
+    async def post(
+        self, url: str, form: str, authorization: str = "", *, max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> Answer:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
         headers = _HEADERS | _FORM | ({"authorization": authorization} if authorization else {})
-        return await self._request("POST", url, form.encode("ascii"), headers)
+        return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
-    async def _request(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
+    async def _request(
+        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], max_answer_bytes: int
+    ) -> Answer:
         body = bytearray()
         async with (
             self._client() as http,
@@ -68,7 +72,7 @@ class Transport:
         ):
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > max_answer_bytes:
                     break
             encoded = response.headers.get("content-encoding", "identity") != "identity"
             return Answer(

@@ -68,10 +68,18 @@ async def test_a_form_goes_to_the_introspection_endpoint_with_our_credentials() 
 
 
 async def test_another_endpoint_can_be_named() -> None:
-    """For other questions to the same server."""
+    """For other questions to the same server, whose answers may be longer."""
     bench = Bench(StubAuth(), 200)
-    await bench.caller.post("a=b", lambda server: server.token_endpoint)
-    assert str(bench.requests[0].url) == SERVER.token_endpoint
+    caller = Caller(
+        bench.transport,
+        StubAuth(),
+        configured(SERVER),
+        endpoint=lambda server: server.token_endpoint,
+        max_answer_bytes=1,
+    )
+    answer = await caller.post("a=b")
+    assert isinstance(answer, Answer)
+    assert (str(bench.requests[0].url), answer.body) == (SERVER.token_endpoint, b"{}")
 
 
 @pytest.mark.parametrize(

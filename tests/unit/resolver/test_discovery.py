@@ -109,10 +109,12 @@ async def test_a_failed_first_try_is_not_for_ever() -> None:
     bench = Bench()
     await bench.run(9)
     assert bench.slept[:3] == [FIRST_RETRY_SECONDS * factor * 0.75 for factor in (1, 2, 4)]
+    assert not bench.discovery.found.is_set()
     assert max(bench.slept) == LAST_RETRY_SECONDS * 0.75
     bench.documents[OAUTH] = document()
     await bench.run(1)
     assert bench.endpoint() == f"{ISSUER}/introspect"
+    assert bench.discovery.found.is_set()
     assert bench.slept[-1] == REFRESH_SECONDS
 
 
@@ -120,6 +122,7 @@ async def test_what_is_configured_wins_and_needs_no_waiting() -> None:
     """An explicit endpoint is used from the start; the metadata only adds to it."""
     bench = Bench(Metadata(introspection_endpoint="https://proxy/introspect"), needed=())
     assert bench.endpoint() == "https://proxy/introspect"
+    assert bench.discovery.found.is_set()
     await bench.run()
     assert bench.endpoint() == "https://proxy/introspect"
     bench.documents[OAUTH] = document(introspection_endpoint_auth_methods_supported=["client_secret_post"])
