@@ -22,6 +22,7 @@ from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
@@ -103,7 +104,13 @@ def build(config: ServiceConfig) -> Service:
     servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
     sources = [_source(server, cache_secret, observer) for server in servers]
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
+    resolver = Resolver(
+        sources,
+        observer=observer,
+        monotonic=time.monotonic,
+        limiter=limiter(settings.inactive_limit),
+        selector=Selector({server.settings.name: server.marks() for server in servers}),
+    )
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,

@@ -27,6 +27,7 @@ from extauthz.resolver.client_auth import (
 from extauthz.resolver.client_token import BearerAuth
 from extauthz.resolver.discovery import Discovery
 from extauthz.resolver.metadata import Expected, Metadata
+from extauthz.resolver.select import Marks
 from extauthz.resolver.settings import AssertionSettings, ClientAuth, ServerSettings
 from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Current, Fixed, Watched
@@ -77,6 +78,11 @@ class ServerParts:
         return Caller(
             self.transport, self.authenticator(), self.known, endpoint=endpoint, max_answer_bytes=max_answer_bytes
         )
+
+    def marks(self) -> Marks:
+        """What tells its tokens from those of others."""
+        tokens = self.server.tokens
+        return Marks(prefix=tokens.prefix or "", issuer=self.server.issuer or "", opaque=tokens.opaque)
 
     async def found(self) -> None:
         """Return once it is known where the server is asked."""

@@ -46,19 +46,20 @@ def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -
     return Snapshot(routes=table), ties
 
 
-def server_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -> str:
-    """The server that knows a route's tokens: its own, the default one, or the only one; empty when there is none."""
+def servers_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -> tuple[str, ...]:
+    """The servers that know a route's tokens: its own, the default ones, or the only one; none when there is no choice."""
     if entry.allow is not None:
-        return ""
-    only = next(iter(names)) if len(names) == 1 else ""
-    return entry.authorization_server or defaults.authorization_server or only
+        return ()
+    chosen = entry.authorization_server or defaults.authorization_server
+    if chosen is None:
+        return tuple(names) if len(names) == 1 else ()
+    return (chosen,) if isinstance(chosen, str) else chosen
 
 
 def _compile_rule(
     entry: RouteEntry, policy: Policy, headers: tuple[IdentityHeader, ...], servers: Mapping[str, AuthorizationServer]
 ) -> Rule:
-    name = server_for(entry, policy.defaults, servers)
-    server = servers.get(name)
+    names = servers_for(entry, policy.defaults, servers)
     alternatives = _alternatives(entry.scopes)
     anonymous = entry.allow is not None
     forward_token = policy.defaults.forward_token if entry.forward_token is None else entry.forward_token
@@ -70,9 +71,9 @@ def _compile_rule(
         anonymous=anonymous,
         alternatives=tuple(frozenset(words) for words in alternatives),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
-        authorization_server=name,
+        authorization_server=" ".join(names),
         max_age=entry.freshness,
-        leeway=0.0 if server is None else server.leeway,
+        leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
         edge_cache=entry.edge_cache,
         identity=IdentityHeaders(headers=headers, forward_token=forward_token),
         realm=policy.realm,

@@ -238,6 +238,7 @@ Methods = Annotated[
     AfterValidator(_once_each),
     _at_least_one("name at least one method, or take methods out to mean all of them"),
 ]
+ServerNames = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one server")]
 ScopeWord = Annotated[str, _written(_check_scope_word), _TEXT_SCHEMA]
 ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each)]
 ScopeAlternative = Annotated[

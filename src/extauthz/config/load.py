@@ -20,6 +20,7 @@ from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
+from extauthz.config.groups import check_groups
 from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.secret import Secret
 from extauthz.config.validate import (
@@ -123,11 +124,13 @@ def _load_policy(
         return path, None, [service.fault(("policy",), str(error), value=named)]
     policy, faults = validate(PolicyFile, document)
     sound = sound_policy(policy, document)
-    snapshot, ties = compile_policy(sound, {} if settings is None else settings.authorization_servers)
+    servers = {} if settings is None else settings.authorization_servers
+    snapshot, ties = compile_policy(sound, servers)
     found = [
         *faults,
         *check_names(document),
         *check_servers(sound, document, described_servers(service)),
+        *check_groups(sound, document, servers),
         *check_ties(ties, sound, document),
     ]
     return path, None if policy is None or found else snapshot, found

@@ -38,6 +38,7 @@ from extauthz.config.fields import (
     ScopeAlternatives,
     ScopeList,
     ServerName,
+    ServerNames,
     SocketMode,
     Text,
     Timeout,
@@ -209,6 +210,17 @@ class AnyOf(Section):
     any_of: ScopeAlternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
 
 
+def _choice(servers: object) -> str:
+    return "(list)" if isinstance(servers, list | tuple) else "(name)"
+
+
+ServerChoice = Annotated[
+    Annotated[Text, Tag("(name)")] | Annotated[ServerNames, Tag("(list)")],
+    Discriminator(_choice),
+]
+"""The name of one server, or of several among which a token chooses."""
+
+
 def _spelling(scopes: object) -> str:
     return "(any_of)" if isinstance(scopes, dict | AnyOf) else "(list)"
 
@@ -242,7 +254,7 @@ HeaderSource = Annotated[
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
-    authorization_server: Text | None = None
+    authorization_server: ServerChoice | None = None
     audience: Text | None = None
     identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
@@ -258,7 +270,7 @@ class RouteEntry(Section):
     allow: Literal["anonymous"] | None = None
     scopes: Scopes | None = Field(default=None, validate_default=True)
     audience: Text | None = None
-    authorization_server: Text | None = None
+    authorization_server: ServerChoice | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
     forward_token: Flag | None = None

@@ -25,7 +25,8 @@ class Rule:
         anonymous: a public route: no token is asked for or looked at.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
         audience: the `aud` that a token must name; empty means that any will do.
-        authorization_server: name of the server that knows this route's tokens.
+        authorization_server: name of the server that knows this route's tokens; or names, separated by spaces, among
+            which each token chooses.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
         leeway: seconds of clock difference granted to `exp` and `nbf`.
         edge_cache: seconds that a gateway may keep an allow; 0 means not at all.

@@ -22,6 +22,7 @@ from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.coalesce import SingleFlight
 from extauthz.resolver.limiter import InactiveLimiter
+from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
 
 Clock = Callable[[], float]
@@ -60,7 +61,9 @@ class Resolver:
         observer: Observer,
         monotonic: Clock = time.monotonic,
         limiter: InactiveLimiter | None = None,
+        selector: Selector | None = None,
     ) -> None:
+        self._selector = Selector({}) if selector is None else selector
         self._limiter = InactiveLimiter(None, monotonic) if limiter is None else limiter
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self._observer = observer
@@ -69,8 +72,8 @@ class Resolver:
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
         """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
-        cache = self._sources[server].cache
-        return cache.get(cache.key(token), max_age)
+        source = self._source(server, token)
+        return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
     async def resolve(
         self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
@@ -80,7 +83,9 @@ class Resolver:
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
         next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones.
         """
-        source = self._sources[server]
+        source = self._source(server, token)
+        if source is None:
+            return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
         known = source.cache.get(key, max_age)
         if known is not None:
@@ -96,6 +101,11 @@ class Resolver:
         if not isinstance(resolution.state, Inactive):
             self._limiter.give_back(address)
         return resolution
+
+    def _source(self, server: str, token: Token) -> Source | None:
+        """The server of this name, or the one of several that the token belongs to."""
+        source = self._sources.get(server)
+        return source if source is not None else self._sources.get(self._selector.choose(server, token))
 
     async def _share(
         self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from extauthz.config.compile import Policy, Tie, compile_policy, server_for
+from extauthz.config.compile import Policy, Tie, compile_policy, servers_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule
@@ -83,9 +83,20 @@ def test_a_public_route_asks_for_nothing() -> None:
 
 def test_the_only_server_needs_no_naming() -> None:
     """With two of them there is no answer unless the file gives it."""
-    assert server_for(route(scopes=[]), Defaults(), ["main"]) == "main"
-    assert server_for(route(scopes=[]), Defaults(), ["main", "other"]) == ""
-    assert server_for(route(scopes=[]), Defaults(authorization_server="other"), ["main", "other"]) == "other"
+    assert servers_for(route(scopes=[]), Defaults(), ["main"]) == ("main",)
+    assert servers_for(route(scopes=[]), Defaults(), ["main", "other"]) == ()
+    assert servers_for(route(scopes=[]), Defaults(authorization_server="other"), ["main", "other"]) == ("other",)
+    assert servers_for(route(allow="anonymous"), Defaults(), ["main"]) == ()
+
+
+def test_a_route_can_have_several_servers() -> None:
+    """The rule names them all, and grants the smallest leeway of any of them."""
+    defaults = Defaults(authorization_server=("main", "other"))
+    policy = Policy(entries=((0, route(scopes=[])),), defaults=defaults, realm="api")
+    servers = {"main": SERVER, "other": SERVER.model_copy(update={"leeway": 10.0})}
+    snapshot, _ = compile_policy(policy, servers)
+    (rule,) = snapshot.routes.rules
+    assert (rule.authorization_server, rule.leeway) == ("main other", 10.0)
 
 
 def test_ties_name_the_routes_by_their_place_in_the_file() -> None:

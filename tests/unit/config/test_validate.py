@@ -62,6 +62,14 @@ def test_sound_routes_are_judged_beside_broken_ones() -> None:
     assert [fault.hint for fault in check_servers(policy, document, ["main"])] == ["main"]
 
 
+def test_each_server_of_a_list_is_judged() -> None:
+    """The fault is at the one that nobody described."""
+    document = read_yaml(GOOD.replace(b"mian", b"[main, mian]"), "f")
+    policy = sound_policy(None, document)
+    (fault,) = check_servers(policy, document, ["main"])
+    assert (fault.line, fault.column, fault.hint) == (5, 66, "main")
+
+
 def test_servers_are_not_judged_when_none_is_described() -> None:
     """That is a fault of the other file, not of every route."""
     document = read_yaml(POLICY, "f")

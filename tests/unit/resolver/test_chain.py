@@ -11,6 +11,7 @@ from extauthz.core.token import Token
 from extauthz.observe.events import Introspected
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.select import Marks, Selector
 from extauthz.resolver.settings import ServerSettings
 from extauthz.testing import RecordingObserver, TickingClock, active
 
@@ -23,6 +24,9 @@ SETTINGS = ServerSettings(
     negative_ttl=10.0,
     max_entries=1000,
 )
+JWT = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2V2aWwuZXhhbXBsZS5jb20ifQ."
+"""Of an issuer that nobody knows."""
+
 TROUBLE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer within 0.5 seconds")
 
 
@@ -66,6 +70,7 @@ class Bench:
             [self.source("main", self.main), self.source("other", self.other)],
             observer=self.observer,
             monotonic=self.monotonic,
+            selector=Selector({"main": Marks(prefix="m"), "other": Marks(opaque=True)}),
         )
 
     def source(self, name: str, server: StubServer) -> Source:
@@ -328,3 +333,22 @@ async def test_closing_ends_questions_and_connections(bench: Bench) -> None:
     assert (bench.main.closed, bench.other.closed) == (True, True)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(request, 1)
+
+
+async def test_among_several_servers_the_token_chooses_one(bench: Bench) -> None:
+    """The other one never sees it, and one that belongs to none is refused without a question."""
+    assert (await bench.resolve("m1", server="main other")).state == active()
+    assert (await bench.resolve("x1", server="main other")).state == Inactive()
+    assert (bench.main.asked, bench.other.asked) == (["m1"], ["x1"])
+    refused = await bench.resolve(JWT, server="main other")
+    assert (refused.state, refused.level) == (Inactive(), "refused")
+    assert (bench.main.asked, bench.other.asked) == (["m1"], ["x1"])
+
+
+async def test_what_is_known_is_found_by_the_same_choice(bench: Bench) -> None:
+    """The cache is that of the server alone or among others."""
+    await bench.resolve("m1")
+    known = bench.resolver.known("main other", Token("m1"), None)
+    assert known is not None
+    assert (known.state, known.level) == (active(), "memory")
+    assert bench.resolver.known("main other", Token(JWT), None) is None

@@ -16,9 +16,7 @@ from extauthz.testing import RecordingObserver, TickingClock, active
 
 GUESSER, OTHER = "192.0.2.1", "192.0.2.2"
 LIMIT = LimitSettings(per_minute=60, burst=3, max_addresses=100)
-SETTINGS = ServerSettings(
-    name="main", introspection_endpoint="https://as.example.com/introspect", client_id="gateway"
-)
+SETTINGS = ServerSettings(name="main", introspection_endpoint="https://as.example.com/introspect", client_id="gateway")
 TROUBLE = Unavailable(reason=Reason.SERVER_ERROR, detail="status 503")
 
 
