@@ -14,6 +14,7 @@ from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
 from extauthz.config.values import on_loopback
 from extauthz.core.introspection import MAX_ANSWER_BYTES
+from extauthz.core.leniency import Leniency
 from extauthz.keyfiles import PrivateKey, check_hmac_secret, read_private_key, read_secret, tls_context
 from extauthz.observe.events import Observer
 from extauthz.resolver.caller import Caller, Known, configured, introspection
@@ -43,6 +44,8 @@ def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
         client_id=server.client.id or "",
         issuer=server.issuer,
         token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
+        leniency=Leniency(**server.compat.model_dump(exclude={"require_token_type"})),
+        token_type_required=server.compat.require_token_type,
         timeout=server.timeout,
         max_connections=server.max_connections,
         ttl=server.cache.ttl,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from extauthz.app_server import ServerParts, server_settings
 from extauthz.config.load import ServiceConfig, load_service
+from extauthz.core.leniency import Leniency
 from extauthz.resolver.client_auth import Credentials
 from extauthz.resolver.metadata import Metadata
 from extauthz.testing import RecordingObserver
@@ -75,7 +76,10 @@ async def test_each_method_sends_its_own(
 def test_settings_are_those_of_the_file(folder: Path) -> None:
     """With the hint left out when it shall be."""
     client = {"id": "rs", "secret": {"env": "CLIENT_SECRET"}}
-    config = loaded(folder, client=client, token_type_hint="none", timeout="1s", cache={"ttl": "5s"})
+    compat = {"scope_array": True, "require_token_type": True}
+    more: dict[str, Any] = {"timeout": "1s", "cache": {"ttl": "5s"}, "compat": compat}
+    config = loaded(folder, client=client, token_type_hint="none", **more)
     settings = server_settings("main", config.settings.authorization_servers["main"])
     assert (settings.name, settings.issuer, settings.client_id) == ("main", "https://as.example.com", "rs")
     assert (settings.token_type_hint, settings.timeout, settings.ttl) == ("", 1.0, 5.0)
+    assert (settings.leniency, settings.token_type_required) == (Leniency(scope_array=True), True)

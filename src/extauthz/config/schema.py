@@ -12,6 +12,7 @@ from pydantic import (
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from extauthz.config.credentials import Client, Tls, check_client, refuse_plain_http
@@ -49,6 +50,7 @@ from extauthz.config.fields import (
     Workers,
 )
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
+from extauthz.config.presets import Preset, with_preset
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing
 
@@ -84,9 +86,19 @@ class Cache(Section):
     max_entries: Entries = 100_000
 
 
+class Compat(Section):
+    """What this server's answers may be beside the standard, and what they must be beyond it."""
+
+    scope_array: Flag = False
+    string_active: Flag = False
+    string_exp: Flag = False
+    require_token_type: Flag = False
+
+
 class AuthorizationServer(Section):
     """A server that knows what tokens mean. `timeout` and `leeway` are in seconds."""
 
+    preset: Preset | None = None
     issuer: Url | None = Field(default=None, examples=["https://as.example.com"])
     unsafe_allow_plain_http: Flag = False
     discovery: Flag = Field(default=False, validate_default=True)
@@ -98,6 +110,7 @@ class AuthorizationServer(Section):
     timeout: Timeout = 0.5
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
+    compat: Compat = Compat()
     max_connections: Connections = 100
     max_waiting: Waiting = 1000
     retries: Retries = 1
@@ -106,6 +119,11 @@ class AuthorizationServer(Section):
     tokens: Tokens = Tokens()
     self_check: Flag = True
     cache: Cache = Cache()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, written: object) -> object:
+        return with_preset(written)
 
     @field_validator("discovery")
     @classmethod
