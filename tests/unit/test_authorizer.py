@@ -55,6 +55,16 @@ async def test_the_resolver_is_asked_what_the_rule_says() -> None:
     assert bench.resolver.asked == [("partner", Token("good"), 0.0, None)]
 
 
+async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:
+    """It is judged like any other, and the record says where it came from."""
+    bench = bench_of()
+    bench.resolver.remembered = {"good": READER, "bad": Inactive()}
+    assert (await bench.check(request(token="good"))).reason is Reason.ALLOWED
+    assert (await bench.check(request(token="bad"))).reason is Reason.INACTIVE
+    assert bench.event.level == "memory"
+    assert bench.resolver.calls == 0
+
+
 NO_QUESTION = {
     "refused method": (request("get", token="good"), Reason.BAD_METHOD, ""),
     "refused host": (request(token="good", host="a.com,b.com"), Reason.BAD_HOST, ""),

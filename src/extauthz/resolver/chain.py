@@ -47,6 +47,11 @@ class Resolver:
         self._monotonic = monotonic
         self._flights: SingleFlight[Resolution] = SingleFlight()
 
+    def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
+        """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
+        cache = self._sources[server].cache
+        return cache.get(cache.key(token), max_age)
+
     async def resolve(
         self, server: str, token: Token, max_age: float | None, patience: float | None = None
     ) -> Resolution:
