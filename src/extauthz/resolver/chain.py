@@ -1,21 +1,33 @@
-"""The way of a token: cache, then one shared question to the authorization server that the route names."""
+"""The way of a token, at the one authorization server that the route names.
+
+1. memory   the cache of this process
+2. flight   callers that want the same answer share one
+3. ask      the authorization server; anew if a notice of revocation came meanwhile
+4. keep     in memory
+"""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
-from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.cache import TokenCache, token_hash
 from extauthz.resolver.coalesce import SingleFlight
 
 Clock = Callable[[], float]
 
+_QUESTIONS: Final = 3
+"""Questions about one token in a row, each because the token was revoked while the one before was asked."""
+
+_REVOKED_MEANWHILE = Unavailable(
+    reason=Reason.SERVER_TIMEOUT, detail=f"revoked {_QUESTIONS} times in a row while we asked about it"
+)
 _OUT_OF_PATIENCE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline")
 
 
@@ -62,23 +74,33 @@ class Resolver:
         """
         source = self._sources[server]
         key = source.cache.key(token)
-        known = source.cache.get(key, max_age)
+        known = source.cache.get(key, max_age)  # 1
         if known is not None:
             return known
-        now = self._monotonic()
-        oldest = float("-inf") if max_age is None else now - max_age
         try:
             async with asyncio.timeout(patience):
-                return await self._flights.run(key, partial(self._ask, source, key, token), now=now, newer_than=oldest)
+                return await self._share(source, key, token, max_age)
         except TimeoutError:
             return Resolution(state=_OUT_OF_PATIENCE, level="server")
 
+    async def _share(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
+        """Step 2."""
+        now = self._monotonic()
+        oldest = float("-inf") if max_age is None else now - max_age
+        work = partial(self._ask, source, key, token)
+        resolution, joined = await self._flights.run(key, work, now=now, newer_than=oldest)
+        return replace(resolution, level="joined") if joined else resolution
+
     async def _ask(self, source: Source, key: bytes, token: Token) -> Resolution:
-        asked_at = self._monotonic()
-        state = await source.client.ask(token)
-        took = self._monotonic() - asked_at
-        self._observer.introspected(_event(source.name, state, took))
-        return source.cache.put(key, state, asked_at)
+        """Steps 3 and 4."""
+        revocations = source.cache.revocations
+        for _ in range(_QUESTIONS):
+            number, asked_at = revocations.number, self._monotonic()
+            state = await source.client.ask(token)
+            self._observer.introspected(_event(source.name, state, self._monotonic() - asked_at))
+            if revocations.last(token_hash(key), state).number <= number:
+                return source.cache.put(key, state, asked_at, number)
+        return Resolution(state=_REVOKED_MEANWHILE, level="server")
 
     async def close(self) -> None:
         """End questions in flight and close all connections."""

@@ -39,7 +39,10 @@ async def flights() -> AsyncIterator[SingleFlight[str]]:
 def board(
     flights: SingleFlight[str], work: Work, *, key: bytes = b"k", now: float = 10.0, newer_than: float = EVER
 ) -> "asyncio.Task[str]":
-    return asyncio.create_task(flights.run(key, work, now=now, newer_than=newer_than))
+    async def result() -> str:
+        return (await flights.run(key, work, now=now, newer_than=newer_than))[0]
+
+    return asyncio.create_task(result())
 
 
 async def settle() -> None:
@@ -56,6 +59,14 @@ async def test_a_hundred_callers_share_one_flight(flights: SingleFlight[str]) ->
     work.gate.set()
     assert await asyncio.gather(*callers) == ["answer"] * 100
     assert work.started == 1
+
+
+async def test_callers_learn_whether_the_flight_is_their_own(flights: SingleFlight[str]) -> None:
+    """The first one started it, the others joined."""
+    work = Work()
+    work.gate.set()
+    runs = [flights.run(b"k", work, now=10.0, newer_than=EVER) for _ in range(3)]
+    assert await asyncio.gather(*runs) == [("answer", False), ("answer", True), ("answer", True)]
 
 
 async def test_keys_do_not_meet(flights: SingleFlight[str]) -> None:
