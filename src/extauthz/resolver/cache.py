@@ -120,7 +120,7 @@ class TokenCache:
         """
         if isinstance(state, Unavailable):
             return Resolution(state=state, level="server", fresh_until=asked_at)
-        fresh_until = asked_at + self.lifetime(state)
+        fresh_until = self.fresh_until(state, asked_at)
         entry = _Entry(Resolution(state=state, level="memory", fresh_until=fresh_until), asked_at, number)
         known = self._known(key)
         if known is None or known.asked_at <= asked_at:
@@ -131,17 +131,17 @@ class TokenCache:
                 store[key] = entry
         return Resolution(state=state, level="server", fresh_until=fresh_until)
 
-    def lifetime(self, state: Active | Inactive) -> float:
-        """Seconds from the question on, never beyond `exp`, for which an answer may be repeated."""
-        if isinstance(state, Active):
-            now = self._wall()
-            limits = [self._settings.ttl]
-            if state.exp is not None:
-                limits.append(state.exp - now)
-            if state.nbf is not None and state.nbf > now:
-                limits += [self._settings.negative_ttl, state.nbf - now]
-            return max(0.0, min(limits))
-        return self._settings.negative_ttl if state.cacheable else 0.0
+    def fresh_until(self, state: Active | Inactive, asked_at: float) -> float:
+        """Monotonic seconds until which an answer may be repeated: so long after the question, and never beyond `exp`."""
+        if isinstance(state, Inactive):
+            return asked_at + (self._settings.negative_ttl if state.cacheable else 0.0)
+        ends = [asked_at + self._settings.ttl]
+        offset = self._monotonic() - self._wall()
+        if state.exp is not None:
+            ends.append(state.exp + offset)
+        if state.nbf is not None and state.nbf + offset > asked_at:
+            ends += [asked_at + self._settings.negative_ttl, state.nbf + offset]
+        return max(asked_at, min(ends))
 
     def _known(self, key: bytes) -> _Entry | None:
         try:  # `TLRUCache.get` would look twice

@@ -2,8 +2,9 @@
 
 1. memory   the cache of this process
 2. flight   callers that want the same answer share one
-3. ask      the authorization server; anew if a notice of revocation came meanwhile
-4. keep     in memory
+3. shared   what another process has learnt, or is just learning; not for a live question
+4. ask      the authorization server; anew if a notice of revocation came meanwhile
+5. keep     in memory, and for the other processes
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
@@ -19,6 +20,7 @@ from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache, token_hash
 from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.shared_cache import SharedCache
 
 Clock = Callable[[], float]
 
@@ -48,6 +50,16 @@ class Source:
     name: str
     cache: TokenCache
     client: Introspector
+    shared: SharedCache | None = None
+
+
+class _Answer(NamedTuple):
+    """What the server said, and when its question began: by the clock, and by both counters of notices."""
+
+    state: TokenState
+    asked_at: float
+    number: int
+    position: int
 
 
 class Resolver:
@@ -84,28 +96,45 @@ class Resolver:
             return Resolution(state=_OUT_OF_PATIENCE, level="server")
 
     async def _share(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
-        """Step 2."""
+        """Step 2. A flight that we joined may end with an answer from the shared cache that is too old for us."""
         now = self._monotonic()
-        oldest = float("-inf") if max_age is None else now - max_age
-        work = partial(self._ask, source, key, token)
-        resolution, joined = await self._flights.run(key, work, now=now, newer_than=oldest)
+        newer_than = float("-inf") if max_age is None else now - max_age
+        work = partial(self._fly, source, key, token, max_age)
+        resolution, joined = await self._flights.run(key, work, now=now, newer_than=newer_than)
+        if joined and resolution.level == "shared" and source.cache.get(key, max_age) is None:
+            now = self._monotonic()
+            resolution, joined = await self._flights.run(key, work, now=now, newer_than=now)
         return replace(resolution, level="joined") if joined else resolution
 
-    async def _ask(self, source: Source, key: bytes, token: Token) -> Resolution:
-        """Steps 3 and 4."""
+    async def _fly(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
+        """Steps 3 to 5."""
+        shared = source.shared
+        if shared is not None and max_age != 0:
+            known = await shared.find(token, max_age)  # 3
+            if known is not None:
+                return known
+        answer = await self._ask(source, key, token)  # 4
+        if shared is not None:
+            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 5
+        return source.cache.put(key, answer.state, answer.asked_at, answer.number)
+
+    async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
+        """Step 4."""
         revocations = source.cache.revocations
         for _ in range(_QUESTIONS):
-            number, asked_at = revocations.number, self._monotonic()
+            asked_at, number, position = self._monotonic(), revocations.number, revocations.position
             state = await source.client.ask(token)
             self._observer.introspected(_event(source.name, state, self._monotonic() - asked_at))
             if revocations.last(token_hash(key), state).number <= number:
-                return source.cache.put(key, state, asked_at, number)
-        return Resolution(state=_REVOKED_MEANWHILE, level="server")
+                return _Answer(state, asked_at, number, position)
+        return _Answer(_REVOKED_MEANWHILE, self._monotonic(), revocations.number, revocations.position)
 
     async def close(self) -> None:
         """End questions in flight and close all connections."""
         await self._flights.close()
         for source in self._sources.values():
+            if source.shared is not None:
+                await source.shared.close()
             await source.client.close()
 
 
