@@ -1,6 +1,7 @@
 """Several processes' worth of resolvers in one event loop, sharing a real Redis and one stub authorization server."""
 
 import asyncio
+import contextlib
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.redis import RedisClient, RedisSettings
 from extauthz.resolver.revocation import Revocations
+from extauthz.resolver.revocation_feed import RevocationFeed
+from extauthz.resolver.revocation_log import RedisLog
 from extauthz.resolver.sealing import Keys
 from extauthz.resolver.settings import ServerSettings
 from extauthz.resolver.shared_cache import SharedCache, Sleep
@@ -62,6 +65,14 @@ class StubServer:
         """Nothing to give back."""
 
 
+class _Once(Exception):  # noqa: N818 - no error
+    """One reading is enough."""
+
+
+async def _once(_seconds: float) -> None:
+    raise _Once
+
+
 def settings_for(server: RedisServer, *, timeout: float = PATIENT, password: str = "") -> RedisSettings:
     """How clients reach it."""
     return RedisSettings(nodes=((LOOPBACK, server.port),), timeout=timeout, password=password)
@@ -106,6 +117,13 @@ class Worker:
             wall=self.wall,
             sleep=sleep,
         )
+        self.feed = RevocationFeed(
+            self.revocations,
+            RedisLog(self.redis, prefix="extauthz"),
+            keyring=keyring,
+            observer=self.observer,
+            sleep=_once,
+        )
         source = Source(name="main", cache=self.cache, client=server, shared=self.shared)
         self.resolver = Resolver([source], observer=self.observer, monotonic=self.monotonic)
 
@@ -122,6 +140,11 @@ class Worker:
         """For this process alone."""
         self.monotonic.advance(seconds)
         self.wall.advance(seconds)
+
+    async def hear(self) -> None:
+        """Read the log of revocations once."""
+        with contextlib.suppress(_Once):
+            await self.feed.run()
 
     async def resolve(self, token: str = "t", max_age: float | None = None) -> Resolution:
         """The way of a token; what it leads to is written before this returns."""

@@ -11,7 +11,6 @@ An answer is usable only if no notice about it came after its question began. Wh
 (`sealing.Keys`): neither the log nor this table holds a token or the name of anybody.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -21,7 +20,7 @@ from extauthz.core.introspection import Active, TokenState
 MAX_NOTICES: Final = 65_536
 """Notices that a table or a log keeps. When the oldest is dropped, all answers to questions before it are forgotten."""
 
-ONLY_HERE: Final = sys.maxsize
+ONLY_HERE: Final = 1 << 100
 """The position of a notice that could not be put into the log: after everything that may stand in the shared cache."""
 
 
