@@ -1,26 +1,28 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
+import asyncio
 import itertools
 import os
 import secrets
 import select
 import stat
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from extauthz.app_ladder import introspector, limiter, shape, token_for_check
+from extauthz.app_server import ServerParts
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
-from extauthz.config.schema import AuthorizationServer
 from extauthz.observe.audit import AuditLog
-from extauthz.observe.events import DECISION_ID_LENGTH, Observers
+from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
-from extauthz.resolver.client import IntrospectionClient
-from extauthz.resolver.settings import ClientAuth, ServerSettings
+from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.selfcheck import self_check
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
@@ -44,6 +46,8 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        background: what runs from `start` to `close`, such as finding out where a server is asked.
+        check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
     gateway: App
@@ -55,9 +59,19 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    check_servers: Callable[[], Awaitable[object]]
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    _running: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start what runs in the background."""
+        self._running.extend(asyncio.create_task(run()) for run in self.background)
 
     async def close(self) -> None:
-        """End questions in flight, count and write what waits."""
+        """End what runs in the background and questions in flight, count and write what waits."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
         self.metrics.flush()
         if self.audit is not None:
@@ -82,16 +96,14 @@ class GatewayApp:
 def build(config: ServiceConfig) -> Service:
     """Wire a worker. Needs no event loop; connections are opened when they are first used."""
     settings = config.settings
-    readiness = Readiness()
     metrics = Metrics()
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
-    sources = [
-        _source(_server_settings(name, server, config), cache_secret)
-        for name, server in settings.authorization_servers.items()
-    ]
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
+    servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
+    sources = [_source(server, cache_secret, observer) for server in servers]
+    readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
+    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,
@@ -115,6 +127,8 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        check_servers=_self_checks(sources, servers, observer),
+        background=tuple(server.discovery.run for server in servers if server.discovery is not None),
     )
 
 
@@ -126,26 +140,21 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(settings: ServerSettings, cache_secret: bytes) -> Source:
-    cache = TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    return Source(name=settings.name, cache=cache, client=IntrospectionClient(settings))
+def _source(parts: ServerParts, cache_secret: bytes, observer: Observer) -> Source:
+    cache = TokenCache(parts.settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
+    client = introspector(parts, observer)
+    return Source(name=parts.settings.name, cache=cache, client=client, shape=shape(parts.server.tokens))
 
 
-def _server_settings(name: str, server: AuthorizationServer, config: ServiceConfig) -> ServerSettings:
-    return ServerSettings(
-        name=name,
-        introspection_endpoint=server.introspection_endpoint,
-        client_id=server.client.id,
-        client_secret=config.secrets[name].reveal(),
-        client_auth=ClientAuth(server.client.auth),
-        issuer=server.issuer,
-        token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
-        timeout=server.timeout,
-        max_connections=server.max_connections,
-        ttl=server.cache.ttl,
-        negative_ttl=server.cache.negative_ttl,
-        max_entries=server.cache.max_entries,
-    )
+def _self_checks(
+    sources: list[Source], servers: list[ServerParts], observer: Observer
+) -> Callable[[], Awaitable[object]]:
+    async def check(source: Source, parts: ServerParts) -> None:
+        await parts.found()
+        await self_check(source.name, source.client, token_for_check(parts.server.tokens), observer)
+
+    wanted = [(source, parts) for source, parts in zip(sources, servers, strict=True) if parts.server.self_check]
+    return lambda: asyncio.gather(*(check(source, parts) for source, parts in wanted))
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

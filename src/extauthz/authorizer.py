@@ -35,11 +35,11 @@ class TokenResolver(Protocol):
         """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. Cancelling the caller must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
         """
 
 
@@ -80,7 +80,7 @@ class Authorizer:
                 server, max_age = rule.authorization_server, rule.max_age
                 resolution = self._resolver.known(server, token, max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(server, token, max_age, request.patience)
+                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if rule.edge_cache and isinstance(decision, Allow):

@@ -34,6 +34,7 @@ class RequestFields(TypedDict, total=False):
     request_id: str
     added_scopes: tuple[str, ...]
     patience: float | None
+    source: str
     flaw: Reason | None
 
 
@@ -141,6 +142,7 @@ class Asked(NamedTuple):
     token: Token
     max_age: float | None
     patience: float | None = None
+    address: str = ""
 
 
 class StubResolver:
@@ -184,10 +186,10 @@ class StubResolver:
         return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience))
+        self.asked.append(Asked(server, token, max_age, patience, address))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

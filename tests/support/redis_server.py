@@ -53,7 +53,7 @@ class RedisServer:
         (self.port,) = free_ports(1)
         self.socket = folder / f"{name}.sock"
         self.tls = tls
-        command = [_program("redis-server"), "--bind", LOOPBACK, "--dir", str(folder), "--save", ""]
+        command = [program("redis-server"), "--bind", LOOPBACK, "--dir", str(folder), "--save", ""]
         command += ["--unixsocket", str(self.socket), *_port_options(self.port, tls), *options]
         self.process = Process(name, command, log=folder / f"{name}.log")
 
@@ -150,7 +150,8 @@ def _port_options(port: int, tls: Tls | None) -> list[str]:
     ]
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Where it is installed."""
     found = shutil.which(name)
     if found is None:
         raise MissingProgram(f"{name} is not installed: apt-get install redis-server")

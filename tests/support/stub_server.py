@@ -57,11 +57,15 @@ class StubServer:
     Attributes:
         replies: what to say about a token; unknown tokens are inactive.
         calls: questions by token.
+        documents: what is told to a GET, by path; without its path, 404.
+        authorization: the `Authorization` that questions must have; None takes any.
     """
 
     def __init__(self, port: int, replies: dict[str, Callable[[], Reply]]) -> None:
         self.replies = replies
         self.calls: Counter[str] = Counter()
+        self.authorization: str | None = None
+        self.documents: dict[str, Callable[[], Reply]] = {}
         self.url = f"http://127.0.0.1:{port}/introspect"
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stub = self
@@ -99,7 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-        reply = self.server.stub.reply(form["token"][0])
+        stub = self.server.stub
+        known = stub.authorization in (None, self.headers["authorization"])
+        reply = stub.reply(form["token"][0]) if known else Reply(status=401)
+        self._send(reply)
+
+    def do_GET(self) -> None:
+        document = self.server.stub.documents.get(self.path)
+        self._send(Reply(status=404) if document is None else document())
+
+    def _send(self, reply: Reply) -> None:
         if reply.slow:
             time.sleep(SLOW_SECONDS)
         if reply.dropped:

@@ -1,7 +1,7 @@
-"""From the disk to a configuration that can run. The only reader of files and environment.
+"""From the disk to a configuration that can run. The only reader of files and environment at the start.
 
 1. settings  extauthz.yaml, judged by its schema
-2. secrets   from the files and variables that it names
+2. secrets   from the files and variables that it names; keys and certificates likewise
 3. policy    the policy file that it names, judged by its schema
 4. rules     names, servers and ties between routes; the compiled snapshot
 
@@ -9,7 +9,6 @@ No step waits for the one before to succeed: an operator sees every fault of bot
 """
 
 import gc
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from extauthz.config.compile import compile_policy
+from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.schema import PolicyFile, SecretSource, ServiceFile
+from extauthz.config.files import check_files
+from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.secret import Secret
 from extauthz.config.validate import (
     check_names,
@@ -32,11 +33,7 @@ from extauthz.config.validate import (
 )
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
-
-MAX_SECRET_BYTES = 64 * 1024
-"""A larger file is not a secret."""
-
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+from extauthz.keyfiles import UnusableError, check_secret, read_file, read_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +42,17 @@ class ServiceConfig:
 
     Attributes:
         settings: `extauthz.yaml`.
-        secrets: the client secret for each authorization server, by its name.
+        folder: where it is, which paths in it are relative to.
+        secrets: the client secret for each authorization server that has one, by its name.
         policy_path: where the policy file is.
         snapshot: the compiled policy.
     """
 
     settings: ServiceFile
+    folder: Path
     secrets: Mapping[str, Secret]
     policy_path: Path
     snapshot: Snapshot
-
-
-class _UnusableError(Exception):
-    """A file or variable that gives nothing; the message says why and repeats nothing of what is in it."""
 
 
 def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
@@ -70,11 +65,14 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         document = _read_document(path)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
+        file_faults = check_files(document, path.parent, secrets)  # 2
         policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
-    faults = (*faults, *secret_faults, *policy_faults)
+    faults = (*faults, *secret_faults, *file_faults, *policy_faults)
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
-    return ServiceConfig(settings=settings, secrets=secrets, policy_path=policy_path, snapshot=snapshot)
+    return ServiceConfig(
+        settings=settings, folder=path.parent, secrets=secrets, policy_path=policy_path, snapshot=snapshot
+    )
 
 
 @contextmanager
@@ -96,34 +94,20 @@ def _read_secrets(
     faults = []
     for path, source in sound_secrets(document):
         try:
-            secrets[str(path[1])] = _read_secret(source, folder, environ)
-        except _UnusableError as error:
+            secrets[str(path[1])] = Secret(_read_secret(source, folder, environ))
+        except UnusableError as error:
             place = (*path, "env" if source.file is None else "file")
             faults.append(document.fault(place, str(error), excerpt=False))
     return MappingProxyType(secrets), faults
 
 
-def _read_secret(source: SecretSource, folder: Path, environ: Mapping[str, str]) -> Secret:
-    if source.file is None:
-        text = environ.get(source.env or "")
-        if text is None:
-            raise _UnusableError("this environment variable is not set")
-    else:
-        text = _one_line(_read(folder / source.file, MAX_SECRET_BYTES))
-    if not text.strip():
-        raise _UnusableError("the secret is empty")
-    if _CONTROL.search(text):
-        raise _UnusableError("the secret has a second line or a control character")
-    return Secret(text)
-
-
-def _one_line(content: bytes) -> str:
-    if len(content) > MAX_SECRET_BYTES:
-        raise _UnusableError(f"this file is larger than {MAX_SECRET_BYTES} bytes: it cannot be a secret")
-    try:
-        return content.removesuffix(b"\n").removesuffix(b"\r").decode()
-    except UnicodeDecodeError:
-        raise _UnusableError("this file is not UTF-8 text") from None
+def _read_secret(source: SecretSource, folder: Path, environ: Mapping[str, str]) -> str:
+    if source.file is not None:
+        return read_secret(folder / source.file)
+    text = environ.get(source.env or "")
+    if text is None:
+        raise UnusableError("this environment variable is not set")
+    return check_secret(text)
 
 
 def _load_policy(
@@ -134,8 +118,8 @@ def _load_policy(
         return folder, None, []
     path = folder / named
     try:
-        document = read_yaml(_read(path, MAX_FILE_BYTES), str(path))
-    except _UnusableError as error:
+        document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+    except UnusableError as error:
         return path, None, [service.fault(("policy",), str(error), value=named)]
     policy, faults = validate(PolicyFile, document)
     sound = sound_policy(policy, document)
@@ -151,21 +135,6 @@ def _load_policy(
 
 def _read_document(path: Path) -> Document:
     try:
-        return read_yaml(_read(path, MAX_FILE_BYTES), str(path), private=True)
-    except _UnusableError as error:
+        return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
+    except UnusableError as error:
         return Document(file=str(path), faults=(Fault(file=str(path), line=1, column=1, message=str(error)),))
-
-
-def _read(path: Path, limit: int) -> bytes:
-    """The content of a file, up to one byte more than `limit`."""
-    try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)
-    except FileNotFoundError:
-        raise _UnusableError("this file does not exist") from None
-    except PermissionError:
-        raise _UnusableError("this file may not be read by this user") from None
-    except IsADirectoryError:
-        raise _UnusableError("this is a folder, not a file") from None
-    except (OSError, ValueError):
-        raise _UnusableError("this file cannot be read") from None

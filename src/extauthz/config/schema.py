@@ -7,9 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -17,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from extauthz.config.credentials import Client, Tls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     AuditPath,
     Claim,
@@ -34,6 +32,7 @@ from extauthz.config.fields import (
     ListenAddress,
     Methods,
     Realm,
+    Retries,
     RoutePath,
     RuleName,
     ScopeAlternatives,
@@ -44,11 +43,13 @@ from extauthz.config.fields import (
     Timeout,
     TrustedNetwork,
     Url,
-    Variable,
     Version,
+    Waiting,
     Workers,
 )
-from extauthz.config.values import Misfit, on_loopback
+from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
+from extauthz.config.section import Section
+from extauthz.config.values import Misfit, Missing
 
 TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
 """Keys of a route that say something about a token, and so nothing about a public route."""
@@ -56,12 +57,6 @@ TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
 
 UNION_TAGS = frozenset({"(list)", "(any_of)", "(name)", "(mapping)"})
 """Names of the two spellings of `scopes` and of a header's claim; they turn up in the path of an error and are no keys of the file."""
-
-
-class Section(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Listen(Section):
@@ -80,36 +75,6 @@ class Listen(Section):
         return address
 
 
-def _refuse_plain_secret(value: object) -> object:
-    if not isinstance(value, dict):
-        raise Misfit("write {file: …} or {env: …}: secrets do not belong in this file")
-    return value
-
-
-class SecretSource(Section):
-    """Where a secret comes from: a file, or an environment variable."""
-
-    file: Text | None = None
-    env: Variable | None = Field(default=None, validate_default=True)
-
-    @field_validator("env")
-    @classmethod
-    def _exactly_one(cls, env: str | None, info: ValidationInfo) -> str | None:
-        if "file" in info.data and (env is None) is (info.data["file"] is None):
-            raise Misfit("write either file: and a path, or env: and the name of a variable")
-        return env
-
-
-class Client(Section):
-    """Who we are to the authorization server."""
-
-    id: Text = Field(examples=["gateway"])
-    secret: Annotated[SecretSource, BeforeValidator(_refuse_plain_secret)] = Field(
-        examples=["{file: /run/secrets/gateway}"]
-    )
-    auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
-
-
 class Cache(Section):
     """How long answers are kept, in seconds; a `ttl` of 0 keeps none."""
 
@@ -121,23 +86,56 @@ class Cache(Section):
 class AuthorizationServer(Section):
     """A server that knows what tokens mean. `timeout` and `leeway` are in seconds."""
 
-    issuer: Url | None = None
+    issuer: Url | None = Field(default=None, examples=["https://as.example.com"])
     unsafe_allow_plain_http: Flag = False
-    introspection_endpoint: Url = Field(examples=["https://as.example.com/oauth2/introspect"])
+    discovery: Flag = Field(default=False, validate_default=True)
+    introspection_endpoint: Url | None = Field(
+        default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
+    )
+    tls: Tls = Tls()
     client: Client = Field(examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"])
     timeout: Timeout = 0.5
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
     max_connections: Connections = 100
+    max_waiting: Waiting = 1000
+    retries: Retries = 1
+    circuit: Circuit = Circuit()
+    batch: Batch = Batch()
+    tokens: Tokens = Tokens()
+    self_check: Flag = True
     cache: Cache = Cache()
+
+    @field_validator("discovery")
+    @classmethod
+    def _from_an_issuer(cls, discovery: bool, info: ValidationInfo) -> bool:
+        issuer = info.data.get("issuer", "")
+        if discovery and issuer is None:
+            raise Missing("issuer")
+        if discovery:
+            refuse_plain_http(issuer, allowed=info.data.get("unsafe_allow_plain_http", True))
+        return discovery
 
     @field_validator("introspection_endpoint")
     @classmethod
-    def _encrypted(cls, url: str, info: ValidationInfo) -> str:
-        allowed = info.data.get("unsafe_allow_plain_http", True)
-        if url.lower().startswith("http:") and not allowed and not on_loopback(url):
-            raise Misfit("use https here: tokens and the client's secret would cross the network in plain text")
+    def _known_and_encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and info.data.get("discovery") is False:
+            raise Missing("introspection_endpoint")
+        refuse_plain_http(url or "", allowed=info.data.get("unsafe_allow_plain_http", True))
         return url
+
+    @field_validator("client")
+    @classmethod
+    def _can_prove_who_we_are(cls, client: Client, info: ValidationInfo) -> Client:
+        check_client(client, info.data)
+        return client
+
+    @field_validator("batch")
+    @classmethod
+    def _encrypted_too(cls, batch: Batch, info: ValidationInfo) -> Batch:
+        allowed = info.data.get("unsafe_allow_plain_http", True)
+        refuse_plain_http(batch.endpoint or "", allowed=allowed, at=("endpoint",))
+        return batch
 
 
 class Audit(Section):
@@ -179,6 +177,7 @@ class ServiceFile(Section):
     dialects: Dialects = ("nginx",)
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
+    inactive_limit: InactiveLimit | None = None
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
@@ -245,7 +244,7 @@ class Defaults(Section):
 
     authorization_server: Text | None = None
     audience: Text | None = None
-    identity_headers: dict[HeaderName, HeaderSource] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
+    identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
 
 

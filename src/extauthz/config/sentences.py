@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import UNION_TAGS
-from extauthz.config.values import Misfit
+from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"
 _QUOTED = re.compile(r"'([^']*)'")
@@ -40,7 +40,7 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
             hint = nearest(written, known) if isinstance(written, str) else ""
             return _fault(document, path, f"write {_either(known)}", hint=hint)
         case "value_error":
-            return _misfit(error["ctx"]["error"], path, document, on_key=error["loc"][-1] == _KEY)
+            return _misfit(error["ctx"]["error"], path, model, document, on_key=error["loc"][-1] == _KEY)
         case "tuple_type":
             written = _as_written(document.at(path))
             return _fault(
@@ -84,8 +84,12 @@ def _missing_key(path: Path, model: type[BaseModel], document: Document) -> Faul
     return _fault(document, path[:-1], f"{key} is missing: write {key}: {example}", on_key=True, value="")
 
 
-def _misfit(error: ValueError, path: Path, document: Document, *, on_key: bool) -> Fault:
+def _misfit(error: ValueError, path: Path, model: type[BaseModel], document: Document, *, on_key: bool) -> Fault:
     hint, at = (error.hint, error.at) if isinstance(error, Misfit) else ("", ())
+    if isinstance(error, Misfit) and error.beside:
+        path = (*path[:-1], error.beside)
+    if isinstance(error, Missing):
+        return _missing_key(path, model, document)
     if document.private and "client" in path:
         hint = ""  # made from what was written
     value = str(path[-1]) if on_key else None

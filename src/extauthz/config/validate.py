@@ -7,9 +7,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from extauthz.config.compile import Policy, Tie, server_for
+from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import Defaults, PolicyFile, RouteEntry, SecretSource
+from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
 from extauthz.config.sentences import describe, path_of
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -39,7 +40,7 @@ def sound_secrets(document: Document) -> Iterator[tuple[Path, SecretSource]]:
     """Every source of a secret that has no fault of its own, with its path."""
     for name in described_servers(document):
         path: Path = ("authorization_servers", name, "client", "secret")
-        source = _sound(SecretSource, document.at(path))
+        source = sound(SecretSource, document.at(path))
         if source is not None:
             yield path, source
 
@@ -48,9 +49,9 @@ def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
     """The policy, or as much of it as has no fault of its own."""
     if policy is not None:
         return Policy(entries=tuple(enumerate(policy.routes)), defaults=policy.defaults, realm=policy.realm)
-    sound = [_sound(RouteEntry, document.at(route)) for route in _routes(document)]
-    entries = tuple((index, entry) for index, entry in enumerate(sound) if entry is not None)
-    defaults = _sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
+    routes = [sound(RouteEntry, document.at(route)) for route in _routes(document)]
+    entries = tuple((index, entry) for index, entry in enumerate(routes) if entry is not None)
+    defaults = sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
     return Policy(entries=entries, defaults=defaults, realm="api")
 
 
@@ -110,7 +111,8 @@ def _routes(document: Document) -> Iterator[Path]:
     return (("routes", index) for index in range(len(routes) if isinstance(routes, list) else 0))
 
 
-def _sound(model: type[Model], data: object) -> Model | None:
+def sound(model: type[Model], data: object) -> Model | None:
+    """The section, or None when it has a fault of its own."""
     try:
         return model.model_validate(data)
     except ValidationError:

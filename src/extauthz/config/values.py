@@ -20,12 +20,26 @@ _PORTS = range(1, 65536)
 
 
 class Misfit(ValueError):  # noqa: N818 - a value that does not fit; the file is at fault, not the program
-    """A value that cannot be used. The message says what to write; `at` leads from the field to the exact place."""
+    """A value that cannot be used. The message says what to write.
 
-    def __init__(self, message: str, *, hint: str = "", at: tuple[str | int, ...] = ()) -> None:
+    Attributes:
+        hint: what may have been meant.
+        at: leads from the field to the exact place.
+        beside: the neighbour of the field that this is about instead, if it is.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", at: tuple[str | int, ...] = (), beside: str = "") -> None:
         super().__init__(message)
         self.hint = hint
         self.at = at
+        self.beside = beside
+
+
+class Missing(Misfit):
+    """A key that must be there because of another one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is missing", beside=key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

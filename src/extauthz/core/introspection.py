@@ -5,15 +5,15 @@ plainly "active" or "inactive" is `Unavailable`: a server in trouble must not lo
 because clients throw bad tokens away.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from extauthz.core.decision import Reason
 from extauthz.core.leniency import STRICT, Leniency, standard_shapes
 from extauthz.core.scopes import lenient_scope
+from extauthz.core.strict_json import GarbageError as _GarbageError, strict_object
 
 MAX_ANSWER_BYTES = 256 * 1024
 """A larger introspection answer is refused unread."""
@@ -75,7 +75,7 @@ TokenState = Active | Inactive | Unavailable
 LEVELS = ("memory", "shared", "joined", "server", "jwt", "stale", "refused")
 """Where an answer came from: this process's cache; the cache that processes share; another caller's question in flight;
 the authorization server; the token's own signature; the cache although the answer is too old, because the server cannot
-be asked; or nowhere, because the token cannot be one of the server's."""
+be asked; or nowhere, because the token cannot be one of the server's, or its sender has sent too many bad ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,6 @@ class Answer:
     content_type: str
     body: bytes
     retry_after: str = ""
-
-
-class _GarbageError(ValueError):
-    """The answer is not what RFC 7662 describes; the message says where."""
 
 
 def read_answer(
@@ -151,9 +147,30 @@ def read_answer(
 
 
 def _read_ok(answer: Answer, issuer: str | None, leniency: Leniency, *, token_type_required: bool) -> TokenState:
+    members = read_object(answer)
+    if isinstance(members, Unavailable):
+        return members
+    return read_members(members, issuer=issuer, leniency=leniency, token_type_required=token_type_required)
+
+
+def read_object(answer: Answer, *, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any] | Unavailable:
+    """The JSON object that an answer consists of; anything else is trouble."""
     try:
-        members = standard_shapes(_strict_object(answer), leniency)
-        state = _read_members(members, issuer)
+        return _strict_object(answer, max_bytes)
+    except _GarbageError as garbage:
+        return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+
+
+def read_members(
+    members: Mapping[str, Any],
+    *,
+    issuer: str | None,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> TokenState:
+    """What the members of one such object say about one token (RFC 7662 §2.2)."""
+    try:
+        state = _read_members(standard_shapes(members, leniency), issuer)
     except _GarbageError as garbage:
         return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
     if isinstance(state, Active) and token_type_required and not isinstance(members.get("token_type"), str):
@@ -252,24 +269,11 @@ def _retry_after(value: str) -> int:
     return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() else 0
 
 
-def _strict_object(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
+def _strict_object(answer: Answer, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any]:
     _check_content_type(answer.content_type)
-    if len(answer.body) > MAX_ANSWER_BYTES:
-        raise _GarbageError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-    try:
-        value = json.loads(
-            answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite
-        )
-    except _GarbageError:
-        raise
-    except UnicodeDecodeError:
-        raise _GarbageError("the answer is not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise _GarbageError("the answer is not JSON") from None
-    if not isinstance(value, dict):
-        raise _GarbageError("the answer is not a JSON object")
-    return value
+    if len(answer.body) > max_bytes:
+        raise _GarbageError(f"the answer is larger than {max_bytes} bytes")
+    return strict_object(answer.body)
 
 
 def _check_content_type(header: str) -> None:
@@ -278,21 +282,3 @@ def _check_content_type(header: str) -> None:
         raise _GarbageError("the content type is not application/json")
     if parameters.lower().count("charset") != len(_CHARSET_UTF_8.findall(parameters)):
         raise _GarbageError("the charset is not UTF-8")
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _GarbageError("a member occurs twice")
-    return members
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise _GarbageError(f"{constant} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _GarbageError("a number is too large")
-    return number

@@ -1,13 +1,16 @@
 """The way of a token, at the one authorization server that the route names.
 
 1. memory   the cache of this process
-2. flight   callers that want the same answer share one
-3. shared   what another process has learnt, or is just learning; not for a live question
-4. ask      the authorization server; anew if a notice of revocation came meanwhile
-5. keep     in memory, and for the other processes
+2. guard    what cannot be a token of the server is refused, and so are too many inactive ones from one address
+3. flight   callers that want the same answer share one
+4. shared   what another process has learnt, or is just learning; not for a live question
+5. ask      the authorization server; anew if a notice of revocation came meanwhile
+6. keep     in memory, and for the other processes
+7. stale    when the server cannot be asked: the answer from before, where the server's settings and the route allow it
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +18,20 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.introspection import (
+    MAX_RETRY_AFTER_SECONDS,
+    Active,
+    Inactive,
+    Resolution,
+    TokenState,
+    Unavailable,
+)
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache, token_hash
 from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.limiter import InactiveLimiter
+from extauthz.resolver.shape import ANY_SHAPE, TokenShape
 from extauthz.resolver.shared_cache import SharedCache
 
 Clock = Callable[[], float]
@@ -31,6 +43,7 @@ _REVOKED_MEANWHILE = Unavailable(
     reason=Reason.SERVER_TIMEOUT, detail=f"revoked {_QUESTIONS} times in a row while we asked about it"
 )
 _OUT_OF_PATIENCE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline")
+_NO_TOKEN_OF_THE_SERVER = Resolution(state=Inactive(), level="refused")
 
 
 class Introspector(Protocol):
@@ -50,6 +63,7 @@ class Source:
     name: str
     cache: TokenCache
     client: Introspector
+    shape: TokenShape = ANY_SHAPE
     shared: SharedCache | None = None
 
 
@@ -65,7 +79,15 @@ class _Answer(NamedTuple):
 class Resolver:
     """Resolves tokens at the server that the caller names; a token is never shown to another one."""
 
-    def __init__(self, sources: Iterable[Source], *, observer: Observer, monotonic: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        *,
+        observer: Observer,
+        monotonic: Clock = time.monotonic,
+        limiter: InactiveLimiter | None = None,
+    ) -> None:
+        self._limiter = InactiveLimiter(None, monotonic) if limiter is None else limiter
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self._observer = observer
         self._monotonic = monotonic
@@ -77,49 +99,71 @@ class Resolver:
         return cache.get(cache.key(token), max_age)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
-        next one may find the answer in the cache.
+        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones.
         """
         source = self._sources[server]
         key = source.cache.key(token)
         known = source.cache.get(key, max_age)  # 1
         if known is not None:
             return known
+        if not source.shape.fits(token):  # 2
+            return _NO_TOKEN_OF_THE_SERVER
+        if max_age is not None and _is_active(source.cache.get(key, None)):
+            address = ""  # too old for this request, but no bad token
+        wait = self._limiter.take(address)
+        if wait > 0:
+            return _too_many_inactive(wait)
+        resolution = await self._learn(source, key, token, max_age, patience)
+        if not isinstance(resolution.state, Inactive):
+            self._limiter.give_back(address)
+        return resolution
+
+    async def _learn(
+        self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
+    ) -> Resolution:
+        """Steps 3 to 7, within the caller's patience."""
         try:
             async with asyncio.timeout(patience):
-                return await self._share(source, key, token, max_age)
+                resolution = await self._share(source, key, token, max_age)
         except TimeoutError:
-            return Resolution(state=_OUT_OF_PATIENCE, level="server")
+            resolution = Resolution(state=_OUT_OF_PATIENCE, level="server")
+        if isinstance(resolution.state, Unavailable):
+            return source.cache.stale(key, max_age) or resolution  # 7
+        return resolution
 
     async def _share(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
-        """Step 2. A flight that we joined may end with an answer from the shared cache that is too old for us."""
+        """Step 3. A flight that we join may end with an answer from the shared cache that is too old for us."""
+        work = partial(self._fly, source, key, token, max_age)
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
-        work = partial(self._fly, source, key, token, max_age)
-        resolution, joined = await self._flights.run(key, work, now=now, newer_than=newer_than)
-        if joined and resolution.level == "shared" and source.cache.get(key, max_age) is None:
+        joined = self._flights.in_the_air(key, newer_than=newer_than)
+        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than)
+        if not joined:
+            return resolution
+        if resolution.level == "shared" and source.cache.get(key, max_age) is None:
             now = self._monotonic()
-            resolution, joined = await self._flights.run(key, work, now=now, newer_than=now)
-        return replace(resolution, level="joined") if joined else resolution
+            return await self._flights.run(key, work, now=now, newer_than=now)
+        return replace(resolution, level="joined")
 
     async def _fly(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
-        """Steps 3 to 5."""
+        """Steps 4 to 6."""
         shared = source.shared
         if shared is not None and max_age != 0:
-            known = await shared.find(token, max_age)  # 3
+            known = await shared.find(token, max_age)  # 4
             if known is not None:
                 return known
-        answer = await self._ask(source, key, token)  # 4
+        answer = await self._ask(source, key, token)  # 5
         if shared is not None:
-            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 5
+            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 6
         return source.cache.put(key, answer.state, answer.asked_at, answer.number)
 
     async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
-        """Step 4."""
+        """Step 5."""
         revocations = source.cache.revocations
         for _ in range(_QUESTIONS):
             asked_at, number, position = self._monotonic(), revocations.number, revocations.position
@@ -136,6 +180,17 @@ class Resolver:
             if source.shared is not None:
                 await source.shared.close()
             await source.client.close()
+
+
+def _is_active(known: Resolution | None) -> bool:
+    return known is not None and isinstance(known.state, Active)
+
+
+def _too_many_inactive(wait: float) -> Resolution:
+    """Told to whoever sent them; `wait` in seconds."""
+    retry_after = min(math.ceil(wait), MAX_RETRY_AFTER_SECONDS)
+    state = Unavailable(reason=Reason.TOO_MANY_INACTIVE, detail="too many inactive tokens", retry_after=retry_after)
+    return Resolution(state=state, level="refused")
 
 
 def _event(server: str, state: TokenState, took: float) -> Introspected:

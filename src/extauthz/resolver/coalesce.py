@@ -24,21 +24,20 @@ class SingleFlight(Generic[T]):
         self._flights: dict[bytes, _Flight[T]] = {}
         self._tasks: set[asyncio.Task[T]] = set()
 
-    async def run(
-        self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], *, now: float, newer_than: float
-    ) -> tuple[T, bool]:
-        """The result of a flight that started after `newer_than`, and whether it was in the air already.
-
-        If none is, a new one starts at `now`.
-        """
+    def in_the_air(self, key: bytes, *, newer_than: float) -> bool:
+        """Whether `run`, called now, would join a flight."""
         flight = self._flights.get(key)
-        joined = flight is not None and flight.started > newer_than
-        if flight is None or not joined:
+        return flight is not None and flight.started > newer_than
+
+    async def run(self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], *, now: float, newer_than: float) -> T:
+        """The result of a flight that started after `newer_than`: one in the air, or else a new one started at `now`."""
+        flight = self._flights.get(key)
+        if flight is None or flight.started <= newer_than:
             flight = _Flight(asyncio.create_task(work()), now)
             self._flights[key] = flight
             self._tasks.add(flight.task)
             flight.task.add_done_callback(lambda _: self._land(key, flight))
-        return await asyncio.shield(flight.task), joined
+        return await asyncio.shield(flight.task)
 
     def _land(self, key: bytes, flight: _Flight[T]) -> None:
         self._tasks.discard(flight.task)

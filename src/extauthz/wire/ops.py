@@ -32,7 +32,7 @@ class OpsDoor:
             case "/readyz" if self._readiness.serving:
                 return 200, b"ok\n", "text/plain"
             case "/readyz":
-                return 503, b"draining or not started\n", "text/plain"
+                return 503, f"{self._readiness.why_not}\n".encode(), "text/plain"
             case "/metrics":
                 body, content_type = self._exposition()
                 return 200, body, content_type

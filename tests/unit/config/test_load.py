@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.load import MAX_SECRET_BYTES, ServiceConfig, load_service
+from extauthz.config.load import ServiceConfig, load_service
 from extauthz.config.yaml_source import MAX_FILE_BYTES
+from extauthz.keyfiles import MAX_SECRET_BYTES
 
 SERVICE = """\
 listen:
@@ -124,9 +125,7 @@ SERVICE_FAULTS = [
     Mistake("{env: CLIENT_SECRET}", "{env: LINES}", "10:21", "a second line or a control character", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: nowhere}", "10:22", "this file does not exist", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: .}", "10:22", "this is a folder", ""),
-    Mistake(
-        "{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic or", ""
-    ),
+    Mistake("{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic,", ""),
     Mistake(
         "{env: CLIENT_SECRET}\n",
         "{env: CLIENT_SECRET}\n      auth: client_secret_pot\n",
@@ -140,6 +139,8 @@ SERVICE_FAULTS = [
     Mistake("500ms", "500ms\n    leeway: 6m", "12:13", "from 0s to 300s", ""),
     Mistake("500ms", "500ms\n    cache: {tll: 1s}", "12:13", "unknown key", "ttl"),
     Mistake("500ms", "500ms\n    cache: {ttl: 1d}", "12:18", "a number with a unit", ""),
+    Mistake("500ms", "500ms\n    discovery: true", "6:3", "issuer is missing: write issuer: https://as", ""),
+    Mistake("500ms", "500ms\n    discovery: true\n    issuer: http://as.example.com", "12:16", "use https here", ""),
     Mistake("500ms", "500ms\n    issuer: as.example.com", "12:13", "a whole URL", ""),
     Mistake("500ms", "500ms\n    max_connections: 1e3", "12:22", "a whole number from 1 to 10000", ""),
     Mistake("500ms", "500ms\n    token_type_hint: access", "12:22", "access_token or none", "access_token"),

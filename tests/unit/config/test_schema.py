@@ -6,7 +6,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from extauthz.config.schema import Cache, PolicyFile, RouteEntry, Section, ServiceFile
+from extauthz.config.schema import Cache, PolicyFile, RouteEntry, ServiceFile
+from extauthz.config.section import Section
 
 SERVER = {
     "introspection_endpoint": "https://as.example.com/introspect",
@@ -54,7 +55,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     assert (service.trusted_proxies, service.audit.path) == ((), "stdout")
     assert (service.log.level, service.log.format) == ("info", "json")
     assert (server.issuer, server.timeout, server.leeway, server.max_connections) == (None, 0.5, 60.0, 100)
-    assert (server.token_type_hint, server.client.auth) == ("access_token", "client_secret_basic")
+    assert (server.token_type_hint, server.client.auth) == ("access_token", None)
     assert server.cache == Cache(ttl="60s", negative_ttl="10s", max_entries=100_000)  # type: ignore[arg-type] # as it is written
     assert server.unsafe_allow_plain_http is False
     policy = PolicyFile.model_validate({"version": 1, "routes": [{"name": "a", "path": "/a", "scopes": []}]})
@@ -73,6 +74,11 @@ def test_what_is_left_out_has_the_documented_default() -> None:
             }
         },
         {"authorization_servers": {"main": {**SERVER, "introspection_endpoint": "http://127.0.0.1/x"}}},
+        {
+            "authorization_servers": {
+                "main": {"client": SERVER["client"], "discovery": True, "issuer": "https://as.example.com"}
+            }
+        },
     ],
 )
 def test_what_needs_a_second_key_is_accepted_with_it(change: dict[str, Any]) -> None:

@@ -20,7 +20,6 @@ SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect",
     client_id="gateway",
-    client_secret="s3cret",
     ttl=60.0,
     negative_ttl=10.0,
     max_entries=1000,

@@ -19,6 +19,7 @@ from extauthz.core.introspection import Active, Inactive, TokenState, Unavailabl
 from extauthz.core.token import Token
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ServerSettings
+from support import asking
 
 TOKEN = "mF_9.B5f-4.1JqM"
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
@@ -113,10 +114,9 @@ async def client_of(url: str, **changed: Any) -> AsyncIterator[IntrospectionClie
         name="main",
         introspection_endpoint=url,
         client_id="gateway",
-        client_secret="s3cret",
         **({"timeout": 5.0} | changed),
     )
-    client = IntrospectionClient(settings)
+    client = asking.client_of(settings, asking.with_secret("gateway", "s3cret"))
     try:
         yield client
     finally:

@@ -39,10 +39,7 @@ async def flights() -> AsyncIterator[SingleFlight[str]]:
 def board(
     flights: SingleFlight[str], work: Work, *, key: bytes = b"k", now: float = 10.0, newer_than: float = EVER
 ) -> "asyncio.Task[str]":
-    async def result() -> str:
-        return (await flights.run(key, work, now=now, newer_than=newer_than))[0]
-
-    return asyncio.create_task(result())
+    return asyncio.create_task(flights.run(key, work, now=now, newer_than=newer_than))
 
 
 async def settle() -> None:
@@ -61,12 +58,19 @@ async def test_a_hundred_callers_share_one_flight(flights: SingleFlight[str]) ->
     assert work.started == 1
 
 
-async def test_callers_learn_whether_the_flight_is_their_own(flights: SingleFlight[str]) -> None:
-    """The first one started it, the others joined."""
-    work = Work()
+@pytest.mark.parametrize("newer_than", [EVER, 9.0, 10.0, 11.0])
+async def test_one_can_see_whether_one_would_join(flights: SingleFlight[str], newer_than: float) -> None:
+    """Before anybody flies one would not."""
+    work = Work("ours")
+    assert not flights.in_the_air(b"k", newer_than=newer_than)
+    callers = [board(flights, work, now=10.0)]
+    await settle()
+    would = flights.in_the_air(b"k", newer_than=newer_than)
+    callers.append(board(flights, work, now=12.0, newer_than=newer_than))
+    await settle()
+    assert work.started == (1 if would else 2)
     work.gate.set()
-    runs = [flights.run(b"k", work, now=10.0, newer_than=EVER) for _ in range(3)]
-    assert await asyncio.gather(*runs) == [("answer", False), ("answer", True), ("answer", True)]
+    await asyncio.gather(*callers)
 
 
 async def test_keys_do_not_meet(flights: SingleFlight[str]) -> None:

@@ -32,7 +32,7 @@ def read(members: dict[str, object], number: int) -> TokenState:
 def test_an_active_answer_weighs_what_is_estimated(members: dict[str, object]) -> None:
     """Or a third less: the bound on bytes is kept."""
     clock = TickingClock(1_700_000_000.0)
-    settings = ServerSettings(name="main", introspection_endpoint="https://x", client_id="g", client_secret="s")
+    settings = ServerSettings(name="main", introspection_endpoint="https://x", client_id="g")
     cache = TokenCache(settings, secret=b"k", monotonic=clock, wall=clock)
     tracemalloc.start()
     try:
