@@ -109,6 +109,15 @@ class RedisServer:
         """All keys, sorted."""
         return sorted(self.command("KEYS", "*"))
 
+    def raw(self, *words: str | bytes) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+        """Send one command and return the answer as bytes."""
+        with client(unix_socket_path=str(self.socket), decode_responses=False) as connection:
+            return connection.execute_command(*words)  # type: ignore[no-untyped-call] # as the library has it
+
+    def everything(self) -> dict[str, bytes]:
+        """Every key that there is, with its whole content as Redis stores it."""
+        return {name: self.raw("DUMP", name) for name in self.keys()}
+
     def command(self, *words: str | int) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Send one command over the socket file, where TLS does not matter."""
         with client(unix_socket_path=str(self.socket)) as connection:

@@ -71,6 +71,7 @@ class Happening(StrEnum):
     SHARED_CACHE_DOWN = "shared_cache_down"
     SHARED_CACHE_BACK = "shared_cache_back"
     SHARED_CACHE_UNREADABLE = "shared_cache_unreadable"
+    SHARED_CACHE_FULL = "shared_cache_full"
     REVOCATIONS_CUT = "revocations_cut"
     REVOCATIONS_BACK = "revocations_back"
     REVOKED = "revoked"

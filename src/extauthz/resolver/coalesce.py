@@ -24,6 +24,11 @@ class SingleFlight(Generic[T]):
         self._flights: dict[bytes, _Flight[T]] = {}
         self._tasks: set[asyncio.Task[T]] = set()
 
+    def in_the_air(self, key: bytes, *, newer_than: float) -> bool:
+        """Whether `run`, called now, would join a flight."""
+        flight = self._flights.get(key)
+        return flight is not None and flight.started > newer_than
+
     async def run(self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], *, now: float, newer_than: float) -> T:
         """The result of a flight that started after `newer_than`: one in the air, or else a new one started at `now`."""
         flight = self._flights.get(key)

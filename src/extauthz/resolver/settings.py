@@ -56,7 +56,9 @@ class ServerSettings:
         max_connections: connections open at once.
         ttl: longest life of an active answer in the cache.
         negative_ttl: longest life of an inactive answer.
+        stale_if_error: how much longer an active answer may be used when the server cannot be asked.
         max_entries: answers kept.
+        max_bytes: memory that they may take, by estimate; inactive answers have a tenth of both bounds besides.
     """
 
     name: str
@@ -70,4 +72,6 @@ class ServerSettings:
     max_connections: int = 100
     ttl: float = 60.0
     negative_ttl: float = 10.0
+    stale_if_error: float = 0.0
     max_entries: int = 100_000
+    max_bytes: int = 256 * 1024 * 1024

@@ -11,7 +11,10 @@ from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.revocation import ALL, Kind, Notice, Revocations
+from extauthz.resolver.sealing import Keys
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.weight import weigh
 from extauthz.testing import TickingClock, active
 
 NOW = 1_700_000_000.0
@@ -25,6 +28,7 @@ SETTINGS = ServerSettings(
     negative_ttl=NEGATIVE_TTL,
     max_entries=100,
 )
+KEYS = Keys.derive(b"k" * 32)
 TROUBLE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer")
 
 
@@ -34,14 +38,22 @@ class Bench:
     def __init__(self, settings: ServerSettings = SETTINGS) -> None:
         self.monotonic = TickingClock(1000.0)
         self.wall = TickingClock(NOW)
-        self.cache = TokenCache(settings, secret=b"k" * 32, monotonic=self.monotonic, wall=self.wall)
+        self.revocations = Revocations(KEYS.name_hash)
+        self.cache = TokenCache(
+            settings, secret=KEYS.tokens, monotonic=self.monotonic, wall=self.wall, revocations=self.revocations
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.monotonic.advance(seconds)
         self.wall.advance(seconds)
 
     def put(self, token: str, state: TokenState, asked_at: float | None = None) -> None:
-        self.cache.put(self.cache.key(Token(token)), state, self.monotonic.now if asked_at is None else asked_at)
+        asked_at = self.monotonic.now if asked_at is None else asked_at
+        self.cache.put(self.cache.key(Token(token)), state, asked_at, self.revocations.number)
+
+    def revoke(self, kind: Kind, name: str) -> None:
+        value = KEYS.token_hash(name).hex() if kind is Kind.TOKEN else KEYS.name_hash(kind, name)
+        self.revocations.take(Notice(kind, value))
 
     def get(self, token: str, max_age: float | None = None) -> TokenState | None:
         found = self.cache.get(self.cache.key(Token(token)), max_age)
@@ -186,6 +198,34 @@ class TestRoom:
         bench.put("bad", Inactive())
         assert (bench.get("good"), bench.get("bad")) == (active(), Inactive())
 
+    def test_the_bytes_of_entries_are_bounded(self) -> None:
+        """Large answers have fewer places."""
+        state = active(sub="u" * 50_000)
+        bench = Bench(replace(SETTINGS, max_bytes=10 * weigh(state)))
+        for number in range(20):
+            bench.put(f"t{number}", state)
+        assert len(bench.cache) == 10
+        assert bench.get("t19") == state
+
+    def test_large_and_small_entries_keep_both_bounds(self) -> None:
+        """In whatever mixture they come."""
+        large, small = active(sub="u" * 50_000), active()
+        bench = Bench(replace(SETTINGS, max_bytes=10 * weigh(large)))
+        states = [large, small, small] * 100
+        for number, state in enumerate(states):
+            bench.put(f"t{number}", state)
+        kept = [state for number, state in enumerate(states) if bench.get(f"t{number}") is not None]
+        assert 10 < len(kept) <= 100
+        assert sum(map(weigh, kept)) <= 10 * weigh(large)
+
+    def test_what_is_larger_than_the_room_is_not_kept(self, bench: Bench) -> None:
+        """And ends what was known before."""
+        small = Bench(replace(SETTINGS, max_bytes=10_000))
+        small.put("t", active())
+        assert small.get("t") is not None
+        small.put("t", active(sub="u" * 50_000))
+        assert small.get("t") is None
+
 
 class TestOrder:
     """The answer to the later question holds, in whatever order answers arrive."""
@@ -212,6 +252,66 @@ class TestOrder:
         bench.put("t", active(), 1000.0)
         bench.put("t", active(exp=NOW - 1), 1000.5)
         assert bench.get("t") is None
+
+
+class TestRevocation:
+    """An answer to a question that was asked before a notice about it is forgotten."""
+
+    STATE = active(sub="u1", jti="j1", client_id="app")
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(Kind.TOKEN, "t"), (Kind.JTI, "j1"), (Kind.SUB, "u1"), (Kind.CLIENT_ID, "app")]
+    )
+    def test_a_notice_reaches_what_it_names_and_nothing_else(self, bench: Bench, kind: Kind, name: str) -> None:
+        """Token, jti, subject or client."""
+        bench.put("t", self.STATE)
+        bench.put("other", active(sub="u2", jti="j2", client_id="app2"))
+        bench.revoke(kind, name)
+        assert (bench.get("t"), bench.get("other") is not None) == (None, True)
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(Kind.TOKEN, "x"), (Kind.JTI, "u1"), (Kind.SUB, "app"), (Kind.CLIENT_ID, "j1")]
+    )
+    def test_a_name_of_another_kind_is_another_name(self, bench: Bench, kind: Kind, name: str) -> None:
+        """A client may be called like a user."""
+        bench.put("t", self.STATE)
+        bench.revoke(kind, name)
+        assert bench.get("t") == self.STATE
+
+    def test_a_notice_about_everything_leaves_nothing(self, bench: Bench) -> None:
+        """Inactive answers too: that, too, may have changed."""
+        bench.put("t", self.STATE)
+        bench.put("junk", Inactive())
+        bench.revocations.take(ALL)
+        assert (bench.get("t"), bench.get("junk")) == (None, None)
+
+    def test_an_answer_to_a_later_question_is_good(self, bench: Bench) -> None:
+        """To revoke is to forget once."""
+        bench.put("t", self.STATE)
+        bench.revoke(Kind.SUB, "u1")
+        bench.put("t", self.STATE)
+        assert bench.get("t") == self.STATE
+
+    def test_an_answer_to_a_question_from_before_is_not(self, bench: Bench) -> None:
+        """However late it arrives."""
+        number = bench.revocations.number
+        bench.revoke(Kind.SUB, "u1")
+        bench.cache.put(bench.cache.key(Token("t")), self.STATE, bench.monotonic.now, number)
+        assert bench.get("t") is None
+
+    def test_having_survived_one_notice_does_not_help_against_the_next(self, bench: Bench) -> None:
+        """An entry is looked at anew for each."""
+        bench.put("t", self.STATE)
+        bench.revoke(Kind.SUB, "u2")
+        assert bench.get("t") == self.STATE
+        bench.revoke(Kind.SUB, "u1")
+        assert bench.get("t") is None
+
+    def test_what_is_unknown_of_a_token_cannot_be_revoked(self, bench: Bench) -> None:
+        """An answer without a subject is reached by its token, its client, or the notice about everything."""
+        bench.put("t", active(sub=None))
+        bench.revoke(Kind.SUB, "None")
+        assert bench.get("t") is not None
 
 
 class TestTrouble:
@@ -252,8 +352,9 @@ class TestKey:
             lambda settings: replace(settings, introspection_endpoint="https://other.example.com/introspect"),
             lambda settings: replace(settings, client_id="other"),
             lambda settings: replace(settings, token_type_hint=""),
+            lambda settings: replace(settings, issuer="https://as.example.com"),
         ],
-        ids=["server", "endpoint", "client", "hint"],
+        ids=["server", "endpoint", "client", "hint", "issuer"],
     )
     def test_it_is_bound_to_the_question(self, change: Callable[[ServerSettings], ServerSettings]) -> None:
         """The same token elsewhere, or asked about by somebody else, is another token."""
@@ -264,8 +365,9 @@ class TestKey:
         assert other(lambda settings: settings, b"x" * 32) != other(lambda settings: settings)
 
     def test_it_is_the_same_each_time(self) -> None:
-        """How long answers live makes no difference."""
-        assert other(lambda settings: replace(settings, ttl=1.0)) == other(lambda settings: settings)
+        """How long answers live and how many are kept makes no difference."""
+        changed = replace(SETTINGS, ttl=1.0, max_bytes=1, stale_if_error=1.0, timeout=9.0)
+        assert other(lambda _: changed) == other(lambda settings: settings)
 
     def test_tokens_do_not_share_it(self, bench: Bench) -> None:
         """One letter makes another key."""

@@ -11,6 +11,7 @@ from extauthz.core.token import Token
 from extauthz.observe.events import Introspected
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.revocation import ALL, Kind, Notice, Revocations
 from extauthz.resolver.select import Marks, Selector
 from extauthz.resolver.settings import ServerSettings
 from extauthz.testing import RecordingObserver, TickingClock, active
@@ -64,6 +65,7 @@ class Bench:
         self.monotonic = TickingClock(1000.0)
         self.wall = TickingClock(NOW)
         self.observer = RecordingObserver()
+        self.revocations = Revocations(lambda kind, claim: f"{kind} {claim}")
         self.main = StubServer(self.monotonic, active())
         self.other = StubServer(self.monotonic, Inactive())
         self.resolver = Resolver(
@@ -75,7 +77,9 @@ class Bench:
 
     def source(self, name: str, server: StubServer) -> Source:
         settings = replace(SETTINGS, name=name)
-        cache = TokenCache(settings, secret=b"k", monotonic=self.monotonic, wall=self.wall)
+        cache = TokenCache(
+            settings, secret=b"k", monotonic=self.monotonic, wall=self.wall, revocations=self.revocations
+        )
         return Source(name=name, cache=cache, client=server)
 
     def pass_time(self, seconds: float) -> None:
@@ -108,6 +112,7 @@ async def test_a_hundred_requests_with_one_new_token_are_one_question(bench: Ben
     bench.main.gates[0].set()
     answers = await asyncio.gather(*requests)
     assert [answer.state for answer in answers] == [active()] * 100
+    assert [answer.level for answer in answers] == ["server", *["joined"] * 99]
     assert bench.main.asked == ["t"]
     assert (await bench.resolve()).level == "memory"
     assert bench.main.asked == ["t"]
@@ -266,6 +271,63 @@ class TestTrouble:
         bench.main.state = TROUBLE
         bench.pass_time(60.0)
         assert (await bench.resolve()).state == TROUBLE
+
+
+class TestRevocation:
+    """A notice that comes while the server is being asked."""
+
+    def revoke(self, bench: Bench) -> None:
+        bench.revocations.take(ALL)
+
+    async def test_the_question_is_asked_again(self, bench: Bench) -> None:
+        """Nobody can tell whether the server looked at the token before or after it was revoked."""
+        bench.main.gated = True
+        request = bench.begin()
+        await settle()
+        self.revoke(bench)
+        bench.main.state = Inactive()
+        bench.main.gates[0].set()
+        await settle()
+        bench.main.gates[1].set()
+        assert (await request).state == Inactive()
+        assert bench.main.asked == ["t", "t"]
+
+    async def test_a_notice_about_somebody_else_changes_nothing(self, bench: Bench) -> None:
+        """One question is enough then."""
+        bench.main.gated = True
+        request = bench.begin()
+        await settle()
+        bench.revocations.take(Notice(Kind.SUB, "somebody else"))
+        bench.main.gates[0].set()
+        assert (await request).state == active()
+        assert (await bench.resolve()).level == "memory"
+
+    async def test_whoever_comes_after_it_has_no_older_answer(self, bench: Bench) -> None:
+        """Also when the flight that is boarded left before the notice."""
+        bench.main.gated = True
+        early = bench.begin()
+        await settle()
+        self.revoke(bench)
+        bench.main.state = Inactive()
+        late = bench.begin()
+        await settle()
+        for number in range(2):
+            bench.main.gates[number].set()
+            await settle()
+        assert [(await early).state, (await late).state] == [Inactive(), Inactive()]
+
+    async def test_notices_without_end_end_in_trouble(self, bench: Bench) -> None:
+        """Three questions, then no verdict; nothing is kept."""
+        bench.main.gated = True
+        request = bench.begin()
+        for number in range(3):
+            await settle()
+            self.revoke(bench)
+            bench.main.gates[number].set()
+        assert isinstance((await request).state, Unavailable)
+        assert len(bench.main.asked) == 3
+        bench.main.gated = False
+        assert (await bench.resolve()).level == "server"
 
 
 class TestEvents:
