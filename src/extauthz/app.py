@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from extauthz.app_ladder import introspector, limiter, shape, token_for_check
+from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_server import ServerParts
+from extauthz.app_sources import sources_of
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.observe.audit import AuditLog
@@ -24,6 +25,7 @@ from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
+from extauthz.resolver.settings import ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
@@ -102,7 +104,11 @@ def build(config: ServiceConfig) -> Service:
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
     servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
-    sources = [_source(server, cache_secret, observer) for server in servers]
+
+    def cache_of(settings: ServerSettings) -> TokenCache:
+        return TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
+
+    sources = [source for server in servers for source in sources_of(server, observer, cache_of)]
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
         sources,
@@ -147,21 +153,18 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(parts: ServerParts, cache_secret: bytes, observer: Observer) -> Source:
-    cache = TokenCache(parts.settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    client = introspector(parts, observer)
-    return Source(name=parts.settings.name, cache=cache, client=client, shape=shape(parts.server.tokens))
-
-
 def _self_checks(
     sources: list[Source], servers: list[ServerParts], observer: Observer
 ) -> Callable[[], Awaitable[object]]:
-    async def check(source: Source, parts: ServerParts) -> None:
-        await parts.found()
-        await self_check(source.name, source.client, token_for_check(parts.server.tokens), observer)
+    clients = {source.name: source.client for source in sources}
 
-    wanted = [(source, parts) for source, parts in zip(sources, servers, strict=True) if parts.server.self_check]
-    return lambda: asyncio.gather(*(check(source, parts) for source, parts in wanted))
+    async def check(parts: ServerParts) -> None:
+        await parts.found()
+        name = parts.settings.name
+        await self_check(name, clients[name], token_for_check(parts.server.tokens), observer)
+
+    wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
+    return lambda: asyncio.gather(*(check(parts) for parts in wanted))
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

@@ -56,6 +56,12 @@ def servers_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -
     return (chosen,) if isinstance(chosen, str) else chosen
 
 
+def source_name(name: str, mode: str | None, servers: Mapping[str, AuthorizationServer]) -> str:
+    """What a server is called by routes for which another mode than its own decides: `main:jwt`."""
+    own = servers[name].mode if name in servers else None
+    return name if mode in (None, own) else f"{name}:{mode}"
+
+
 def _compile_rule(
     entry: RouteEntry, policy: Policy, headers: tuple[IdentityHeader, ...], servers: Mapping[str, AuthorizationServer]
 ) -> Rule:
@@ -71,7 +77,7 @@ def _compile_rule(
         anonymous=anonymous,
         alternatives=tuple(frozenset(words) for words in alternatives),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
-        authorization_server=" ".join(names),
+        authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
         leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
         edge_cache=entry.edge_cache,

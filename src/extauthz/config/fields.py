@@ -222,6 +222,15 @@ Dialect = Literal["nginx", "forward-auth", "envoy", "gateway-api"]
 Dialects = Annotated[tuple[Dialect, ...], AfterValidator(_once_each)]
 SocketMode = Annotated[int, _written(_parse_mode), _TEXT_SCHEMA]
 
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+Algorithms = Annotated[
+    tuple[Algorithm, ...], AfterValidator(_once_each), _at_least_one("name at least one algorithm, such as RS256")
+]
+TokenTypes = Annotated[
+    tuple[Literal["at+jwt", "JWT"], ...], AfterValidator(_once_each), _at_least_one("name at least one type: at+jwt")
+]
+Audiences = Annotated[tuple[Text, ...], AfterValidator(_once_each)]
+
 # policy.yaml
 Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({"const": 1})]
 RuleName = Annotated[
@@ -247,5 +256,8 @@ ScopeAlternative = Annotated[
 ScopeAlternatives = Annotated[tuple[ScopeAlternative, ...], _at_least_one("name at least one list of scopes")]
 HeaderName = Annotated[str, _written(_check_header), _TEXT_SCHEMA]
 Claim = Annotated[str, _written(_check_claim), _TEXT_SCHEMA]
+ClaimNames = Annotated[
+    tuple[Claim, ...], AfterValidator(_once_each), _at_least_one("name at least one claim, such as scope")
+]
 Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _TEXT_SCHEMA]
 EdgeCache = Annotated[int, PlainValidator(_parse_edge_cache), _DURATION_SCHEMA]

@@ -8,6 +8,7 @@ from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
 from extauthz.config.validate import described_servers, sound
+from extauthz.jwk_set import read_jwks_file
 from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, read_private_key, tls_context
 
 
@@ -17,7 +18,12 @@ def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret])
     for name in described_servers(document):
         place: Place = ("authorization_servers", name)
         client, tls = sound(Client, document.at((*place, "client"))), sound(Tls, document.at((*place, "tls")))
-        found = (*_check_client(client, folder, secrets.get(name)), *_check_tls(tls, folder))
+        keys = document.at((*place, "jwt", "jwks_file"))
+        found = (
+            *_check_client(client, folder, secrets.get(name)),
+            *_check_tls(tls, folder),
+            *_check_keys(keys, folder),
+        )
         faults += [document.fault((*place, *rest), message, excerpt=False) for rest, message in found]
     return faults
 
@@ -47,3 +53,11 @@ def _check_tls(tls: Tls | None, folder: Path) -> Iterator[tuple[Place, str]]:
             tls_context(tls_files(tls, folder))
         except UnusableError as error:
             yield ("tls",), str(error)
+
+
+def _check_keys(file: object, folder: Path) -> Iterator[tuple[Place, str]]:
+    if isinstance(file, str) and file:
+        try:
+            read_jwks_file(folder / file)
+        except UnusableError as error:
+            yield ("jwt", "jwks_file"), str(error)

@@ -21,6 +21,7 @@ from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
 from extauthz.config.groups import check_groups
+from extauthz.config.modes import check_modes
 from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.secret import Secret
 from extauthz.config.validate import (
@@ -131,6 +132,7 @@ def _load_policy(
         *check_names(document),
         *check_servers(sound, document, described_servers(service)),
         *check_groups(sound, document, servers),
+        *check_modes(sound, document, servers),
         *check_ties(ties, sound, document),
     ]
     return path, None if policy is None or found else snapshot, found

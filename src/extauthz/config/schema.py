@@ -49,12 +49,13 @@ from extauthz.config.fields import (
     Waiting,
     Workers,
 )
+from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing
 
-TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
+TOKENLESS_KEYS = ("audience", "authorization_server", "mode", "freshness", "edge_cache")
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
@@ -102,11 +103,15 @@ class AuthorizationServer(Section):
     issuer: Url | None = Field(default=None, examples=["https://as.example.com"])
     unsafe_allow_plain_http: Flag = False
     discovery: Flag = Field(default=False, validate_default=True)
+    jwt: Jwt = Jwt()
+    mode: Mode = Field(default="introspect")
     introspection_endpoint: Url | None = Field(
         default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
     )
     tls: Tls = Tls()
-    client: Client = Field(examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"])
+    client: Client | None = Field(
+        default=None, validate_default=True, examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"]
+    )
     timeout: Timeout = 0.5
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
@@ -135,18 +140,33 @@ class AuthorizationServer(Section):
             refuse_plain_http(issuer, allowed=info.data.get("unsafe_allow_plain_http", True))
         return discovery
 
+    @field_validator("jwt")
+    @classmethod
+    def _keys_arrive_unchanged(cls, jwt: Jwt, info: ValidationInfo) -> Jwt:
+        check_keys_url(jwt, allowed=info.data.get("unsafe_allow_plain_http", True))
+        return jwt
+
+    @field_validator("mode")
+    @classmethod
+    def _has_keys(cls, mode: Mode, info: ValidationInfo) -> Mode:
+        check_mode(mode, info.data)
+        return mode
+
     @field_validator("introspection_endpoint")
     @classmethod
     def _known_and_encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
-        if url is None and info.data.get("discovery") is False:
+        if url is None and info.data.get("discovery") is False and info.data.get("mode") != "jwt":
             raise Missing("introspection_endpoint")
         refuse_plain_http(url or "", allowed=info.data.get("unsafe_allow_plain_http", True))
         return url
 
     @field_validator("client")
     @classmethod
-    def _can_prove_who_we_are(cls, client: Client, info: ValidationInfo) -> Client:
-        check_client(client, info.data)
+    def _can_prove_who_we_are(cls, client: Client | None, info: ValidationInfo) -> Client | None:
+        if client is None and info.data.get("mode", "jwt") != "jwt":
+            raise Missing("client")
+        if client is not None:
+            check_client(client, info.data)
         return client
 
     @field_validator("batch")
@@ -289,6 +309,7 @@ class RouteEntry(Section):
     scopes: Scopes | None = Field(default=None, validate_default=True)
     audience: Text | None = None
     authorization_server: ServerChoice | None = None
+    mode: Mode | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
     forward_token: Flag | None = None

@@ -2,11 +2,12 @@
 
 1. memory   the cache of this process
 2. guard    what cannot be a token of the server is refused, and so are too many inactive ones from one address
-3. flight   callers that want the same answer share one
-4. shared   what another process has learnt, or is just learning; not for a live question
-5. ask      the authorization server; anew if a notice of revocation came meanwhile
-6. keep     in memory, and for the other processes
-7. stale    when the server cannot be asked: the answer from before, where the server's settings and the route allow it
+3. local    what a JWT says for itself, where the server's mode lets that count
+4. flight   callers that want the same answer share one
+5. shared   what another process has learnt, or is just learning; not for a live question
+6. ask      the authorization server; anew if a notice of revocation came meanwhile
+7. keep     in memory, and for the other processes
+8. stale    when the server cannot be asked: the answer from before, where the server's settings and the route allow it
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache, token_hash
 from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.hybrid import Local
 from extauthz.resolver.limiter import InactiveLimiter
 from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
@@ -66,6 +68,7 @@ class Source:
     client: Introspector
     shape: TokenShape = ANY_SHAPE
     shared: SharedCache | None = None
+    local: Local | None = None
 
 
 class _Answer(NamedTuple):
@@ -136,18 +139,26 @@ class Resolver:
     async def _learn(
         self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
     ) -> Resolution:
-        """Steps 3 to 7, within the caller's patience."""
-        try:
-            async with asyncio.timeout(patience):
-                resolution = await self._share(source, key, token, max_age)
-        except TimeoutError:
-            resolution = Resolution(state=_OUT_OF_PATIENCE, level="server")
+        """Steps 3 to 8."""
+        ask = partial(self._ask_within, source, key, token, max_age)
+        local = source.local  # 3
+        resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
         if isinstance(resolution.state, Unavailable):
-            return source.cache.stale(key, max_age) or resolution  # 7
+            return source.cache.stale(key, max_age) or resolution  # 8
         return resolution
 
+    async def _ask_within(
+        self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
+    ) -> Resolution:
+        """Steps 4 to 7, within the caller's patience."""
+        try:
+            async with asyncio.timeout(patience):
+                return await self._share(source, key, token, max_age)
+        except TimeoutError:
+            return Resolution(state=_OUT_OF_PATIENCE, level="server")
+
     async def _share(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
-        """Step 3. A flight that we join may end with an answer from the shared cache that is too old for us."""
+        """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
         work = partial(self._fly, source, key, token, max_age)
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
@@ -161,19 +172,19 @@ class Resolver:
         return replace(resolution, level="joined")
 
     async def _fly(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
-        """Steps 4 to 6."""
+        """Steps 5 to 7."""
         shared = source.shared
         if shared is not None and max_age != 0:
-            known = await shared.find(token, max_age)  # 4
+            known = await shared.find(token, max_age)  # 5
             if known is not None:
                 return known
-        answer = await self._ask(source, key, token)  # 5
+        answer = await self._ask(source, key, token)  # 6
         if shared is not None:
-            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 6
+            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 7
         return source.cache.put(key, answer.state, answer.asked_at, answer.number)
 
     async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
-        """Step 5."""
+        """Step 6."""
         revocations = source.cache.revocations
         for _ in range(_QUESTIONS):
             asked_at, number, position = self._monotonic(), revocations.number, revocations.position
@@ -187,6 +198,8 @@ class Resolver:
         """End questions in flight and close all connections."""
         await self._flights.close()
         for source in self._sources.values():
+            if source.local is not None:
+                await source.local.close()
             if source.shared is not None:
                 await source.shared.close()
             await source.client.close()

@@ -1,29 +1,23 @@
-"""The keys by which an authorization server signs (RFC 7517): read with suspicion, fetched seldom, kept through outages.
+"""The keys by which an authorization server signs (RFC 7517): fetched seldom, kept through outages.
 
 A token never makes us fetch anything but the one document that the configuration or the server's metadata names, and that
 no more often than every ten seconds. What a token says about keys of its own (`jwk`, `jku`, `x5u`, `x5c`) is not looked at.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, Protocol
-
-from jwt import algorithms
+from typing import Final, Protocol
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Unavailable
-from extauthz.core.strict_json import GarbageError, strict_object
-from extauthz.keyfiles import PublicKey, algorithms_of
+from extauthz.core.strict_json import GarbageError
+from extauthz.jwk_set import KeySet, read_jwks
 from extauthz.observe.events import Happened, Happening, Observer
 from extauthz.resolver.caller import Known
 from extauthz.resolver.coalesce import SingleFlight
 from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Current
-
-MAX_KEYS: Final = 64
-"""More keys in one document are not looked at."""
 
 REFRESH_SECONDS: Final = 300.0
 """Older keys are fetched again, while they go on being used."""
@@ -40,65 +34,7 @@ MAX_AGE_SECONDS: Final = 86_400.0
 FETCH_SECONDS: Final = 5.0
 """Total time for one document."""
 
-_READERS: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
-    "RSA": algorithms.RSAAlgorithm.from_jwk,
-    "EC": algorithms.ECAlgorithm.from_jwk,
-    "OKP": algorithms.OKPAlgorithm.from_jwk,
-}
-
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationKey:
-    """A public key. `kid` is empty when the document gives none; `algorithms` are those that it may be used with."""
-
-    kid: str
-    algorithms: tuple[str, ...]
-    key: PublicKey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySet:
-    """The keys of one issuer."""
-
-    keys: tuple[VerificationKey, ...] = ()
-
-    def candidates(self, kid: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
-        """The keys that may have signed a token with this header; a token without `kid` may be of any that fits."""
-        return tuple(
-            key for key in self.keys if algorithm in key.algorithms and (kid in (None, key.kid) or not key.kid)
-        )
-
-
-def read_jwks(body: bytes) -> KeySet:
-    """The usable keys of a document; others in it are passed over, as RFC 7517 §5 asks.
-
-    Raises:
-        GarbageError: when it is no set of keys.
-    """
-    keys = strict_object(body).get("keys")
-    if not isinstance(keys, list):
-        raise GarbageError("the document has no list of keys")
-    return KeySet(keys=tuple(key for one in keys[:MAX_KEYS] if (key := _read_key(one)) is not None))
-
-
-def _read_key(jwk: object) -> VerificationKey | None:
-    """A public key for signatures; None for any other, also for a private one: whoever reads it could sign with it."""
-    if not isinstance(jwk, dict) or "d" in jwk or jwk.get("use", "sig") != "sig":
-        return None
-    operations, kid, algorithm = jwk.get("key_ops", ["verify"]), jwk.get("kid", ""), jwk.get("alg")
-    reader = _READERS.get(str(jwk.get("kty")))
-    if reader is None or not isinstance(operations, list) or "verify" not in operations or not isinstance(kid, str):
-        return None
-    try:
-        key = reader(jwk)
-    except Exception:  # noqa: BLE001 - a key that cannot be read is not used, whatever is wrong with it
-        return None
-    if not isinstance(key, PublicKey):
-        return None
-    usable = tuple(name for name in algorithms_of(key) if algorithm in (None, name))
-    return VerificationKey(kid=kid, algorithms=usable, key=key) if usable else None
 
 
 class Keys(Protocol):
@@ -139,7 +75,7 @@ class FetchedKeys:
     Args:
         server: its name.
         known: where its keys are.
-        transport: shared with whoever asks the server; not closed here.
+        transport: shared with whoever asks the server; closed with the keys.
     """
 
     def __init__(
@@ -228,7 +164,8 @@ class FetchedKeys:
         self._observer.happened(Happened(what=what, subject=self._server, detail=detail))
 
     async def close(self) -> None:
-        """End a fetch that is still running."""
+        """End a fetch that is still running, and close all connections."""
         await self._flights.close()
         if self._refreshing is not None:
             await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._transport.close()

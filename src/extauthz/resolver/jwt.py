@@ -24,8 +24,8 @@ from extauthz.core.jws import Jws, is_jws, parse_jws
 from extauthz.core.leniency import STRICT, Leniency
 from extauthz.core.strict_json import GarbageError
 from extauthz.core.token import Token
+from extauthz.jwk_set import KeySet
 from extauthz.keyfiles import PublicKey
-from extauthz.resolver.jwks import KeySet
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 """Accepted unless the operator names others; never one with a shared secret, never `none`."""

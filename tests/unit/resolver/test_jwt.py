@@ -14,8 +14,8 @@ from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive
 from extauthz.core.leniency import Leniency
 from extauthz.core.token import Token
+from extauthz.jwk_set import KeySet, read_jwks
 from extauthz.keyfiles import PrivateKey
-from extauthz.resolver.jwks import KeySet, read_jwks
 from extauthz.resolver.jwt import ALGORITHMS, JwtJudge, JwtSettings, Signed, UnknownKey, Verified
 from support.tokens import AUDIENCE, CLAIMS, ISSUER, NOW, b64, dump, jwk, jwks, minted
 
