@@ -19,16 +19,18 @@ Preset = Literal[
     "zitadel",
 ]
 
+_PLAIN_JWT = ("at+jwt", "JWT")
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "authentik": {"cache": {"negative_ttl": "5s"}},
+    "authentik": {"cache": {"negative_ttl": "5s"}, "jwt": {"types": _PLAIN_JWT}},
     "django-oauth-toolkit": {"token_type_hint": "none"},
     "duende": {"compat": {"scope_array": True}},
     "gitlab": {"compat": {"require_token_type": True}},
-    "hydra": {},
-    "keycloak": {},
+    "hydra": {"jwt": {"types": _PLAIN_JWT, "scope_claims": ("scope", "scp")}},
+    "keycloak": {"jwt": {"types": _PLAIN_JWT}},
     "oidc-provider": {"compat": {"require_token_type": True}},
-    "spring": {"compat": {"require_token_type": True, "scope_array": True}},
-    "zitadel": {},
+    "spring": {"compat": {"require_token_type": True, "scope_array": True}, "jwt": {"types": _PLAIN_JWT}},
+    "zitadel": {"jwt": {"types": _PLAIN_JWT}},
 }
 
 

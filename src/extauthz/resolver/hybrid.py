@@ -128,16 +128,20 @@ class JwtThenIntrospect:
             self._begin(key, verdict.state, ask)
             return self._at_once(verdict.state)
         resolution = await self._listen(key, ask, patience)
-        return self._at_once(verdict.state) if self._stands_alone(verdict, resolution) else resolution
+        return self._at_once(verdict.state) if self._stands_alone(key, verdict, resolution) else resolution
 
     def _at_once(self, state: Active) -> Resolution:
         return Resolution(state=state, level="jwt", fresh_until=self._monotonic())
 
     def _trusts(self, key: bytes, state: Active) -> bool:
         """Whether the token's word will do until the server's has come."""
+        return self._answers and self._is_clear(key, state)
+
+    def _is_clear(self, key: bytes, state: Active) -> bool:
+        """Whether the server's last word about the token was no refusal, and no notice about it came since."""
         revoked = self._cache.revocations.last(token_hash(key), state).number
         answered = self._answered.get(key, _Answered(active=True, number=0))
-        return self._answers and answered.active and answered.number >= revoked
+        return answered.active and answered.number >= revoked
 
     def _begin(self, key: bytes, state: Active, ask: Ask) -> None:
         """Ask in the background; until that is over, the token's word is repeated without another look at it."""
@@ -160,12 +164,12 @@ class JwtThenIntrospect:
             self._answered[key] = _Answered(active=isinstance(resolution.state, Active), number=number)
         return resolution
 
-    def _stands_alone(self, verdict: Verified, resolution: Resolution) -> bool:
+    def _stands_alone(self, key: bytes, verdict: Verified, resolution: Resolution) -> bool:
         """Whether the token passes by its signature, because the server cannot be asked and it is young enough."""
         state = resolution.state
         if not isinstance(state, Unavailable) or state.reason not in OUTAGES or verdict.issued_at is None:
             return False
-        return self._wall() - verdict.issued_at < self._max_local_age
+        return self._is_clear(key, verdict.state) and self._wall() - verdict.issued_at < self._max_local_age
 
     async def close(self) -> None:
         """End the questions that run in the background."""

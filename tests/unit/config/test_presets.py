@@ -60,4 +60,4 @@ def test_what_is_no_server_is_left_to_the_schema(written: object) -> None:
 
 def test_a_section_that_is_none_is_left_to_the_schema() -> None:
     """A preset does not hide a mistake."""
-    assert with_preset({"preset": "spring", "compat": "x"}) == {"preset": "spring", "compat": "x"}
+    assert with_preset({"preset": "duende", "compat": "x"}) == {"preset": "duende", "compat": "x"}
