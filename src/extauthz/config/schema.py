@@ -155,7 +155,7 @@ class AuthorizationServer(Section):
     @field_validator("introspection_endpoint")
     @classmethod
     def _known_and_encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
-        if url is None and info.data.get("discovery") is False and info.data.get("mode") != "jwt":
+        if url is None and info.data.get("discovery") is False and info.data.get("mode", "jwt") != "jwt":
             raise Missing("introspection_endpoint")
         refuse_plain_http(url or "", allowed=info.data.get("unsafe_allow_plain_http", True))
         return url
