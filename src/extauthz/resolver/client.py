@@ -13,6 +13,7 @@ from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer, TokenState, Un
 from extauthz.core.token import Token
 from extauthz.resolver.client_auth import authorization_header, form_encode, form_fields
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.trouble import unreachable
 
 _KEEPALIVE_SECONDS: Final = 30.0
 
@@ -45,7 +46,7 @@ class IntrospectionClient:
                 reason=Reason.SERVER_TIMEOUT, detail=f"no answer within {self._settings.timeout:g} seconds"
             )
         except Exception as error:  # noqa: BLE001 - whatever the network does, it is no verdict about the token
-            return Unavailable(reason=Reason.SERVER_UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:200])
+            return unreachable(error)
         state = read_answer(answer, issuer=self._settings.issuer, answers_others=self._answers_others)
         self._answers_others = self._answers_others or not isinstance(state, Unavailable)
         return state
