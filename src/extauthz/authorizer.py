@@ -29,15 +29,17 @@ _ABANDONED = Deny(reason=Reason.ABANDONED)
 
 
 class TokenResolver(Protocol):
-    """Knows what tokens mean."""
+    """Knows what tokens mean. Must not raise: trouble is `Unavailable`."""
+
+    def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
+        """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. Must not raise: trouble is `Unavailable`. Cancelling the caller
-        must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
         """
 
 
@@ -75,8 +77,10 @@ class Authorizer:
             found = self._find(request, self.policy)
             if isinstance(found, tuple):
                 rule, token = found
-                server = rule.authorization_server
-                resolution = await self._resolver.resolve(server, token, rule.max_age, request.patience)
+                server, max_age = rule.authorization_server, rule.max_age
+                resolution = self._resolver.known(server, token, max_age)
+                if resolution is None:
+                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if rule.edge_cache and isinstance(decision, Allow):

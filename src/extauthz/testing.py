@@ -34,6 +34,7 @@ class RequestFields(TypedDict, total=False):
     request_id: str
     added_scopes: tuple[str, ...]
     patience: float | None
+    source: str
     flaw: Reason | None
 
 
@@ -141,6 +142,7 @@ class Asked(NamedTuple):
     token: Token
     max_age: float | None
     patience: float | None = None
+    address: str = ""
 
 
 class StubResolver:
@@ -148,6 +150,7 @@ class StubResolver:
 
     Attributes:
         states: token text to state.
+        remembered: likewise, for tokens that are known without waiting.
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
         fault: raised instead of an answer, when set.
@@ -165,6 +168,7 @@ class StubResolver:
         gate: asyncio.Event | None = None,
     ) -> None:
         self.states: dict[str, TokenState] = dict(states or {})
+        self.remembered: dict[str, TokenState] = {}
         self.level = level
         self.fresh_until = fresh_until
         self.fault = fault
@@ -176,11 +180,16 @@ class StubResolver:
         """How many questions were asked."""
         return len(self.asked)
 
+    def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:  # noqa: ARG002 - a table has one server
+        """The answer from `remembered`, if there; a question that is answered here is not one of `asked`."""
+        state = self.remembered.get(token.reveal())
+        return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
+
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience))
+        self.asked.append(Asked(server, token, max_age, patience, address))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

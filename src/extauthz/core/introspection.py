@@ -75,7 +75,7 @@ TokenState = Active | Inactive | Unavailable
 LEVELS = ("memory", "shared", "joined", "server", "jwt", "stale", "refused")
 """Where an answer came from: this process's cache; the cache that processes share; another caller's question in flight;
 the authorization server; the token's own signature; the cache although the answer is too old, because the server cannot
-be asked; or nowhere, because the token cannot be one of the server's."""
+be asked; or nowhere, because the token cannot be one of the server's, or its sender has sent too many bad ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +151,30 @@ def read_answer(
 
 
 def _read_ok(answer: Answer, issuer: str | None, leniency: Leniency, *, token_type_required: bool) -> TokenState:
+    members = read_object(answer)
+    if isinstance(members, Unavailable):
+        return members
+    return read_members(members, issuer=issuer, leniency=leniency, token_type_required=token_type_required)
+
+
+def read_object(answer: Answer, *, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any] | Unavailable:
+    """The JSON object that an answer consists of; anything else is trouble."""
     try:
-        members = standard_shapes(_strict_object(answer), leniency)
-        state = _read_members(members, issuer)
+        return _strict_object(answer, max_bytes)
+    except _GarbageError as garbage:
+        return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+
+
+def read_members(
+    members: Mapping[str, Any],
+    *,
+    issuer: str | None,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> TokenState:
+    """What the members of one such object say about one token (RFC 7662 §2.2); the arguments are as for `read_answer`."""
+    try:
+        state = _read_members(standard_shapes(members, leniency), issuer)
     except _GarbageError as garbage:
         return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
     if isinstance(state, Active) and token_type_required and not isinstance(members.get("token_type"), str):
@@ -252,11 +273,11 @@ def _retry_after(value: str) -> int:
     return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() else 0
 
 
-def _strict_object(answer: Answer) -> Mapping[str, Any]:
+def _strict_object(answer: Answer, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any]:
     """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
     _check_content_type(answer.content_type)
-    if len(answer.body) > MAX_ANSWER_BYTES:
-        raise _GarbageError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    if len(answer.body) > max_bytes:
+        raise _GarbageError(f"the answer is larger than {max_bytes} bytes")
     try:
         value = json.loads(
             answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite

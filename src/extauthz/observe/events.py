@@ -64,6 +64,7 @@ class Happening(StrEnum):
     RETRIED = "retried"
     RETRY_BUDGET_SPENT = "retry_budget_spent"
     OVERLOADED = "overloaded"
+    BATCHED = "batched"
     ALL_INACTIVE = "all_inactive"
     SELF_CHECK_PASSED = "self_check_passed"
     SELF_CHECK_FAILED = "self_check_failed"

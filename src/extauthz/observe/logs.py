@@ -18,10 +18,13 @@ _ADVICE = {
     Reason.SERVER_ANSWER_INVALID: "check that introspection_endpoint is an RFC 7662 endpoint",
     Reason.SERVER_TIMEOUT: "check the server, or raise timeout",
     Reason.SERVER_UNREACHABLE: "check the address, DNS, TLS and the network",
+    Reason.SERVER_BUSY: "it asks for fewer questions: raise cache.ttl, or its limit for our client",
+    Reason.SERVER_CIRCUIT_OPEN: "it failed too often and is left alone for a moment: see the trouble told before",
+    Reason.OVERLOADED: "raise max_connections if the server can take more, else cache.ttl",
 }
 
 
-_COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED})
+_COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED, Happening.BATCHED})
 _WHAT_TO_DO = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
     Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",

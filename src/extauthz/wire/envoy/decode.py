@@ -43,6 +43,7 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         request_id=request_id or http.id,
         added_scopes=added_scopes,
         patience=patience,
+        source=attributes.source.address.socket_address.address,
         flaw=flaw,
     )
 

@@ -14,6 +14,8 @@ from extauthz.core.request import AuthRequest
 
 AUTHORIZATION = b"authorization"
 REQUEST_ID = b"x-request-id"
+FORWARDED_FOR = b"x-forwarded-for"
+"""The only metadata that is a list: gateways append to it, some of them in a line of their own."""
 
 _IMITATION = b""
 
@@ -52,7 +54,10 @@ class Said(NamedTuple):
 
 
 def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
-    """Read the headers once. Metadata that stands twice is a flaw: one of the two is not the gateway's."""
+    """Read the headers once. Metadata that stands twice is a flaw: one of the two is not the gateway's.
+
+    Of `X-Forwarded-For` the last line is kept, which is the gateway's.
+    """
     values: dict[bytes, str] = {}
     authorization: list[str] = []
     flaw: Reason | None = None
@@ -62,14 +67,16 @@ def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
             continue
         if meaning == AUTHORIZATION:
             authorization.append(value.decode("latin-1"))
-        elif meaning == _IMITATION or meaning in values:
+        elif meaning == _IMITATION or (meaning in values and meaning != FORWARDED_FOR):
             flaw = Reason.BAD_METADATA
         else:
             values[meaning] = value.decode("latin-1")
     return Said(values, tuple(authorization), flaw)
 
 
-def question(door: str, said: Said, *, method: str | None, target: str | None, host: str = "") -> AuthRequest:
+def question(
+    door: str, said: Said, *, method: str | None, target: str | None, host: str = "", source: str = ""
+) -> AuthRequest:
     """The question in our words.
 
     A method or target that is missing (None) is the gateway's fault; one that is there but empty, and a method that
@@ -87,5 +94,6 @@ def question(door: str, said: Said, *, method: str | None, target: str | None, h
         host=host,
         authorization=said.authorization,
         request_id=said.values.get(REQUEST_ID, ""),
+        source=source,
         flaw=flaw,
     )
