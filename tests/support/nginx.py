@@ -53,6 +53,11 @@ class Site:
         """For each request so far, what the edge cache had to do with it."""
         return [json.loads(line)["edge"] for line in (self.config.parent / "access.log").read_text().splitlines()]
 
+    def kept(self) -> str:
+        """All keys in the edge cache, expired ones too."""
+        files = (path.read_bytes() for path in self.cache.rglob("*") if path.is_file())
+        return "\n".join(line.decode() for file in files for line in re.findall(rb"\nKEY: (.*)\n", file))
+
     def reload(self) -> None:
         """Read the file again; returns once nobody is left who knows the old one."""
         before = self._workers()
@@ -64,9 +69,9 @@ class Site:
         return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
-def with_edge_cache(text: str, folder: Path) -> str:
-    """The shipped file with its lines for the edge cache in effect, as its head says, and a folder of our own."""
-    return re.sub(r"(?m)^( *)#E ", r"\1", text).replace("/run/extauthz-edge", str(folder))
+def with_edge_cache(text: str) -> str:
+    """The shipped file with its lines for the edge cache in effect, as its head says, and a folder below the prefix."""
+    return re.sub(r"(?m)^( *)#E ", r"\1", text).replace("/run/extauthz-edge", "edge")
 
 
 def write_secret(folder: Path, secret: str) -> None:
@@ -97,7 +102,7 @@ def nginx(*, authorizer: int, app: int, edge_cache: bool = False, changes: Chang
         (port,) = free_ports(1)
         text = render_gateway(GATEWAY_FILES / "nginx.conf", {10001: port, 10002: app, 9191: authorizer})
         if edge_cache:
-            text = with_edge_cache(text, folder / "edge")
+            text = with_edge_cache(text)
             write_secret(folder, "c2VjcmV0IG9mIHRoaXMgdGVzdA")
         config = folder / "nginx.conf"
         config.write_text(changed(text, changes(folder) if callable(changes) else changes))
