@@ -20,6 +20,7 @@ import pytest
 
 from extauthz.cli.processes import free_ports
 from extauthz.cli.upstream import Upstream
+from support.fronts import exchange
 from support.nginx import HOST, Change, Changes, Site, nginx, write_secret
 from support.running import Running, running
 from support.stub_server import AUDIENCE, Reply, StubServer, active, raw
@@ -178,6 +179,21 @@ class TestARepeatedRequest:
                 assert edge.subject() == ["alice"]
 
 
+@pytest.mark.shows("N50", "N52", "N56")
+def test_what_extauthz_says_about_keeping(edge: Edge) -> None:
+    """An answer that may be kept has what every answer has, and one line more: for whom."""
+    question = [("X-Original-Method", "GET"), ("X-Original-Host", HOST), ("Authorization", f"Bearer {edge.token()}")]
+    answers = [
+        exchange(edge.service.gateway, "GET", "/nginx", [*question, ("X-Original-URI", target)])[1]
+        for target in ("/brief", "/unkept", "/admin")
+    ]
+    assert [each["cache-control"] for each in answers] == [["max-age=1"], ["no-store"], ["no-store"]]
+    assert [each.get("vary") for each in answers] == [["Authorization"], None, None]
+    identity = {"x-auth-sub", "x-auth-scope"}
+    assert answers[0].keys() == {"content-length", "cache-control", "vary", "x-authz-reason", *identity}
+    assert answers[0].keys() - answers[1].keys() == {"vary"}
+
+
 class TestTheKey:
     """A decision is for one method, scheme, host, path and token, and is given to no other request."""
 
@@ -257,13 +273,14 @@ class TestTheKey:
 
 
 class TestWhatIsNotKept:
-    @pytest.mark.shows("N51", "N53")
+    @pytest.mark.shows("N51", "N53", "N54")
     @pytest.mark.parametrize(
         ("target", "members", "status"),
         [
             ("/admin", {}, 403),
             ("/items/1", {"aud": "https://elsewhere.example.com"}, 401),
             ("/items/1", {"exp": 1}, 401),
+            ("/items/1", {"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}, 401),
             ("/nowhere", {}, 403),
             ("/items;x=1", {}, 400),
         ],

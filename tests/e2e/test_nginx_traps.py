@@ -6,12 +6,14 @@ shipped file does not have it, and `extauthz doctor --nginx` names the line and 
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -32,7 +34,7 @@ version: 1
 defaults: {{authorization_server: main, audience: {AUDIENCE}}}
 routes:
   - {{name: health, path: /healthz, allow: anonymous}}
-  - {{name: orders, path: "/orders/{{id}}", methods: [GET], scopes: [orders:read], edge_cache: 60s}}
+  - {{name: orders, path: "/orders/{{id}}", methods: [GET, POST], scopes: [orders:read], edge_cache: 60s}}
   - {{name: admin, path: /admin, scopes: [admin]}}
   - {{name: brief, path: /brief, scopes: [], freshness: 3s, edge_cache: 1s}}
   - {{name: live, path: /live, scopes: [], freshness: live}}
@@ -272,6 +274,30 @@ def test_an_answer_before_the_question(stage: Stage, line: str) -> None:
         assert site.status("/orders/1") in (200, 301, 302)
         assert_named(site, "rewrite-phase")
     assert stage.shipped[False].status("/orders/1") == 401
+
+
+@pytest.mark.shows("N61")
+def test_a_line_break_in_a_path_is_no_line_break_in_the_question(stage: Stage) -> None:
+    stage.upstream.received.clear()
+    assert stage.shipped[False].status("/healthz/%0d%0aX-Original-URI:%20/healthz") == 400
+    assert not stage.upstream.received
+
+
+@pytest.mark.shows("N62")
+def test_a_large_upload_is_asked_about_and_passes(stage: Stage) -> None:
+    """It is longer than what NGINX lets through by default, and than what it keeps in memory."""
+    size = 2_900_000
+    headers = {"Authorization": f"Bearer {stage.authorizer.token()}", "Content-Type": "application/octet-stream"}
+    answer = httpx.post(f"{stage.shipped[False].url}/orders/1", content=bytes(size), headers=headers, trust_env=False)
+    assert (answer.status_code, stage.upstream.received[-1].body_bytes) == (200, size)
+
+
+@pytest.mark.shows("N62")
+def test_a_large_upload_that_is_denied_is_not_even_begun(stage: Stage) -> None:
+    head = ["POST /orders/1 HTTP/1.1", "Host: x", "Content-Length: 2900000", "Expect: 100-continue", "\r\n"]
+    with socket.create_connection(("127.0.0.1", stage.shipped[False].port), timeout=5) as client:
+        client.sendall("\r\n".join(head).encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 401 ")
 
 
 KEY = 'proxy_cache_key               "v1 $proxy_host $request_method $scheme $host $authz_path $authz_digest";'
