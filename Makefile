@@ -20,14 +20,14 @@ demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=
 	@$(BIN)/extauthz demo $(if $(ONCE),--once)
 
 test: install ## all tests, with real gateways; also types, style and import rules
-	@tools/programs.sh nginx caddy redis-server
+	@tools/programs.sh nginx nginx-set-misc nginx-njs caddy redis-server postgresql node npm
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/results/
-	@tools/programs.sh nginx wrk h2load
+	@tools/programs.sh nginx nginx-set-misc wrk h2load
 	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"

@@ -24,6 +24,9 @@ from extauthz.observe.events import Checked, Observer
 
 Clock = Callable[[], float]
 
+ROUNDING_SECONDS = 1
+"""NGINX counts whole seconds: what it may keep for N seconds, it keeps for up to N + 1."""
+
 _INTERNAL = Deny(reason=Reason.INTERNAL)
 _ABANDONED = Deny(reason=Reason.ABANDONED)
 
@@ -111,11 +114,14 @@ class Authorizer:
         return rule.denials[token] if isinstance(token, Reason) else (rule, token)
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
-        """The same answer with the seconds a gateway may keep it: never past `exp` or past our own cache entry."""
-        lifetimes = [float(rule.edge_cache), resolution.fresh_until - self._monotonic()]
+        """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
+        monotonic = self._monotonic()
+        lifetimes = [float(rule.edge_cache), resolution.fresh_until - monotonic]
+        if rule.max_age is not None:
+            lifetimes.append(resolution.asked_at + rule.max_age - monotonic - ROUNDING_SECONDS)
         if isinstance(resolution.state, Active) and resolution.state.exp is not None:
-            lifetimes.append(resolution.state.exp - now - 1)
-        seconds = max(0, int(min(lifetimes)))
+            lifetimes.append(resolution.state.exp - now - ROUNDING_SECONDS)
+        seconds = int(max(0.0, min(lifetimes)))
         return Allow(
             reason=allow.reason, rule=allow.rule, identity=allow.identity, absent=allow.absent, cache_seconds=seconds
         )

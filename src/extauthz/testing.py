@@ -153,6 +153,7 @@ class StubResolver:
         remembered: likewise, for tokens that are known without waiting.
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
+        asked_at: likewise.
         fault: raised instead of an answer, when set.
         gate: awaited before every answer, when set.
         asked: every question so far.
@@ -164,6 +165,7 @@ class StubResolver:
         *,
         level: str = "server",
         fresh_until: float = 0.0,
+        asked_at: float = float("-inf"),
         fault: Exception | None = None,
         gate: asyncio.Event | None = None,
     ) -> None:
@@ -171,6 +173,7 @@ class StubResolver:
         self.remembered: dict[str, TokenState] = {}
         self.level = level
         self.fresh_until = fresh_until
+        self.asked_at = asked_at
         self.fault = fault
         self.gate = gate
         self.asked: list[Asked] = []
@@ -195,7 +198,7 @@ class StubResolver:
         if self.fault is not None:
             raise self.fault
         state = self.states.get(token.reveal(), Inactive())
-        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until)
+        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until, asked_at=self.asked_at)
 
 
 class RecordingObserver:
