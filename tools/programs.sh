@@ -10,9 +10,13 @@ package_of() {
     esac
 }
 
+is_server() { # PostgreSQL keeps its server away from the PATH
+    [ "$1" = postgresql ] && ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
+}
+
 missing=""
 for program in "$@"; do
-    command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $(package_of "$program")"
+    command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || is_server "$program" || missing="$missing $(package_of "$program")"
 done
 [ -n "$missing" ] || exit 0
 
