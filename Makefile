@@ -20,7 +20,7 @@ demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=
 	@$(BIN)/extauthz demo $(if $(ONCE),--once)
 
 test: install ## all tests, with real gateways; also types, style and import rules
-	@tools/programs.sh nginx nginx-set-misc nginx-njs caddy redis-server postgresql node npm
+	@tools/programs.sh nginx nginx-set-misc nginx-njs caddy redis-server postgresql
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(ENVIRONMENT) ## types, style and import rules alone

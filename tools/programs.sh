@@ -13,9 +13,10 @@ package_of() {
 }
 
 is_there() {
-    case "$1" in # modules are no programs
+    case "$1" in # some are no programs
         nginx-set-misc) [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] ;;
         nginx-njs) [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
+        postgresql) ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ;; # not on the PATH
         *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
     esac
 }
