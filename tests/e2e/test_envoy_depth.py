@@ -11,33 +11,13 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
-from extauthz.cli.upstream import Upstream
+from extauthz.cli.processes import Process, free_ports
 from support.fronts import exchange
-from support.gateways import GATEWAY_FILES, envoy_binary
+from support.gateways import envoy
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 
 HOST = [("Host", "api.example.com")]
-
-
-@contextmanager
-def envoy(
-    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
-) -> Iterator[int]:
-    """A real Envoy from gateway/envoy.yaml, with some of its text replaced, before an upstream; its port."""
-    port, admin, upstream = free_ports(3)
-    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
-    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
-    for old, new in (edit or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    config = folder / "envoy.yaml"
-    config.write_text(text)
-    command = [envoy_binary(release), *envoy_command(config)[1:]]
-    with Upstream(upstream), Process("envoy", command, log=folder / "envoy.log") as process:
-        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        yield port
 
 
 @pytest.fixture
