@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS, CASES, Case, Front, Seen
+from conformance.marks import parameters
 from extauthz.app import build
 from extauthz.authorizer import Authorizer
 from extauthz.cli.processes import free_ports
@@ -86,7 +87,7 @@ def _builder(folder: Path, introspection: str) -> Callable[[], tuple[Authorizer,
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", parameters(CASES))
 def test_each_case_ends_the_same_way_through_every_door(fronts: dict[str, Front], front: str, case: Case) -> None:
     expected = DIFFERENCES.get(front, {}).get(case.name, case.expected)
     assert fronts[front].ask(case) == expected

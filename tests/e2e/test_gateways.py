@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS, BY_GATEWAY, CASES, NO_ROUTE, WITHOUT_BODY, Case, Front, Seen
+from conformance.marks import parameters
 from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
 from extauthz.cli.upstream import Upstream
 from support.fronts import gateway
@@ -96,6 +97,6 @@ def _expected(front: Front, case: Case) -> Seen:
 
 
 @pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", parameters(CASES))
 def test_each_case_ends_the_same_way_through_every_gateway(fronts: dict[str, Front], front: str, case: Case) -> None:
     assert fronts[front].ask(case) == _expected(fronts[front], case)
