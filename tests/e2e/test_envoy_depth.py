@@ -67,6 +67,7 @@ def log_lines(folder: Path, wanted: int) -> list[dict[str, object]]:
     raise AssertionError("Envoy wrote no access log")
 
 
+@pytest.mark.shows("E22", "E77")
 def test_the_access_log_names_who_and_why_on_an_allow_and_on_a_denial(tmp_path: Path, service: Running) -> None:
     with envoy(tmp_path, service.gateway) as port:
         get(port, "/orders/1", "reader")
@@ -85,12 +86,14 @@ FAIL_OPEN = {
 }
 
 
+@pytest.mark.shows("E38", "E39")
 def test_an_outage_is_denied_even_where_envoy_fails_open(tmp_path: Path, service: Running) -> None:
     """`on_outage: deny`, the default: an authorization server that is down opens nothing."""
     with envoy(tmp_path, service.gateway, edit=FAIL_OPEN) as port:
         assert get(port, "/orders/1", "status-500")[0] == 503
 
 
+@pytest.mark.shows("E38", "E39")
 def test_an_outage_is_the_gateways_to_decide_where_the_operator_says_so(tmp_path: Path, stub: StubServer) -> None:
     """`on_outage: gateway`: Envoy counts an error and applies its own failure mode; a denial stays a denial."""
     with (
@@ -104,6 +107,7 @@ def test_an_outage_is_the_gateways_to_decide_where_the_operator_says_so(tmp_path
         assert get(port, "/orders/1", "unknown")[0] == 401
 
 
+@pytest.mark.shows("E38")
 def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub: StubServer) -> None:
     """Before 1.37 the message has no such field: a plain 403, never an allow."""
     with (
@@ -113,6 +117,7 @@ def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub
         assert get(port, "/orders/1", "status-500")[0] == 403
 
 
+@pytest.mark.shows("E61", "N9")
 def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> None:
     """A server slower than Envoy's patience is our 503 with Retry-After, never a timeout that Envoy has to judge."""
     with envoy(tmp_path, service.gateway, edit={"timeout: 1s  #": "timeout: 0.2s  #"}) as port:
@@ -120,6 +125,7 @@ def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> N
     assert (status, headers["retry-after"], json.loads(body)) == (503, ["1"], {"error": "server_timeout"})
 
 
+@pytest.mark.shows("E40")
 def test_a_gateway_may_ask_for_more_scopes_and_never_for_less(tmp_path: Path, stub: StubServer) -> None:
     extension = """
                   envoy.filters.http.ext_authz:
@@ -154,6 +160,7 @@ def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]
             yield port
 
 
+@pytest.mark.shows("E69")
 def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -> None:
     """Two instances behind one Envoy; one is told to stop: health says so first, and it answers while Envoy notices."""
     first, second = tmp_path / "first", tmp_path / "second"

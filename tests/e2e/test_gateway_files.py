@@ -101,10 +101,12 @@ class TestEnvoyIsStrict:
         assert MANAGER["merge_slashes"] is True
         assert MANAGER["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
 
+    @pytest.mark.shows("E18")
     def test_it_does_not_believe_the_client(self) -> None:
         assert MANAGER["use_remote_address"] is True
         assert MANAGER["common_http_protocol_options"] == {"headers_with_underscores_action": "REJECT_REQUEST"}
 
+    @pytest.mark.shows("S58", "E88")
     def test_forgeries_are_removed_before_the_check_on_every_route(self) -> None:
         assert list(FILTERS) == ["header_mutation", "ext_authz", "router"]
         removed = {each.get("remove") for each in FILTERS["header_mutation"]["mutations"]["request_mutations"]}
@@ -202,16 +204,19 @@ class TestEnvoyWithNobodyToAsk:
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
         assert not envoy.was_served()
 
+    @pytest.mark.shows("S50", "S58", "E17", "E88")
     def test_the_unchecked_route_is_served_without_what_was_forged(self, envoy: Gateway) -> None:
         assert envoy.ask("/gateway-health", FORGED)[0].status == 200
         (received,) = envoy.upstream.received
         assert [name for name in FORGED if received.values(name)] == []
 
+    @pytest.mark.shows("E90")
     @pytest.mark.parametrize("target", ["/a%2fb", "/a%5Cb", "/orders/..%2fgateway-health"])
     def test_an_escaped_slash_is_refused(self, envoy: Gateway, target: str) -> None:
         assert envoy.ask(target)[0].status == 400
         assert not envoy.was_served()
 
+    @pytest.mark.shows("S50", "E18")
     def test_an_underscore_in_a_header_name_is_refused(self, envoy: Gateway) -> None:
         assert envoy.ask("/gateway-health", {"X_Auth_Sub": "root"})[0].status == 400
         assert not envoy.was_served()
@@ -222,6 +227,7 @@ def bearer(wire: str) -> Headers:
 
 
 class TestNginxRestoresTheTruth:
+    @pytest.mark.shows("S11", "N58")
     @pytest.mark.parametrize(
         ("wire", "expected"),
         [
@@ -254,6 +260,7 @@ class TestNginxRestoresTheTruth:
         assert body == f'{{"error":"{error}"}}'
         assert not nginx.was_served()
 
+    @pytest.mark.shows("S50", "S58", "N59")
     def test_an_allow_brings_the_identity_and_nothing_forged(self, nginx: Gateway) -> None:
         response, _ = nginx.ask("/orders?x=1", {**FORGED, **bearer("200+X-Auth-Sub=alice+X-Auth-Scope=")})
         assert response.status == 200
@@ -261,6 +268,7 @@ class TestNginxRestoresTheTruth:
         assert received.target == "/orders?x=1"
         assert {name: received.values(name) for name in FORGED if received.values(name)} == {"X-Auth-Sub": ["alice"]}
 
+    @pytest.mark.shows("N59")
     def test_the_question_has_the_raw_path_and_nothing_of_the_client_but_the_token(self, nginx: Gateway) -> None:
         nginx.ask("/a%2Fb/../c?token=1", {**FORGED, "Cookie": "c", "X-Forwarded-Uri": "/x", **bearer("200")}, "POST")
         question = dict(StandIn.asked[-1])
@@ -279,6 +287,7 @@ class TestNginxRestoresTheTruth:
         nginx.ask("/a#/../b", bearer("403"))
         assert dict(StandIn.asked[-1])["X-Original-URI"] == "/a#/../b"
 
+    @pytest.mark.shows("S50", "N59")
     def test_the_unchecked_location_is_served_without_what_was_forged(self, nginx: Gateway) -> None:
         assert nginx.ask("/gateway-health", FORGED)[0].status == 200
         (received,) = nginx.upstream.received
@@ -288,6 +297,7 @@ class TestNginxRestoresTheTruth:
         nginx.ask("/orders/..%2fgateway-health")
         assert [received.target for received in nginx.upstream.received] == ["/gateway-health"]
 
+    @pytest.mark.shows("N62")
     def test_a_refused_upload_is_not_asked_for(self, nginx: Gateway) -> None:
         lines = ["POST / HTTP/1.1", "Host: x", "Authorization: Bearer 403", "Content-Length: 9", "Expect: 100-continue"]
         with socket.create_connection(("127.0.0.1", nginx.port), timeout=5) as client:

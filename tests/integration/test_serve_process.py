@@ -68,6 +68,7 @@ class TestBadConfiguration:
             assert not any(map(port_in_use, ports))
             return service.stderr
 
+    @pytest.mark.shows("E74")
     def test_faults_of_both_files_are_told_with_file_and_line(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -100,6 +101,7 @@ class TestBadConfiguration:
 class TestTakenAddress:
     """Exit status 1 and one sentence with the address."""
 
+    @pytest.mark.shows("E73")
     @pytest.mark.parametrize("taken", [0, 1, 2], ids=["gateway", "ops", "grpc"])
     def test_a_taken_port_is_named(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int], taken: int
@@ -139,6 +141,7 @@ class TestTakenAddress:
 class TestDrain:
     """SIGTERM: say no more, go on answering for a while, end."""
 
+    @pytest.mark.shows("E67", "E69")
     def test_requests_are_answered_while_gateways_are_told(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -201,6 +204,7 @@ class TestDrain:
 class TestGrpcio:
     """The second gRPC server has a port of its own."""
 
+    @pytest.mark.shows("E67")
     def test_it_serves_check_and_health_there(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -226,6 +230,7 @@ class TestGrpcio:
 class TestUnixSocket:
     """The gateway listener as a socket file."""
 
+    @pytest.mark.shows("E72")
     def test_both_protocols_are_served_and_the_file_goes_away(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -239,6 +244,7 @@ class TestUnixSocket:
             assert service.wait(5) == 0
         assert not path.exists()
 
+    @pytest.mark.shows("E72")
     def test_a_file_left_by_a_killed_process_is_replaced(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:

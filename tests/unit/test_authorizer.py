@@ -39,6 +39,7 @@ async def test_a_good_token_passes_with_its_identity() -> None:
     assert bench.resolver.calls == 1
 
 
+@pytest.mark.shows("S50", "E16")
 async def test_a_public_route_passes_without_identity_and_without_a_question() -> None:
     """And tells the gateway to remove whatever identity the client claimed."""
     bench = bench_of()
@@ -75,6 +76,7 @@ NO_QUESTION = {
 }
 
 
+@pytest.mark.shows("S2", "S8", "S10", "S44", "S55", "E25", "E26", "E27", "E31", "E37", "E48", "N41", "N42")
 @pytest.mark.parametrize(("asked", "reason", "name"), NO_QUESTION.values(), ids=NO_QUESTION)
 async def test_what_is_wrong_with_the_request_costs_no_question(asked: AuthRequest, reason: Reason, name: str) -> None:
     """Junk never reaches the authorization server, and the denial names the rule where there is one."""
@@ -82,6 +84,15 @@ async def test_what_is_wrong_with_the_request_costs_no_question(asked: AuthReque
     denial = await bench.check(asked)
     assert denial == Deny(reason=reason, rule=name, challenge=challenge(reason, "api"))
     assert bench.resolver.calls == 0
+
+
+@pytest.mark.shows("S8")
+@pytest.mark.parametrize("query", ["access_token=bad", "access_token=good", "access_token=a&access_token=b"])
+async def test_a_token_in_the_query_is_no_second_one(query: str) -> None:
+    """It is not counted: the one in the header decides, and nobody is asked about another."""
+    bench = bench_of()
+    assert (await bench.check(request(target=f"/orders/1?{query}", token="good"))).reason is Reason.ALLOWED
+    assert [asked.token for asked in bench.resolver.asked] == [Token("good")]
 
 
 @pytest.mark.parametrize("authorization", [(), ("Bearer good",), ("Bearer \x00",), ("Bearer a,Bearer b",), ("x", "y")])
@@ -124,6 +135,7 @@ async def test_the_first_fault_in_the_fixed_order_decides(
     assert (await bench.check(asked)).reason is reason
 
 
+@pytest.mark.shows("E52")
 @pytest.mark.parametrize(("host", "reason"), [("", Reason.BAD_HOST), ("api.example.com:443", Reason.ALLOWED)])
 async def test_a_missing_host_matters_only_to_a_policy_with_hosts(host: str, reason: Reason) -> None:
     """Where no rule names a host, a gateway need not send one."""
@@ -144,6 +156,7 @@ async def test_the_policy_is_read_once() -> None:
     assert (await bench.check(request(token="good"))).reason is Reason.INSUFFICIENT_SCOPE
 
 
+@pytest.mark.shows("S32")
 async def test_the_clock_is_read_after_the_answer_came() -> None:
     """A token that expired while the server was thinking does not pass."""
     gate = asyncio.Event()
@@ -174,6 +187,7 @@ class SecretError(Exception):
 INTERNAL = Deny(reason=Reason.INTERNAL)
 
 
+@pytest.mark.shows("E5", "N16")
 async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
     """The gateway gets a denial, never an exception: its own failure mode might let the request pass."""
     bench = Bench(resolver=StubResolver(fault=SecretError("the secret is s3cr3t")))
@@ -183,6 +197,7 @@ async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
     assert "s3cr3t" not in repr(bench.event)
 
 
+@pytest.mark.shows("E5", "N16")
 async def test_a_fault_in_the_core_is_a_500_too() -> None:
     """For example a rule that was built with what is no number."""
     bench = bench_of(rule(leeway=cast("float", None)))
@@ -220,6 +235,7 @@ async def test_a_caller_that_goes_away_is_reported_and_stays_cancelled() -> None
     assert (event.decision.reason, event.fault, event.took_seconds) == (Reason.ABANDONED, "", 2.5)
 
 
+@pytest.mark.shows("O15", "O16", "S25", "S26")
 @pytest.mark.parametrize("reason", [Reason.SERVER_TIMEOUT, Reason.SERVER_REFUSED_US, Reason.SERVER_ANSWER_INVALID])
 async def test_trouble_at_the_server_is_503_without_challenge(reason: Reason) -> None:
     """A 401 would make clients throw good tokens away."""

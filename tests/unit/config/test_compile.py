@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from extauthz.config.compile import Policy, Tie, compile_policy, server_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
 from extauthz.core.identity import IdentityHeaders
@@ -61,6 +63,7 @@ def test_an_empty_list_lets_every_valid_token_pass() -> None:
     assert rule.challenge_scope == ()
 
 
+@pytest.mark.shows("S33")
 def test_freshness_is_the_age_that_an_answer_may_have() -> None:
     """Live means none, default leaves it to the cache."""
     ages = [compiled(route(scopes=[], freshness=text)).max_age for text in ("live", "default", "10s")]

@@ -88,6 +88,7 @@ def test_what_is_written_as_described_is_read(kind: Any, written: object, value:
     assert TypeAdapter(kind).validate_python(written) == value
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("kind", "written", "words", "hint"), BAD)
 def test_what_is_not_is_refused_with_a_sentence(kind: Any, written: object, words: str, hint: str) -> None:  # noqa: ANN401 - any annotated type
     """Each refusal says what to write, and what was probably meant."""

@@ -233,6 +233,7 @@ def check_only_fault(faults: tuple[Fault, ...], file: Path, mistake: Mistake) ->
     assert CANARY not in fault.render()
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize("mistake", SERVICE_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""
@@ -241,6 +242,7 @@ def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake
     check_only_fault(faults, tmp_path / "extauthz.yaml", mistake)
 
 
+@pytest.mark.shows("S43", "E8")
 @pytest.mark.parametrize("mistake", POLICY_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_policy_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""

@@ -62,6 +62,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     assert policy.defaults.identity_headers == {"x-auth-sub": "sub", "x-auth-scope": "scope"}
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize(
     "change",
     [

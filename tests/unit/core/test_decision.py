@@ -39,6 +39,7 @@ MATRIX = {
 }
 
 
+@pytest.mark.shows("O2", "O3", "O4", "O5", "O6", "O7", "O13", "O14", "O15", "O16", "O17", "S6")
 @pytest.mark.parametrize(("reason", "row"), MATRIX.items())
 def test_a_reason_has_one_outcome(reason: Reason, row: tuple[int, int, str]) -> None:
     """The one table from which both doors answer."""
@@ -53,6 +54,7 @@ def test_every_reason_to_deny_is_in_the_table() -> None:
     assert OUTCOMES.keys() == MATRIX.keys()
 
 
+@pytest.mark.shows("E2", "E4")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_no_denial_looks_like_an_allow(reason: Reason) -> None:
     """For Envoy an absent or zero code is an allow, and a status below 400 goes out as it is."""
@@ -60,6 +62,7 @@ def test_no_denial_looks_like_an_allow(reason: Reason) -> None:
     assert OUTCOMES[reason].code > 0
 
 
+@pytest.mark.shows("S4")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_only_credentials_are_challenged_and_a_401_always_is(reason: Reason) -> None:
     """RFC 9110 §15.5.2: a 401 without a challenge is illegal; an error without a challenge has no place to stand."""
@@ -68,6 +71,7 @@ def test_only_credentials_are_challenged_and_a_401_always_is(reason: Reason) -> 
     assert outcome.challenged or not outcome.error
 
 
+@pytest.mark.shows("S25", "S26", "N9")
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("server_")])
 def test_trouble_at_the_authorization_server_is_never_the_fault_of_the_token(reason: Reason) -> None:
     """A 401 would make clients throw good tokens away."""
@@ -81,6 +85,7 @@ def test_a_denial_for_a_reason_that_nobody_mapped_is_the_strictest(reason: Reaso
     assert (outcome.status, outcome.code, outcome.challenged) == (500, 13, False)
 
 
+@pytest.mark.shows("O15", "O17", "S26", "N9", "N10")
 @pytest.mark.parametrize(
     ("reason", "asked", "given"),
     [

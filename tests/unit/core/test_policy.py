@@ -78,18 +78,21 @@ PRECEDENCE = {
 }
 
 
+@pytest.mark.shows("O6", "S18", "E36")
 @pytest.mark.parametrize(("state", "leeway", "reason"), TIMES.values(), ids=TIMES)
 def test_a_token_counts_from_nbf_until_just_before_exp(state: TokenState, leeway: float, reason: Reason) -> None:
     """`active: true` does not outweigh the dates (RFC 7662 §4); clocks may differ by the leeway and no more."""
     assert decide(rule(leeway=leeway), state, NOW).reason is reason
 
 
+@pytest.mark.shows("O6", "S21")
 @pytest.mark.parametrize(("held", "wanted", "reason"), AUDIENCES.values(), ids=AUDIENCES)
 def test_a_token_must_name_the_audience_of_the_rule(held: tuple[str, ...], wanted: str, reason: Reason) -> None:
     """Exact comparison (RFC 8707 §2): every resource server refuses tokens made for others (RFC 9700 §2.3)."""
     assert decide(rule(audience=wanted), active(aud=held), NOW).reason is reason
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("held", "wanted", "reason"), SCOPES.values(), ids=SCOPES)
 def test_a_token_must_hold_one_alternative_completely(
     held: str, wanted: tuple[frozenset[str], ...], reason: Reason
@@ -104,6 +107,7 @@ def test_the_first_fault_in_the_fixed_order_is_the_reason(state: TokenState, rea
     assert decide(rule(audience=API), state, NOW).reason is reason
 
 
+@pytest.mark.shows("O6", "S6")
 @pytest.mark.parametrize("reason", [Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN])
 def test_a_token_that_is_not_accepted_is_denied_for_its_reason(reason: Reason) -> None:
     """401 `invalid_token`, with the challenge of the rule's realm."""
@@ -111,6 +115,7 @@ def test_a_token_that_is_not_accepted_is_denied_for_its_reason(reason: Reason) -
     assert decide(rule(realm="shop"), Inactive(reason=reason), NOW) == expected
 
 
+@pytest.mark.shows("O17", "N10")
 @pytest.mark.parametrize(("asked", "given"), [(0, 1), (30, 30)])
 def test_an_unknown_token_is_503_with_the_servers_own_delay(asked: int, given: int) -> None:
     """Never a challenge: nothing is known to be wrong with the token. The detail stays inside."""
@@ -125,6 +130,7 @@ def test_an_allow_carries_identity_and_what_to_remove() -> None:
     )
 
 
+@pytest.mark.shows("O7", "S7")
 def test_the_scope_challenge_names_what_the_rule_declares() -> None:
     """All scopes of the first alternative, in the order of the policy file."""
     one = rule(alternatives=(READ | WRITE, ADMIN), challenge_scope=("orders:read", "orders:write"))
@@ -142,6 +148,7 @@ def test_a_rule_has_every_denial_ready(reason: Reason) -> None:
     assert one.denials[reason] == expected
 
 
+@pytest.mark.shows("S50", "E16")
 def test_a_public_answer_removes_every_identity_header() -> None:
     """CVE-2026-30851: where no token is looked at, the client's own copy must not survive."""
     identity = IdentityHeaders.of({"x-auth-sub": "sub", "x-auth-scope": "scope", "x-auth-client": "client_id"})
@@ -150,6 +157,7 @@ def test_a_public_answer_removes_every_identity_header() -> None:
     )
 
 
+@pytest.mark.shows("S32", "N57")
 def test_a_decision_is_not_remembered() -> None:
     """CVE-2021-32701: a token that one rule let pass is judged anew by the next, and anew as time goes by."""
     token = active("orders:read", exp=NOW + 1)

@@ -124,6 +124,7 @@ def found(rules: list[Rule], target: str, method: str = "GET", host: str = "h") 
     return names.pop()
 
 
+@pytest.mark.shows("S56", "E50", "N37", "N38")
 @pytest.mark.parametrize(
     ("pattern", "matching", "others"),
     [
@@ -220,6 +221,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.shows("S58", "E42", "N26")
 @pytest.mark.parametrize(
     ("method", "target", "winner"),
     [
@@ -293,6 +295,7 @@ def test_a_table_knows_whether_hosts_matter(hosts: tuple[str, ...], uses: bool) 
     assert table(*(rule(name=host, host=host) for host in hosts)).uses_hosts is uses
 
 
+@pytest.mark.shows("S44")
 def test_an_empty_table_matches_nothing() -> None:
     """Nothing is public by accident."""
     assert table().match("GET", "h", "/") is None

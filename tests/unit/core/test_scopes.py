@@ -38,6 +38,7 @@ ILLEGAL_WORDS = {
 }
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("text", "words"), WORDS.values(), ids=WORDS)
 def test_both_readers_agree_on_what_the_grammar_allows(text: str, words: tuple[str, ...]) -> None:
     """A legal value means the same wherever it comes from."""
@@ -45,6 +46,7 @@ def test_both_readers_agree_on_what_the_grammar_allows(text: str, words: tuple[s
     assert lenient_scope(text) == words
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize("text", [text for text, _ in (STRAY_SPACES | ILLEGAL_WORDS).values()])
 def test_the_strict_reader_refuses_whatever_the_grammar_does_not_allow(text: str) -> None:
     """A policy file is corrected by its author, not by us."""

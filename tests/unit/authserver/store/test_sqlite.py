@@ -102,6 +102,7 @@ async def test_second_token_with_the_digest_is_a_store_error(store: SqliteStore)
     assert await store.find_token(TOKEN.digest) == TOKEN
 
 
+@pytest.mark.shows("S93")
 async def test_revocation_is_seen_by_every_replica_at_once(path: Path, store: SqliteStore) -> None:
     """When revoke_token has returned, another open store on the file finds the token revoked."""
     await store.add_token(TOKEN)
@@ -130,6 +131,7 @@ async def test_contents_outlive_the_process(path: Path) -> None:
         assert await store.find_token(TOKEN.digest) == TOKEN
 
 
+@pytest.mark.shows("S92")
 def test_file_holds_no_token(path: Path) -> None:
     """The bytes of the database contain the digest and not the token."""
 

@@ -89,6 +89,7 @@ class TestRequest:
         read.attributes.request.http.DiscardUnknownFields()
         assert read.attributes.request.http == our_request().attributes.request.http
 
+    @pytest.mark.shows("S9", "E46", "E54", "E57", "E58")
     def test_the_door_reads_it_too(self) -> None:
         """As the authorizer sees it."""
         assert decode(bytes(their_request())) == AuthRequest(
@@ -99,6 +100,24 @@ class TestRequest:
             authorization=("Bearer t",),
             request_id="abc",
         )
+
+    @pytest.mark.shows("S8", "S9", "E31", "E58")
+    @pytest.mark.parametrize("partial", ["", "true", "false"])
+    def test_a_body_is_no_place_for_a_token(self, partial: str) -> None:
+        """Whole or cut short, as text or as bytes: Envoy sends it where it is told to, and we do not look."""
+        asked = their_request()
+        assert asked.attributes is not None
+        assert asked.attributes.request is not None
+        http = asked.attributes.request.http
+        assert http is not None
+        http.body, http.raw_body = "access_token=t", b"access_token=t"
+        http.headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            **({"x-envoy-auth-partial-body": partial} if partial else {}),
+        }
+        http.method = "POST"
+        read = decode(bytes(asked))
+        assert (read.method, read.authorization, read.flaw) == ("POST", (), None)
 
     def test_envoy_reads_what_we_say(self) -> None:
         """Field for field, with nothing left over that it does not know."""
@@ -124,6 +143,7 @@ def option(name: str, value: str) -> core.HeaderValueOption:
 class TestResponse:
     """CheckResponse, from us to Envoy and back."""
 
+    @pytest.mark.shows("E3", "E11")
     def test_envoy_reads_our_allow(self) -> None:
         """An explicit zero, our headers, and the names to remove."""
         read = auth.CheckResponse.parse(encode(ALLOW))
@@ -137,7 +157,9 @@ class TestResponse:
         assert not read.ok_response.query_parameters_to_set
         assert not read.ok_response.query_parameters_to_remove
         assert not read.ok_response.response_headers_to_add
+        assert read.ok_response.dynamic_metadata is None
 
+    @pytest.mark.shows("E2")
     @pytest.mark.parametrize("decision", DENIALS, ids=lambda decision: decision.reason)
     def test_envoy_reads_our_denials(self, decision: Deny) -> None:
         """Code, status, headers and body, in the fields that Envoy looks at."""
@@ -172,6 +194,7 @@ class TestResponse:
         assert (header.append.value, header.append_action) == (False, ours.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
 
 
+@pytest.mark.shows("E7")
 @pytest.mark.parametrize("action", ours.HeaderValueOption.AppendAction.items())
 def test_append_actions_have_envoys_numbers(action: tuple[str, int]) -> None:
     """A number of our own would mean something else there."""

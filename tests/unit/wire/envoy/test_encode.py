@@ -51,6 +51,7 @@ def pairs(response: CheckResponse) -> dict[str, str]:
 class TestDeny:
     """An answer that Envoy cannot take for an allow."""
 
+    @pytest.mark.shows("E2", "E4")
     @pytest.mark.parametrize("decision", DENIALS)
     def test_it_has_a_code_and_a_status(self, decision: Deny) -> None:
         """Without a code Envoy lets the request pass; a status goes out as it stands."""
@@ -61,6 +62,7 @@ class TestDeny:
         assert response.denied_response.status.code == decision.outcome.status
         assert 400 <= response.denied_response.status.code <= 599
 
+    @pytest.mark.shows("S11", "E12")
     @pytest.mark.parametrize("decision", DENIALS)
     def test_its_headers_are_these_and_no_others(self, decision: Deny) -> None:
         """Challenge and `Retry-After` where there are any; never stored, nothing of our inside."""
@@ -89,6 +91,7 @@ class TestDeny:
         """One word, the same as in log and metric."""
         assert json.loads(read(decision).denied_response.body) == {"error": decision.reason.value}
 
+    @pytest.mark.shows("E2")
     @pytest.mark.parametrize("reason", [Reason.ALLOWED, Reason.PUBLIC])
     def test_even_a_nonsensical_one_denies(self, reason: Reason) -> None:
         """Zero, empty and unforeseen all deny."""
@@ -103,6 +106,7 @@ class TestDeny:
 class TestAllow:
     """The request passes with our identity and with no other."""
 
+    @pytest.mark.shows("E3")
     def test_its_code_is_written_out(self) -> None:
         """A status that is there and says zero, and an OK response beside it."""
         response = read(allow())
@@ -110,6 +114,7 @@ class TestAllow:
         assert response.status.code == 0
         assert response.WhichOneof("http_response") == "ok_response"
 
+    @pytest.mark.shows("S50", "E10", "E14", "E15")
     @for_every_split
     def test_every_name_is_either_set_or_removed(self, present: tuple[str, ...]) -> None:
         """A name that is neither would keep what the client sent."""
@@ -120,6 +125,7 @@ class TestAllow:
         assert not set(removed) & set(present), "removing wins over setting"
         assert len(removed) == len(set(removed))
 
+    @pytest.mark.shows("S50", "E18")
     @for_every_split
     def test_other_spellings_of_every_name_are_removed(self, present: tuple[str, ...]) -> None:
         """Servers fold `x_auth_sub` and `x.auth.sub` into the same variable."""
@@ -132,6 +138,7 @@ class TestAllow:
             }
             assert spellings - {name} <= removed
 
+    @pytest.mark.shows("E17")
     @pytest.mark.parametrize(
         "decision", [allow(), split(()), Allow(reason=Reason.PUBLIC, rule="", identity=(), absent=())]
     )
@@ -146,6 +153,7 @@ class TestAllow:
         response = read(Allow(reason=Reason.ALLOWED, rule="r", identity=identity, absent=()))
         assert not set(pairs(response)) & set(response.ok_response.headers_to_remove)
 
+    @pytest.mark.shows("E16")
     def test_a_public_route_removes_all_identity(self) -> None:
         """Nobody has looked at a token."""
         response = read(allow((), NAMES, Reason.PUBLIC))
@@ -153,6 +161,7 @@ class TestAllow:
         assert set(NAMES) <= set(response.ok_response.headers_to_remove)
 
 
+@pytest.mark.shows("E6", "E7", "E8", "E9")
 @pytest.mark.parametrize("decision", [*DENIALS, *(pytest.param(split(present)) for present in SPLITS)])
 def test_every_header_replaces_and_is_text(decision: Allow | Deny) -> None:
     """Envoy reads `append`, other clients read `append_action`; Envoy ignores `raw_value`."""
@@ -175,6 +184,7 @@ identities = st.dictionaries(
 )
 
 
+@pytest.mark.shows("E10")
 @given(claims=identities)
 def test_any_configured_names_are_set_or_removed(claims: dict[str, str | None]) -> None:
     """The law behind the table: set xor removed, and removed without regard to case."""

@@ -84,6 +84,7 @@ async def test_nginx_alone_is_on_unless_more_is_asked_for() -> None:
     assert [await call.ask(*QUESTIONS[name]) for name in DIALECTS] == [200, 404, 404, 404]
 
 
+@pytest.mark.shows("N25")
 @pytest.mark.parametrize(
     "raw_path",
     [
@@ -113,11 +114,13 @@ async def test_a_path_that_only_resembles_one_is_nobodys(raw_path: bytes) -> Non
     assert await open_door(Bench(), *DIALECTS).ask(raw_path, headers) == 404
 
 
+@pytest.mark.shows("E82")
 async def test_envoy_without_a_path_behind_the_prefix_is_denied() -> None:
     """It says nothing about the request in question."""
     assert await open_door(Bench(), "envoy").ask(b"/envoy", QUESTIONS["envoy"][1]) == 500
 
 
+@pytest.mark.shows("E79")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "PATCH", "FOO"])
 @pytest.mark.parametrize("name", DIALECTS)
 async def test_any_method_may_ask(name: str, method: str) -> None:
@@ -125,6 +128,50 @@ async def test_any_method_may_ask(name: str, method: str) -> None:
     assert await open_door(Bench(), name).ask(*QUESTIONS[name], method=method) == 200
 
 
+OTHER_PLACES = {
+    "cookie": "access_token=good; session=good",
+    "sec-websocket-protocol": "bearer, good",
+    "proxy-authorization": "Bearer good",
+    "x-access-token": "good",
+    "content-type": "application/x-www-form-urlencoded",
+}
+
+
+@pytest.mark.shows("N45", "E32")
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_no_other_header_is_a_place_for_a_token(name: str) -> None:
+    """Alone, none of them is one; beside a token, none is a second one."""
+    bench = Bench()
+    call = open_door(bench, name)
+    raw_path, headers = QUESTIONS[name]
+    anonymous = {header: value for header, value in headers.items() if header != "authorization"}
+    assert await call.ask(raw_path, {**anonymous, **OTHER_PLACES}) == 401
+    assert bench.resolver.calls == 0
+    assert await call.ask(raw_path, {**headers, **OTHER_PLACES}) == 200
+
+
+@pytest.mark.shows("N64")
+@pytest.mark.parametrize("agent", ["kube-probe/1.31", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "NGINX-Prometheus/1"])
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_a_probe_is_judged_like_anybody(name: str, agent: str) -> None:
+    """Who calls itself a health check has no other rights for that."""
+    raw_path, headers = QUESTIONS[name]
+    anonymous = {header: value for header, value in headers.items() if header != "authorization"}
+    assert await open_door(Bench(), name).ask(raw_path, {**anonymous, "user-agent": agent}) == 401
+
+
+@pytest.mark.shows("N29")
+@pytest.mark.parametrize("header", ["x-authz-route", "x-route", "x-auth-route", "x-extauthz-route"])
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_no_header_names_the_route(name: str, header: str) -> None:
+    """The path chooses, whatever a client writes."""
+    bench = Bench(policy=policy(rule(), rule(name="health", path="/healthz", anonymous=True)))
+    raw_path, headers = QUESTIONS[name]
+    anonymous = {other: value for other, value in headers.items() if other != "authorization"}
+    assert await open_door(bench, name).ask(raw_path, {**anonymous, header: "health"}) == 401
+
+
+@pytest.mark.shows("N12")
 @pytest.mark.parametrize("name", DIALECTS)
 async def test_head_is_answered_as_get_without_the_body(name: str) -> None:
     """Some gateways ask with HEAD."""
@@ -136,6 +183,7 @@ async def test_head_is_answered_as_get_without_the_body(name: str) -> None:
     assert call.body == b""
 
 
+@pytest.mark.shows("N21")
 @pytest.mark.parametrize("name", DIALECTS)
 async def test_only_who_is_trusted_may_ask(name: str) -> None:
     """Whoever asks says which request is meant, so a stranger gets no answer about any."""

@@ -38,6 +38,7 @@ def test_metadata_that_stands_twice_is_a_flaw(name: str) -> None:
     assert collect(lines((name, "a"), (name, "a")), KNOWN).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize(
     "name",
     [

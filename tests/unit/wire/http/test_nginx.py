@@ -46,18 +46,21 @@ def test_without_method_or_target_the_gateway_is_misconfigured(missing: str) -> 
     assert decode(lines(headers)).flaw is Reason.MISCONFIGURED_GATEWAY
 
 
+@pytest.mark.shows("N18")
 @pytest.mark.parametrize("name", METADATA)
 def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
     """One of the two is the client's."""
     assert decode([*lines(QUESTION), (name, b"x"), (name, b"x")]).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize("name", ["x_original_uri", "x.original.uri", "x-original_method", "x_original_url"])
 def test_another_spelling_of_metadata_is_refused(name: str) -> None:
     """It came from the client: NGINX itself writes hyphens."""
     assert decode(lines({**QUESTION, name: "/public"})).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N20")
 def test_headers_of_other_dialects_change_nothing() -> None:
     """There is one way to say which request is meant."""
     foreign = {
@@ -70,6 +73,7 @@ def test_headers_of_other_dialects_change_nothing() -> None:
     assert decode(lines({**QUESTION, **foreign})) == decode(lines(QUESTION))
 
 
+@pytest.mark.shows("N1", "N46", "N50")
 def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     """An empty value makes NGINX remove the client's own copy; a body would cost the connection."""
     status, headers, body = encode(ALLOW)
@@ -83,12 +87,14 @@ def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     ]
 
 
+@pytest.mark.shows("N52", "N56")
 def test_an_allow_that_may_be_kept_says_for_how_long_and_for_whom() -> None:
     """Another token is another answer."""
     headers = dict(text(encode(Allow(reason=Reason.ALLOWED, rule="r", identity=(), absent=(), cache_seconds=5))[1]))
     assert (headers["cache-control"], headers["vary"]) == ("max-age=5", "Authorization")
 
 
+@pytest.mark.shows("S11", "N2", "N3", "N7", "N9", "N51", "N53")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_every_denial_is_a_status_that_nginx_understands(reason: Reason) -> None:
     """Beside it stands the status that is meant; a 401 has a challenge; nothing has a body or an identity."""
