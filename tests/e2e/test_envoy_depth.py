@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
-from extauthz.cli.upstream import Upstream
+from extauthz.cli.processes import Process, free_ports
+from support.envoy import running_envoy
 from support.fronts import exchange
-from support.gateways import GATEWAY_FILES, envoy_binary
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 
@@ -25,19 +24,9 @@ HOST = [("Host", "api.example.com")]
 def envoy(
     folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
 ) -> Iterator[int]:
-    """A real Envoy from gateway/envoy.yaml, with some of its text replaced, before an upstream; its port."""
-    port, admin, upstream = free_ports(3)
-    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
-    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
-    for old, new in (edit or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    config = folder / "envoy.yaml"
-    config.write_text(text)
-    command = [envoy_binary(release), *envoy_command(config)[1:]]
-    with Upstream(upstream), Process("envoy", command, log=folder / "envoy.log") as process:
-        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        yield port
+    """The port of a running Envoy."""
+    with running_envoy(folder, authorizer, release=release, edit=edit) as started:
+        yield started.port
 
 
 @pytest.fixture
@@ -57,28 +46,19 @@ def get(port: int, target: str, token: str) -> tuple[int, dict[str, list[str]], 
     return exchange(port, "GET", target, [*HOST, ("Authorization", f"Bearer {token}")])
 
 
-def log_lines(folder: Path, wanted: int) -> list[dict[str, object]]:
-    """The lines of Envoy's access log, once there are enough of them: it writes them in batches."""
-    for _ in range(150):
-        lines = [json.loads(line) for line in (folder / "envoy.log").read_text().splitlines() if line.startswith("{")]
-        if len(lines) >= wanted:
-            return lines
-        time.sleep(0.1)
-    raise AssertionError("Envoy wrote no access log")
-
-
 @pytest.mark.shows("E22", "E77")
 def test_the_access_log_names_who_and_why_on_an_allow_and_on_a_denial(tmp_path: Path, service: Running) -> None:
-    with envoy(tmp_path, service.gateway) as port:
-        get(port, "/orders/1", "reader")
-        get(port, "/orders/export", "reader")
-        allowed, denied = log_lines(tmp_path, 3)[-2:]
+    with running_envoy(tmp_path, service.gateway) as started:
+        get(started.port, "/orders/1", "reader")
+        get(started.port, "/orders/export", "reader")
+        allowed, denied = started.log_lines(3)[-2:]
     assert (allowed["sub"], allowed["reason"], allowed["rule"]) == ("u1", "allowed", "read-order")
     assert (denied["sub"], denied["reason"], denied["rule"]) == ("u1", "insufficient_scope", "export")
     ids = {str(line["decision_id"]) for line in (allowed, denied)}
     assert len(ids) == 2
     audit = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert ids <= {line["decision_id"] for line in audit}
+    assert "Bearer" not in str(allowed) + str(denied)
 
 
 FAIL_OPEN = {

@@ -107,7 +107,7 @@ def _as_seen(case: Case) -> Seen:
 
 
 @pytest.mark.parametrize("controller", ["ingress-nginx", "nginx gateway fabric"])
-@pytest.mark.parametrize("case", parameters(CASES))
+@pytest.mark.parametrize("case", parameters(CASES, "OSN"))
 def test_each_case_ends_as_auth_request_can_say_it(ports: dict[str, int], controller: str, case: Case) -> None:
     """The same verdict and identity; of the status, what is left of it."""
     front: Front = gateway(controller, ports[controller], kind="nginx")

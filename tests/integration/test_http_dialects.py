@@ -203,14 +203,24 @@ async def test_a_body_beyond_the_limit_is_refused(served: Served) -> None:
     assert served.targets == []
 
 
+@pytest.mark.shows("N13")
+@pytest.mark.parametrize("path", ["/envoy/a", "/nginx"])
 @pytest.mark.parametrize(
     "header",
-    ["If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2026 00:00:00 GMT", "Range: bytes=0-0", "Accept: image/png"],
+    [
+        "If-None-Match: *",
+        "If-Modified-Since: Mon, 23 Nov 2026 00:00:00 GMT",
+        "Range: bytes=0-0",
+        "Accept: image/png",
+        "Accept-Encoding: gzip, br",
+    ],
 )
-async def test_conditions_and_preferences_change_nothing(served: Served, header: str) -> None:
+async def test_conditions_and_preferences_change_nothing(served: Served, header: str, path: str) -> None:
     """They are the client's, and about another resource."""
-    plain = await served.send(f"GET /envoy/a HTTP/1.1\r\n{GOOD}\r\n")
-    assert await served.send(f"GET /envoy/a HTTP/1.1\r\n{GOOD}{header}\r\n\r\n") == plain
+    question = f"GET {path} HTTP/1.1\r\nX-Original-Method: GET\r\nX-Original-URI: /a\r\n"
+    plain = await served.send(f"{question}{GOOD}\r\n")
+    assert plain.startswith(b"HTTP/1.1 200 ")
+    assert await served.send(f"{question}{GOOD}{header}\r\n\r\n") == plain
 
 
 @pytest.mark.shows("E84", "N50")

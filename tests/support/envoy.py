@@ -1,0 +1,52 @@
+"""A real Envoy from gateway/envoy.yaml, for what the table of cases does not ask of it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
+from extauthz.cli.upstream import Upstream
+from support.gateways import GATEWAY_FILES, envoy_binary
+
+LOG_EVERY_MILLISECONDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningEnvoy:
+    """Where it listens, the application behind it, and its access log."""
+
+    port: int
+    upstream: Upstream
+    log: Path
+
+    def log_lines(self, wanted: int) -> list[dict[str, object]]:
+        """The lines of its access log, once there are enough of them: it writes them in batches."""
+        for _ in range(150):
+            lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+            if len(lines) >= wanted:
+                return lines
+            time.sleep(0.1)
+        raise AssertionError("Envoy wrote no access log")
+
+
+@contextmanager
+def running_envoy(
+    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+) -> Iterator[RunningEnvoy]:
+    """Start it with some text of its file replaced, before an upstream."""
+    port, admin, upstream = free_ports(3)
+    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
+    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
+    for old, new in (edit or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    config, log = folder / "envoy.yaml", folder / "envoy.log"
+    config.write_text(text)
+    flush = ["--file-flush-interval-msec", str(LOG_EVERY_MILLISECONDS)]
+    command = [envoy_binary(release), *envoy_command(config)[1:], *flush]
+    with Upstream(upstream) as application, Process("envoy", command, log=log) as process:
+        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+        yield RunningEnvoy(port=port, upstream=application, log=log)
