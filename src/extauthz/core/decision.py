@@ -34,6 +34,9 @@ class Reason(StrEnum):
     NOT_AN_ACCESS_TOKEN = "not_an_access_token"  # noqa: S105 - a reason, not a password
     SENDER_CONSTRAINED = "sender_constrained"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    INSUFFICIENT_DETAILS = "insufficient_details"
+    WRONG_ACTOR = "wrong_actor"
+    NO_SUBJECT = "no_subject"
 
     SERVER_UNREACHABLE = "server_unreachable"
     SERVER_TIMEOUT = "server_timeout"
@@ -91,6 +94,7 @@ _REFUSED_REQUEST = Outcome(status=400, code=Code.INVALID_ARGUMENT)
 _NO_CREDENTIALS = Outcome(status=401, code=Code.UNAUTHENTICATED, challenged=True)
 _INVALID_REQUEST = Outcome(status=400, code=Code.INVALID_ARGUMENT, error="invalid_request", challenged=True)
 _INVALID_TOKEN = Outcome(status=401, code=Code.UNAUTHENTICATED, error="invalid_token", challenged=True)
+_INSUFFICIENT = Outcome(status=403, code=Code.PERMISSION_DENIED, error="insufficient_scope", challenged=True)
 _FORBIDDEN = Outcome(status=403, code=Code.PERMISSION_DENIED)
 _UNAVAILABLE = Outcome(status=503, code=Code.UNAVAILABLE)
 _INTERNAL = Outcome(status=500, code=Code.INTERNAL)
@@ -112,9 +116,10 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.WRONG_AUDIENCE: _INVALID_TOKEN,
     Reason.NOT_AN_ACCESS_TOKEN: _INVALID_TOKEN,
     Reason.SENDER_CONSTRAINED: _INVALID_TOKEN,
-    Reason.INSUFFICIENT_SCOPE: Outcome(
-        status=403, code=Code.PERMISSION_DENIED, error="insufficient_scope", challenged=True
-    ),
+    Reason.INSUFFICIENT_SCOPE: _INSUFFICIENT,
+    Reason.INSUFFICIENT_DETAILS: _INSUFFICIENT,
+    Reason.WRONG_ACTOR: _FORBIDDEN,
+    Reason.NO_SUBJECT: _FORBIDDEN,
     Reason.SERVER_UNREACHABLE: _UNAVAILABLE,
     Reason.SERVER_TIMEOUT: _UNAVAILABLE,
     Reason.SERVER_ERROR: _UNAVAILABLE,

@@ -1,6 +1,7 @@
 """A rule, and the decision that it makes about a token. Evaluated on every request; only what a token *is* is cached.
 
-The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → identity.
+The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → demands →
+identity.
 """
 
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from typing import assert_never
 
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import OUTCOMES, Allow, Decision, Deny, Reason, deny
+from extauthz.core.demands import Demands
 from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.scopes import Implications, held_scopes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,8 @@ class Rule:
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
+        implications: scopes that a token holds by holding others.
+        demands: what else a token must have; None is nothing.
         audience: the `aud` that a token must name; empty means that any will do.
         authorization_server: name of the server that knows this route's tokens.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
@@ -42,6 +47,8 @@ class Rule:
     host: str = ""
     anonymous: bool = False
     alternatives: tuple[frozenset[str], ...] = ()
+    implications: Implications = field(default_factory=dict, repr=False, hash=False)
+    demands: Demands | None = None
     audience: str = ""
     authorization_server: str = ""
     max_age: float | None = None
@@ -83,13 +90,17 @@ def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[st
     refusal = _why_not_valid(rule, token, now)
     if refusal is not None:
         return rule.denials[refusal]
+    held = held_scopes(token.scopes, rule.implications) if rule.implications else token.scopes
     for needed in rule.alternatives:
-        if needed <= token.scopes:
+        if needed <= held:
             break
     else:
         return _insufficient(rule, added_scopes)
-    if added_scopes and not token.scopes.issuperset(added_scopes):
+    if added_scopes and not held.issuperset(added_scopes):
         return _insufficient(rule, added_scopes)
+    refusal = None if rule.demands is None else rule.demands.refusal(token)
+    if refusal is not None:
+        return rule.denials[refusal]
     forwarded = rule.identity.forward(token)
     if forwarded is None:
         return rule.denials[Reason.IDENTITY_NOT_FORWARDABLE]

@@ -6,6 +6,7 @@ import pytest
 
 from extauthz.config.compile import Policy, Tie, compile_policy, server_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
+from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule
 
@@ -74,6 +75,22 @@ def test_a_route_overrides_the_defaults() -> None:
     """What is nearer counts."""
     rule = compiled(route(scopes=[], audience="urn:mine", authorization_server="main"), Defaults(audience="urn:all"))
     assert (rule.audience, rule.authorization_server) == ("urn:mine", "main")
+
+
+@pytest.mark.shows("S47", "S49", "S51")
+def test_demands_are_what_the_route_says() -> None:
+    """And None where it says nothing."""
+    details = [{"type": "payment", "actions": ["initiate"]}, {"type": "account", "locations": ["https://a.example"]}]
+    rule = compiled(route(scopes=[], authorization_details=details, actors=["a", "b"], require_sub=True))
+    assert rule.demands == Demands(
+        details=(
+            DetailsRule(type="payment", actions=frozenset({"initiate"})),
+            DetailsRule(type="account", locations=frozenset({"https://a.example"})),
+        ),
+        actors=frozenset({"a", "b"}),
+        subject=True,
+    )
+    assert compiled(route(scopes=[])).demands is None
 
 
 def test_a_public_route_asks_for_nothing() -> None:

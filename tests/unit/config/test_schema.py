@@ -97,5 +97,11 @@ def test_a_route_says_once_who_may_pass(scopes: object, allow: object) -> None:
 
 def test_the_schema_can_be_published_for_editors() -> None:
     """Both files have a JSON Schema that knows all keys."""
-    assert set(PolicyFile.model_json_schema()["properties"]) == {"version", "realm", "defaults", "routes"}
+    assert set(PolicyFile.model_json_schema()["properties"]) == {
+        "version",
+        "realm",
+        "defaults",
+        "scope_implies",
+        "routes",
+    }
     assert "authorization_servers" in ServiceFile.model_json_schema()["required"]

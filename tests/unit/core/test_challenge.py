@@ -14,6 +14,10 @@ INSUFFICIENT = (
     'Bearer realm="api", error="insufficient_scope",'
     ' error_description="The access token does not have the required scope", scope="orders:read orders:write"'
 )
+INSUFFICIENT_DETAILS = (
+    'Bearer realm="api", error="insufficient_scope",'
+    ' error_description="The access token does not have the required authorization details"'
+)
 
 EXACT = {
     Reason.NO_CREDENTIALS: NOTHING_SENT,
@@ -28,6 +32,7 @@ EXACT = {
     Reason.NOT_AN_ACCESS_TOKEN: INVALID_TOKEN,
     Reason.SENDER_CONSTRAINED: INVALID_TOKEN,
     Reason.INSUFFICIENT_SCOPE: INSUFFICIENT,
+    Reason.INSUFFICIENT_DETAILS: INSUFFICIENT_DETAILS,
 }
 
 

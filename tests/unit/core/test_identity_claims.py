@@ -147,3 +147,22 @@ def test_nothing_is_both_set_and_removed() -> None:
     assert "x-auth-sub" not in removed
     assert {"x-auth-scope", "x_auth_sub", "x-auth.scope", "x-envoy-auth-failure-mode-allowed"} <= set(removed)
     assert len(removed) == len(set(removed))
+
+
+@pytest.mark.shows("S52")
+@pytest.mark.parametrize(
+    ("sub", "client_id", "kind"),
+    [
+        ("u1", "app", "user"),
+        ("u1", None, "user"),
+        (None, "app", "client"),
+        ("", "app", "client"),
+        ("app", "app", "client"),
+        (None, None, "client"),
+    ],
+)
+def test_a_header_can_tell_people_from_clients(sub: str | None, client_id: str | None, kind: str) -> None:
+    """RFC 9700 §4.15: a client that is called like a user must not pass for one. No claim of the token says it."""
+    headers = IdentityHeaders.of({"x-auth-kind": "token_kind"})
+    said = Active(scopes=frozenset(), sub=sub, client_id=client_id, claims={"token_kind": "user"})
+    assert headers.forward(said) == ((("x-auth-kind", kind),), ())

@@ -9,6 +9,7 @@ from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import decide
+from extauthz.core.scopes import all_implied
 from extauthz.testing import active, rule
 
 NOW = 1_700_000_000.0
@@ -66,6 +67,30 @@ SCOPES = {
     "any valid token": ("", (frozenset(),), Reason.ALLOWED),
     "no alternative denies everybody": ("orders:read admin", (), Reason.INSUFFICIENT_SCOPE),
 }
+
+IMPLIED = all_implied({"admin": ("orders:write",), "orders:write": ("orders:read",)})
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    ("held", "added", "reason"),
+    [
+        ("orders:read", (), Reason.ALLOWED),
+        ("admin", (), Reason.ALLOWED),
+        ("admin", ("orders:write",), Reason.ALLOWED),
+        ("orders:write", ("admin",), Reason.INSUFFICIENT_SCOPE),
+        ("", (), Reason.INSUFFICIENT_SCOPE),
+    ],
+)
+def test_a_scope_that_is_implied_is_held(held: str, added: tuple[str, ...], reason: Reason) -> None:
+    """Where the policy says so; without, it is not. The application is told what the token says, and no more."""
+    decision = decide(rule(implications=IMPLIED), active(held), NOW, added)
+    assert decision.reason is reason
+    if isinstance(decision, Allow):
+        assert dict(decision.identity)["x-auth-scope"] == held
+    if held == "admin":
+        assert decide(rule(), active(held), NOW).reason is Reason.INSUFFICIENT_SCOPE
+
 
 PRECEDENCE = {
     "inactive": (Inactive(), Reason.INACTIVE),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extauthz.core.scopes import lenient_scope, parse_scope
+from extauthz.core.scopes import all_implied, held_scopes, lenient_scope, parse_scope
 
 WORDS = {
     "one": ("orders:read", ("orders:read",)),
@@ -64,3 +64,33 @@ def test_the_lenient_reader_forgives_spaces(text: str, words: tuple[str, ...]) -
 def test_the_lenient_reader_drops_illegal_words_and_keeps_the_rest(text: str, words: tuple[str, ...]) -> None:
     """A word outside the grammar grants nothing, neither whole nor in parts."""
     assert lenient_scope(text) == words
+
+
+STEPS = {"admin": ("write", "audit"), "write": ("read",)}
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    ("scopes", "held"),
+    [
+        ("admin", "admin write audit read"),
+        ("write", "write read"),
+        ("read", "read"),
+        ("other audit", "other audit"),
+        ("Admin administrator", "Admin administrator"),
+        ("", ""),
+    ],
+)
+def test_a_scope_implies_what_the_policy_says_and_nothing_else(scopes: str, held: str) -> None:
+    """In as many steps as there are, downwards only, by exact words."""
+    assert held_scopes(frozenset(scopes.split()), all_implied(STEPS)) == frozenset(held.split())
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    "direct", [{"a": ("a",)}, {"a": ("b",), "b": ("a",)}, {"x": ("a",), "a": ("b",), "b": ("c",), "c": ("d", "a")}]
+)
+def test_a_circle_is_an_error(direct: dict[str, tuple[str, ...]]) -> None:
+    """Its scopes would be one scope under several names, which nobody means."""
+    with pytest.raises(ValueError, match="implies itself"):
+        all_implied(direct)

@@ -12,6 +12,9 @@ DOOR = "envoy"
 REQUIRED_SCOPE = "required_scope"
 """The entry of `context_extensions` (in Contour: of the authorization context) that may ask for more scopes."""
 
+MAX_ADDED_LENGTH = 1024
+"""Characters of a list of added scopes, which stand in a challenge together with those of the rule."""
+
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
 _WANTED = frozenset({_AUTHORIZATION, _REQUEST_ID})
@@ -51,8 +54,9 @@ def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason
     """The scopes in `required_scope`; a value that is no list of scopes is the operator's mistake, and denies."""
     if REQUIRED_SCOPE not in attributes.context_extensions:
         return (), None
+    words = attributes.context_extensions[REQUIRED_SCOPE]
     try:
-        return parse_scope(attributes.context_extensions[REQUIRED_SCOPE]), None
+        return (parse_scope(words), None) if len(words) <= MAX_ADDED_LENGTH else ((), Reason.MISCONFIGURED_GATEWAY)
     except ValueError:
         return (), Reason.MISCONFIGURED_GATEWAY
 

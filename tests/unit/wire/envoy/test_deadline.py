@@ -80,6 +80,8 @@ async def test_the_resolver_gets_the_deadline_less_a_margin(deadline: float | No
         (True, {"required_scope": ""}, (), Reason.MISCONFIGURED_GATEWAY),
         (True, {"required_scope": 'a "b"'}, (), Reason.MISCONFIGURED_GATEWAY),
         (True, {"required_scope": "a  b"}, (), Reason.MISCONFIGURED_GATEWAY),
+        (True, {"required_scope": "a" * 1024}, ("a" * 1024,), None),
+        (True, {"required_scope": "a" * 1025}, (), Reason.MISCONFIGURED_GATEWAY),
     ],
 )
 def test_extensions_add_scopes_only_where_switched_on_and_a_wrong_list_is_a_flaw(

@@ -11,7 +11,11 @@ from extauthz._gen.extauthz_envoy_pb2 import CheckResponse, HeaderValueOption
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason, deny
 from extauthz.core.identity import FAILURE_MODE_HEADER
+from extauthz.core.introspection import Active, Inactive
+from extauthz.core.policy import decide
+from extauthz.wire.envoy.decode import MAX_ADDED_LENGTH
 from extauthz.wire.envoy.encode import encode
+from support.largest import largest_rule, largest_token
 
 NAMES = ("x-auth-sub", "x-auth-scope", "x-tenant")
 VALUES = {"x-auth-sub": "u1", "x-auth-scope": "orders:read orders:write", "x-tenant": "acme"}
@@ -175,6 +179,21 @@ def test_every_header_replaces_and_is_text(decision: Allow | Deny) -> None:
         assert HEADER_NAME.fullmatch(option.header.key)
         assert not FORBIDDEN.fullmatch(option.header.key)
     assert len({option.header.key for option in options}) == len(options)
+
+
+@pytest.mark.shows("E12")
+def test_no_answer_has_more_or_longer_headers_than_clients_take() -> None:
+    """Twenty of 8 KiB each, whatever a policy asks for and a token has, added scopes included."""
+    rule = largest_rule()
+    added = ("t" * MAX_ADDED_LENGTH,)
+    allow = decide(rule, largest_token(rule), 0.0)
+    denials = [decide(rule, state, 0.0, added) for state in (Inactive(), Active(scopes=frozenset()))]
+    assert isinstance(allow, Allow)
+    for decision in (allow, *denials):
+        options = headers_of(read(decision))
+        assert len(options) <= 20
+        assert max(len(option.header.key) + len(option.header.value) for option in options) <= 8192
+    assert decide(rule, largest_token(rule, beyond=1), 0.0).reason is Reason.IDENTITY_NOT_FORWARDABLE
 
 
 identities = st.dictionaries(

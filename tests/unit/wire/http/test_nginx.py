@@ -3,9 +3,12 @@
 import pytest
 
 from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
+from extauthz.core.introspection import Active, Inactive
+from extauthz.core.policy import decide
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.metadata import Headers
 from extauthz.wire.http.nginx import METADATA, decode, encode
+from support.largest import largest_rule, largest_token
 
 QUESTION = {
     "host": "127.0.0.1",
@@ -97,6 +100,30 @@ def test_an_allow_that_may_be_kept_says_for_how_long_and_for_whom() -> None:
         ("vary", "Authorization"),
         ("x-authz-reason", "allowed"),
     ]
+
+
+SMALLEST_BUFFER = 4096
+"""`proxy_buffer_size` of NGINX where memory pages have 4 KiB; a head that does not fit is a 502, and so a 500."""
+
+
+def head_bytes(status: int, headers: Headers) -> int:
+    return len(f"HTTP/1.1 {status} Internal Server Error\r\n\r\n") + sum(len(n) + len(v) + 4 for n, v in headers)
+
+
+@pytest.mark.shows("N49")
+def test_the_head_of_every_answer_fits_into_the_smallest_buffer() -> None:
+    """Whatever a policy asks for and a token has; a token that has more is refused."""
+    rule = largest_rule()
+    decisions = [decide(rule, state, 0.0) for state in (largest_token(rule), Inactive(), Active(scopes=frozenset()))]
+    assert [decision.reason for decision in decisions] == [
+        Reason.ALLOWED,
+        Reason.INACTIVE,
+        Reason.INSUFFICIENT_SCOPE,
+    ]
+    for decision in decisions:
+        status, headers, _ = encode(decision)
+        assert head_bytes(status, headers) < SMALLEST_BUFFER
+    assert decide(rule, largest_token(rule, beyond=1), 0.0).reason is Reason.IDENTITY_NOT_FORWARDABLE
 
 
 @pytest.mark.shows("S11", "N2", "N3", "N7", "N9", "N51", "N53")
