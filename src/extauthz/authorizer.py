@@ -98,6 +98,10 @@ class Authorizer:
         place = _judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
+        if request.preflight and not request.added_scopes:
+            announced = policy.routes.match(request.preflight, *place)
+            if announced is not None and announced.preflight:
+                return announced.public
         rule = policy.routes.match(request.method, *place)
         if rule is None:
             return deny(Reason.NO_ROUTE)

@@ -36,6 +36,7 @@ class RequestFields(TypedDict, total=False):
     added_scopes: tuple[str, ...]
     patience: float | None
     flaw: Reason | None
+    preflight: str
 
 
 def request(
@@ -62,6 +63,7 @@ class RuleFields(TypedDict, total=False):
     methods: tuple[str, ...]
     host: str
     anonymous: bool
+    preflight: bool
     alternatives: tuple[frozenset[str], ...]
     implications: Implications
     demands: Demands | None

@@ -25,6 +25,7 @@ defaults:
 routes:
   - {{name: health, path: /healthz, allow: anonymous}}
   - {{name: read-order, path: "/orders/{{id}}", methods: [GET], scopes: [orders:read]}}
+  - {{name: open, path: /open, methods: [PUT], scopes: [orders:read], allow_preflight: true}}
   - {{name: withheld, path: /withheld, methods: [GET], scopes: [], forward_token: false}}
   - {{name: read-call, path: /shop.Orders/Read, methods: [POST], scopes: [orders:read]}}
   - {{name: write-call, path: /shop.Orders/Write, methods: [POST], scopes: [orders:write]}}
@@ -114,6 +115,27 @@ def test_the_application_gets_the_token_unless_the_policy_withholds_it(
     assert exchange(envoy.port, "GET", target, [HOST, READER])[0] == 200
     (received,) = envoy.upstream.received
     assert received.values("authorization") == token
+
+
+PREFLIGHT = [("Origin", "https://app.example.com"), ("Access-Control-Request-Method", "PUT")]
+FORGED = [("X-Auth-Sub", "root"), ("X-Auth-Scope", "admin")]
+
+
+@pytest.mark.shows("E43", "S60", "E16")
+def test_a_preflight_passes_without_identity_where_the_route_lets_it(envoy: RunningEnvoy) -> None:
+    """And nothing else passes for being like one."""
+    assert exchange(envoy.port, "OPTIONS", "/open", [HOST, *PREFLIGHT, *FORGED])[0] == 200
+    (received,) = envoy.upstream.received
+    assert (received.method, received.values("x-auth-sub"), received.values("x-auth-scope")) == ("OPTIONS", [], [])
+    assert exchange(envoy.port, "OPTIONS", "/open", [HOST, PREFLIGHT[0]])[0] == 403
+    assert exchange(envoy.port, "OPTIONS", "/orders/1", [HOST, *PREFLIGHT])[0] == 403
+    assert len(envoy.upstream.received) == 1
+
+
+@pytest.mark.shows("S11")
+def test_browsers_may_show_the_challenge_where_preflights_pass(envoy: RunningEnvoy) -> None:
+    _, headers, _ = exchange(envoy.port, "PUT", "/open", [HOST, PREFLIGHT[0]])
+    assert (headers["access-control-expose-headers"], headers["cache-control"]) == (["WWW-Authenticate"], ["no-store"])
 
 
 @pytest.mark.shows("E90")

@@ -88,7 +88,7 @@ class TestEnvoyIsStrict:
 
     def test_it_sends_what_we_read_and_no_more(self) -> None:
         names = [pattern["exact"] for pattern in EXT_AUTHZ["allowed_headers"]["patterns"]]
-        assert names == ["authorization", "x-request-id", "traceparent"]
+        assert names == ["authorization", "x-request-id", "traceparent", "origin", "access-control-request-method"]
         assert EXT_AUTHZ["encode_raw_headers"] is True
         assert "with_request_body" not in EXT_AUTHZ
 
@@ -346,6 +346,23 @@ class TestNginxRestoresTheTruth:
         target = "/public/%0d%0aX-Original-URI:%20/ok"
         nginx.ask(target, bearer("403"))
         assert [value for name, value in StandIn.asked[-1] if name.lower() == "x-original-uri"] == [target]
+
+    @pytest.mark.shows("N65")
+    def test_the_question_tells_a_preflight(self, nginx: Gateway) -> None:
+        """The two headers that make one, and no other of the client's."""
+        preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"}
+        nginx.ask("/orders", {**bearer("200"), **preflight, "Access-Control-Request-Headers": "x-y"}, "OPTIONS")
+        question = dict(StandIn.asked[-1])
+        assert {name: question.get(name) for name in preflight} == preflight
+        assert question["X-Original-Method"] == "OPTIONS"
+        assert "Access-Control-Request-Headers" not in question
+
+    @pytest.mark.shows("S11")
+    def test_browsers_may_show_a_challenge_where_the_authorizer_says_so(self, nginx: Gateway) -> None:
+        exposed = "Access-Control-Expose-Headers"
+        wire = f"401+WWW-Authenticate={CHALLENGE}+{exposed}=WWW-Authenticate"
+        assert nginx.ask("/orders", bearer(wire))[0].headers.get_all(exposed) == ["WWW-Authenticate"]
+        assert nginx.ask("/orders", bearer(f"401+WWW-Authenticate={CHALLENGE}"))[0].headers.get_all(exposed) is None
 
     @pytest.mark.shows("N3")
     def test_twenty_questions_take_one_connection(self, nginx: Gateway) -> None:

@@ -180,6 +180,50 @@ async def test_concurrent_checks_do_not_mix() -> None:
     assert [dict(allow.identity)["x-auth-sub"] for allow in allows] == ["a", "b", "c"]
 
 
+OPEN = rule(name="open", path="/open", methods=("GET", "POST"), preflight=True)
+CLOSED = rule(name="closed", path="/closed", methods=("GET", "OPTIONS"))
+PREFLIGHTS = {
+    "for a listed method": ("/open", "POST", Reason.PUBLIC),
+    "for a method that is not listed": ("/open", "DELETE", Reason.NO_ROUTE),
+    "OPTIONS alone": ("/open", "", Reason.NO_ROUTE),
+    "where the route lets none through": ("/closed", "GET", Reason.NO_CREDENTIALS),
+    "for a method that is not listed there": ("/closed", "POST", Reason.NO_CREDENTIALS),
+    "OPTIONS alone there": ("/closed", "", Reason.NO_CREDENTIALS),
+    "where there is no route": ("/nowhere", "GET", Reason.NO_ROUTE),
+    "on a path with two meanings": ("/open/../open", "GET", Reason.BAD_PATH),
+}
+
+
+@pytest.mark.shows("S60", "E43", "N65")
+@pytest.mark.parametrize(("target", "announced", "reason"), PREFLIGHTS.values(), ids=PREFLIGHTS)
+async def test_a_preflight_passes_where_the_route_of_what_follows_lets_it(
+    target: str, announced: str, reason: Reason
+) -> None:
+    """By default OPTIONS is a method like any other."""
+    bench = bench_of(OPEN, CLOSED)
+    decision = await bench.check(request("OPTIONS", target, preflight=announced))
+    assert decision.reason is reason
+    assert bench.resolver.calls == 0
+    if isinstance(decision, Allow):
+        assert (decision.identity, decision.absent) == ((), ("x-auth-sub", "x-auth-scope"))
+
+
+async def test_a_preflight_does_not_pass_where_the_gateway_asks_for_scopes() -> None:
+    """It can only make more of what is needed."""
+    decision = await bench_of(OPEN).check(request("OPTIONS", "/open", preflight="GET", added_scopes=("a",)))
+    assert decision.reason is Reason.NO_ROUTE
+
+
+@pytest.mark.shows("S11")
+@pytest.mark.parametrize("one", [OPEN, CLOSED], ids=lambda one: one.name)
+@pytest.mark.parametrize("token", [None, "good", "unknown"])
+async def test_challenges_are_for_other_origins_where_preflights_pass(one: Rule, token: str | None) -> None:
+    """A page that may send the request may learn why it was denied."""
+    denial = await bench_of(OPEN, CLOSED, good=active("other")).check(request("GET", one.path, token=token))
+    assert isinstance(denial, Deny)
+    assert denial.cross_origin is one.preflight
+
+
 class SecretError(Exception):
     """An exception whose text must not get out."""
 

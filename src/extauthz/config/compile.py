@@ -72,6 +72,7 @@ def _compile_rule(
         methods=entry.methods or (),
         host=entry.host or "",
         anonymous=anonymous,
+        preflight=entry.allow_preflight,
         alternatives=tuple(frozenset(words) for words in alternatives),
         implications=policy.implications,
         demands=_demands(entry),

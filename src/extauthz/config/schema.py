@@ -284,6 +284,7 @@ class RouteEntry(Section):
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
     authorization_details: tuple[Details, ...] | None = None
     actors: Texts | None = None

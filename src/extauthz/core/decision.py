@@ -165,12 +165,14 @@ class Deny:
         rule: name of the rule that decided, empty when none was found.
         challenge: the `WWW-Authenticate` value (RFC 6750 §3), empty when there is none.
         retry_after: seconds for `Retry-After`; only with status 503.
+        cross_origin: browsers shall show the challenge to pages of other origins.
     """
 
     reason: Reason
     rule: str = ""
     challenge: str = ""
     retry_after: int = 0
+    cross_origin: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -181,7 +183,13 @@ class Deny:
 Decision = Allow | Deny
 
 
-def deny(reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0) -> Deny:
+def deny(
+    reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0, cross_origin: bool = False
+) -> Deny:
     """A denial whose `Retry-After` is never missing on a 503."""
     retry_after = max(retry_after, RETRY_AFTER_SECONDS) if OUTCOMES[reason].status == 503 else 0  # noqa: PLR2004 - HTTP
-    return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after)
+    return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after, cross_origin=cross_origin)
+
+
+EXPOSED = ("access-control-expose-headers", "WWW-Authenticate")
+"""What makes a browser show the challenge to a page of another origin (Fetch §3.3.4)."""

@@ -26,6 +26,7 @@ class Rule:
         methods: methods that the rule lists; empty means every method.
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
+        preflight: CORS preflights for its methods pass without a token.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
         implications: scopes that a token holds by holding others.
         demands: what else a token must have; None is nothing.
@@ -46,6 +47,7 @@ class Rule:
     methods: tuple[str, ...] = ()
     host: str = ""
     anonymous: bool = False
+    preflight: bool = False
     alternatives: tuple[frozenset[str], ...] = ()
     implications: Implications = field(default_factory=dict, repr=False, hash=False)
     demands: Demands | None = None
@@ -62,12 +64,15 @@ class Rule:
 
     def __post_init__(self) -> None:
         denials = {
-            reason: deny(reason, rule=self.name, challenge=challenge(reason, self.realm, self.challenge_scope))
-            for reason in OUTCOMES
+            reason: self.deny(reason, challenge(reason, self.realm, self.challenge_scope)) for reason in OUTCOMES
         }
         object.__setattr__(self, "denials", denials)
         public = Allow(reason=Reason.PUBLIC, rule=self.name, identity=(), absent=self.identity.names)
         object.__setattr__(self, "public", public)
+
+    def deny(self, reason: Reason, challenge: str = "", retry_after: int = 0) -> Deny:
+        """A denial of this rule. Pages of other origins may read the challenge where they may send requests at all."""
+        return deny(reason, rule=self.name, challenge=challenge, retry_after=retry_after, cross_origin=self.preflight)
 
 
 def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, ...] = ()) -> Decision:
@@ -81,7 +86,7 @@ def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, .
         case Inactive(reason=reason):
             return rule.denials[reason]
         case Unavailable(reason=reason, retry_after=retry_after):
-            return deny(reason, rule=rule.name, retry_after=retry_after)
+            return rule.deny(reason, retry_after=retry_after)
         case _:
             assert_never(state)
 
@@ -124,4 +129,4 @@ def _insufficient(rule: Rule, added_scopes: tuple[str, ...]) -> Deny:
         return rule.denials[Reason.INSUFFICIENT_SCOPE]
     needed = tuple(dict.fromkeys((*rule.challenge_scope, *added_scopes)))
     reason = Reason.INSUFFICIENT_SCOPE
-    return deny(reason, rule=rule.name, challenge=challenge(reason, rule.realm, needed))
+    return rule.deny(reason, challenge(reason, rule.realm, needed))

@@ -18,6 +18,7 @@ class AuthRequest(NamedTuple):
         added_scopes: scopes that the gateway asks for on top of the rule's.
         patience: seconds after which the gateway waits no longer; None when it did not say.
         flaw: why the door could not read the question properly; such a request is denied for that reason.
+        preflight: the method that a CORS preflight announces; empty when the request is none.
     """
 
     door: str
@@ -29,6 +30,7 @@ class AuthRequest(NamedTuple):
     added_scopes: tuple[str, ...] = ()
     patience: float | None = None
     flaw: Reason | None = None
+    preflight: str = ""
 
     def __repr__(self) -> str:
         return f"AuthRequest(door={self.door!r}, method={self.method!r}, request_id={self.request_id!r})"

@@ -4,6 +4,7 @@ from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
 from extauthz.core.decision import Reason
+from extauthz.core.preflight import METHOD, ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
 from extauthz.core.scopes import parse_scope
 
@@ -36,6 +37,7 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
     if not http.method or not http.path:
         return AuthRequest(door=DOOR, method=http.method, target=http.path, flaw=Reason.BAD_METADATA)
     authorization, request_id = _headers(http)
+    preflight = _preflight(http) if http.method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(
         door=DOOR,
@@ -47,7 +49,21 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         added_scopes=added_scopes,
         patience=patience,
         flaw=flaw,
+        preflight=preflight,
     )
+
+
+def _preflight(http: HttpRequest) -> str:
+    """The method that a CORS preflight announces."""
+    return announced_method(http.method, _values(http, ORIGIN), _values(http, REQUEST_METHOD))
+
+
+def _values(http: HttpRequest, name: str) -> list[str]:
+    """All values of a header, from either form."""
+    lines = [
+        each.raw_value.decode("latin-1") or each.value for each in http.header_map.headers if each.key.lower() == name
+    ]
+    return lines + [http.headers[key] for key in http.headers if key.lower() == name]
 
 
 def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason | None]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import assert_never
 
-from extauthz.core.decision import Allow, Decision, Deny, Reason
+from extauthz.core.decision import EXPOSED, Allow, Decision, Deny, Reason
 from extauthz.core.paths import canonical_host
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.answers import encoded
@@ -86,6 +86,7 @@ def _deny(deny: Deny) -> Headers:
         ("x-authz-status", str(deny.outcome.status)),
         ("x-authz-reason", deny.reason.value),
         *(((challenge_header, deny.challenge),) if deny.challenge else ()),
+        *((EXPOSED,) if deny.challenge and deny.cross_origin else ()),
         *((("retry-after", str(deny.retry_after)),) if deny.retry_after else ()),
     )
 

@@ -146,6 +146,27 @@ def test_no_header_can_say_what_was_asked(name: str) -> None:
     assert with_lines(*lines) == plain
 
 
+@pytest.mark.shows("E43", "S60")
+@pytest.mark.parametrize(
+    ("method", "headers", "announced"),
+    [
+        ("OPTIONS", {"origin": "https://a", "access-control-request-method": "POST"}, "POST"),
+        ("OPTIONS", {"Origin": "https://a", "Access-Control-Request-Method": "PUT"}, "PUT"),
+        ("OPTIONS", {"origin": "https://a"}, ""),
+        ("OPTIONS", {"access-control-request-method": "POST"}, ""),
+        ("GET", {"origin": "https://a", "access-control-request-method": "POST"}, ""),
+        ("OPTIONS", {"origin": "https://a", "access-control-request-method": "POST,GET"}, ""),
+    ],
+)
+def test_a_preflight_is_read_from_either_form(method: str, headers: dict[str, str], announced: str) -> None:
+    """The method that it announces; nothing where it is none."""
+    in_map = HttpRequest(method=method, path="/", headers=headers)
+    lines = [HeaderValue(key=name, raw_value=value.encode()) for name, value in headers.items()]
+    raw = HttpRequest(method=method, path="/", header_map=HeaderMap(headers=lines))
+    twice = HttpRequest(method=method, path="/", header_map=HeaderMap(headers=lines * 2))
+    assert [decode(message(http)).preflight for http in (in_map, raw, twice)] == [announced, announced, ""]
+
+
 @pytest.mark.shows("E32", "N45")
 @pytest.mark.parametrize(
     "name", ["cookie", "sec-websocket-protocol", "proxy-authorization", "x-access-token", "x-forwarded-authorization"]

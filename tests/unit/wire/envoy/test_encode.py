@@ -102,6 +102,14 @@ class TestDeny:
         response = read(Deny(reason=reason))
         assert (response.status.code, response.denied_response.status.code) == (13, 500)
 
+    @pytest.mark.shows("S11")
+    def test_browsers_may_show_a_challenge_to_other_origins_where_the_rule_says_so(self) -> None:
+        """Only where there is one, and where the rule lets their preflights through."""
+        challenged = deny(Reason.INACTIVE, challenge="Bearer x", cross_origin=True)
+        assert pairs(read(challenged))["access-control-expose-headers"] == "WWW-Authenticate"
+        for decision in (deny(Reason.NO_ROUTE, cross_origin=True), deny(Reason.INACTIVE, challenge="Bearer x")):
+            assert "access-control-expose-headers" not in pairs(read(decision))
+
     def test_the_servers_wish_is_passed_on(self) -> None:
         """Seconds, as it named them."""
         assert pairs(read(deny(Reason.SERVER_BUSY, retry_after=30)))["retry-after"] == "30"

@@ -128,6 +128,40 @@ async def test_any_method_may_ask(name: str, method: str) -> None:
     assert await open_door(Bench(), name).ask(*QUESTIONS[name], method=method) == 200
 
 
+PREFLIGHT = {"origin": "https://app.example.com", "access-control-request-method": "GET"}
+
+
+@pytest.mark.shows("S60", "N65", "E43")
+@pytest.mark.parametrize("method", ["OPTIONS", "GET"])
+@pytest.mark.parametrize("lets_through", [True, False])
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_a_preflight_passes_without_identity_where_the_route_lets_it(
+    name: str, lets_through: bool, method: str
+) -> None:
+    """In every dialect the same; both headers belong to the client, so neither is metadata."""
+    bench = Bench(policy=policy(rule(preflight=lets_through)))
+    call = open_door(bench, name)
+    raw_path, headers = QUESTIONS[name]
+    asked = {other: method if other.endswith("method") else value for other, value in headers.items()}
+    del asked["authorization"]
+    status = await call.ask(raw_path, {**asked, **PREFLIGHT}, method=method)
+    passes = lets_through and method == "OPTIONS"
+    assert status == (200 if passes else 401)
+    assert bench.resolver.calls == 0
+    if passes:
+        assert (call.headers[b"x-auth-sub"], call.headers[b"x-auth-scope"]) == (b"", b"")
+
+
+@pytest.mark.shows("S11")
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_browsers_may_show_the_challenge_of_a_denial_where_preflights_pass(name: str) -> None:
+    """The header stands beside the challenge, for the gateway to hand on."""
+    raw_path, headers = QUESTIONS[name]
+    call = open_door(Bench(policy=policy(rule(preflight=True))), name)
+    assert await call.ask(raw_path, {**headers, "authorization": "Bearer unknown"}) == 401
+    assert call.headers[b"access-control-expose-headers"] == b"WWW-Authenticate"
+
+
 OTHER_PLACES = {
     "cookie": "access_token=good; session=good",
     "sec-websocket-protocol": "bearer, good",

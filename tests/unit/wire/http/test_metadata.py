@@ -91,6 +91,24 @@ def test_what_is_missing_is_the_gateways_fault_and_what_is_odd_is_not(
     assert question("test", NOTHING, method=method, target=target).flaw is flaw
 
 
+@pytest.mark.shows("S60", "N65")
+@pytest.mark.parametrize(
+    ("method", "headers", "announced"),
+    [
+        ("OPTIONS", [("origin", "https://a"), ("access-control-request-method", "POST")], "POST"),
+        ("OPTIONS", [("origin", "https://a"), ("access-control-request-method", "POST")] * 2, ""),
+        ("OPTIONS", [("origin", "https://a")], ""),
+        ("GET", [("origin", "https://a"), ("access-control-request-method", "POST")], ""),
+    ],
+)
+def test_a_preflight_is_no_flaw_and_announces_a_method(
+    method: str, headers: list[tuple[str, str]], announced: str
+) -> None:
+    """A client may send these headers as it likes; twice, they announce nothing."""
+    asked = question("test", collect(lines(*headers), KNOWN), method=method, target="/a")
+    assert (asked.flaw, asked.preflight) == (None, announced)
+
+
 def test_a_flaw_survives_good_metadata() -> None:
     """An imitation beside the real header is not forgiven."""
     assert question("test", Said({}, (), Reason.BAD_METADATA), method="GET", target="/a").flaw is Reason.BAD_METADATA
