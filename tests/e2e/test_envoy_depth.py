@@ -128,6 +128,26 @@ def test_a_gateway_may_ask_for_more_scopes_and_never_for_less(tmp_path: Path, st
         assert get(port, "/orders/1", "more")[0] == 200
 
 
+@pytest.mark.shows("E41")
+def test_metadata_of_a_route_does_the_same(tmp_path: Path, stub: StubServer) -> None:
+    """Where Envoy is told to send it."""
+    route = "- match: {prefix: /}\n                route: {cluster: app}"
+    metadata = 'metadata: {filter_metadata: {extauthz: {required_scope: "extra"}}}'
+    edit = {
+        route: f"{route}\n                {metadata}",
+        "clear_route_cache: false": "route_metadata_context_namespaces: [extauthz]\n              clear_route_cache: false",
+    }
+    stub.replies["more"] = lambda: active(scope="orders:read extra")
+    folder = tmp_path / "envoy"
+    folder.mkdir()
+    with (
+        running(tmp_path, introspection=stub.url, extra="context_extensions: true") as service,
+        envoy_after_first_answer(folder, service.gateway, edit) as port,
+    ):
+        assert get(port, "/orders/1", "reader")[0] == 403
+        assert get(port, "/orders/1", "more")[0] == 200
+
+
 @contextmanager
 def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]) -> Iterator[int]:
     """As `envoy`, where /healthz is not public any more because the gateway asks for scopes there too."""

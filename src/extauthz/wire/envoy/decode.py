@@ -13,6 +13,9 @@ DOOR = "envoy"
 REQUIRED_SCOPE = "required_scope"
 """The entry of `context_extensions` (in Contour: of the authorization context) that may ask for more scopes."""
 
+NAMESPACE = "extauthz"
+"""The namespace of a route's metadata where the same entry may stand."""
+
 MAX_ADDED_LENGTH = 1024
 """Characters of a list of added scopes, which stand in a challenge together with those of the rule."""
 
@@ -27,7 +30,8 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
     Args:
         message: a serialized CheckRequest.
         patience: seconds that the gateway will wait for the answer, when it said so.
-        read_extensions: whether `context_extensions.required_scope` adds scopes to what the rule asks for.
+        read_extensions: whether `required_scope` of the route, in `context_extensions` or in the route's metadata,
+            adds scopes to what the rule asks for.
     """
     try:
         attributes = CheckRequest.FromString(message).attributes
@@ -67,14 +71,19 @@ def _values(http: HttpRequest, name: str) -> list[str]:
 
 
 def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason | None]:
-    """The scopes in `required_scope`; a value that is no list of scopes is the operator's mistake, and denies."""
-    if REQUIRED_SCOPE not in attributes.context_extensions:
-        return (), None
-    words = attributes.context_extensions[REQUIRED_SCOPE]
+    """The scopes that the gateway asks for; a value that is no list of scopes is the operator's mistake, and denies."""
+    said = []
+    if REQUIRED_SCOPE in attributes.context_extensions:
+        said.append(attributes.context_extensions[REQUIRED_SCOPE])
+    metadata = attributes.route_metadata_context.filter_metadata
+    if NAMESPACE in metadata and REQUIRED_SCOPE in metadata[NAMESPACE].fields:
+        said.append(metadata[NAMESPACE].fields[REQUIRED_SCOPE].string_value)
     try:
-        return (parse_scope(words), None) if len(words) <= MAX_ADDED_LENGTH else ((), Reason.MISCONFIGURED_GATEWAY)
+        words = [word for text in said for word in parse_scope(text)]
     except ValueError:
         return (), Reason.MISCONFIGURED_GATEWAY
+    fits = len(" ".join(words)) <= MAX_ADDED_LENGTH
+    return (tuple(dict.fromkeys(words)), None) if fits else ((), Reason.MISCONFIGURED_GATEWAY)
 
 
 def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:

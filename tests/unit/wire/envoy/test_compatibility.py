@@ -1,6 +1,7 @@
 """Our messages are Envoy's on the wire: the same bytes, read with the classes made from Envoy's own files."""
 
 import warnings
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,31 @@ class TestRequest:
             authorization=("Bearer t",),
             request_id="abc",
         )
+
+    @pytest.mark.shows("E41")
+    @pytest.mark.parametrize(
+        ("namespace", "said", "added", "flaw"),
+        [
+            ("extauthz", {"required_scope": "a b"}, ("none", "a", "b"), None),
+            ("extauthz", {"required_scope": "none"}, ("none",), None),
+            ("extauthz", {"other": "a"}, ("none",), None),
+            ("other", {"required_scope": "a"}, ("none",), None),
+            ("extauthz", {"required_scope": "a  b"}, (), Reason.MISCONFIGURED_GATEWAY),
+            ("extauthz", {"required_scope": ["a"]}, (), Reason.MISCONFIGURED_GATEWAY),
+            ("extauthz", {"required_scope": "a" * 1024}, (), Reason.MISCONFIGURED_GATEWAY),
+        ],
+    )
+    def test_metadata_of_the_route_adds_scopes_where_it_may(
+        self, namespace: str, said: dict[str, Any], added: tuple[str, ...], flaw: Reason | None
+    ) -> None:
+        """To those of `context_extensions`; where it is not switched on, neither is read."""
+        asked = ours.CheckRequest.FromString(bytes(their_request()))
+        asked.attributes.route_metadata_context.filter_metadata[namespace].update(said)
+        theirs = bytes(auth.CheckRequest.parse(asked.SerializeToString()))
+        read = decode(theirs, read_extensions=True)
+        assert (read.added_scopes, read.flaw) == (added, flaw)
+        off = decode(theirs)
+        assert (off.added_scopes, off.flaw) == ((), None)
 
     @pytest.mark.shows("S8", "S9", "E31", "E58")
     @pytest.mark.parametrize("partial", ["", "true", "false"])
