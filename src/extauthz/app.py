@@ -105,7 +105,13 @@ def build(config: ServiceConfig) -> Service:
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
     return Service(
         gateway=GatewayApp(
-            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
+            methods,
+            HttpDoor(
+                authorizer,
+                trusted_proxies=settings.trusted_proxies,
+                dialects=settings.dialects,
+                trust_route_header=settings.trust_route_header,
+            ),
         ),
         ops=OpsDoor(readiness, metrics.exposition),
         authorizer=authorizer,

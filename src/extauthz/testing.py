@@ -37,6 +37,7 @@ class RequestFields(TypedDict, total=False):
     patience: float | None
     flaw: Reason | None
     preflight: str
+    route: str | None
 
 
 def request(

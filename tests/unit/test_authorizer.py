@@ -224,6 +224,32 @@ async def test_challenges_are_for_other_origins_where_preflights_pass(one: Rule,
     assert denial.cross_origin is one.preflight
 
 
+NAMED = {
+    "the route of another path": ("GET", "/closed", "open", Reason.NO_CREDENTIALS, "open"),
+    "a path with two meanings": ("GET", "/x/../y", "open", Reason.NO_CREDENTIALS, "open"),
+    "a method that it does not list": ("DELETE", "/open", "open", Reason.NO_ROUTE, ""),
+    "a method that is none": ("get", "/open", "open", Reason.BAD_METHOD, ""),
+    "an unknown name": ("GET", "/open", "opened", Reason.NO_ROUTE, ""),
+    "an empty name": ("GET", "/open", "", Reason.NO_ROUTE, ""),
+}
+
+
+@pytest.mark.shows("N28")
+@pytest.mark.parametrize(("method", "target", "name", "reason", "decided"), NAMED.values(), ids=NAMED)
+async def test_a_route_that_is_named_decides_whatever_the_path(
+    method: str, target: str, name: str, reason: Reason, decided: str
+) -> None:
+    """The gateway has matched already; there is no falling back to the path where it names nothing known."""
+    decision = await bench_of(OPEN, CLOSED).check(request(method, target, route=name))
+    assert (decision.reason, decision.rule) == (reason, decided)
+
+
+async def test_a_named_route_does_not_make_up_for_a_flaw() -> None:
+    """What cannot be believed in one thing is not believed in another."""
+    decision = await bench_of(PUBLIC).check(request(route="health", flaw=Reason.BAD_METADATA))
+    assert decision.reason is Reason.BAD_METADATA
+
+
 class SecretError(Exception):
     """An exception whose text must not get out."""
 

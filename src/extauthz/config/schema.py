@@ -189,6 +189,7 @@ class ServiceFile(Section):
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
     dialects: Dialects = ("nginx",)
+    trust_route_header: Flag = False
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     policy: Text = Field(examples=["policy.yaml"])

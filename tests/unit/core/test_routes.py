@@ -295,6 +295,14 @@ def test_a_table_knows_whether_hosts_matter(hosts: tuple[str, ...], uses: bool) 
     assert table(*(rule(name=host, host=host) for host in hosts)).uses_hosts is uses
 
 
+def test_a_rule_is_found_by_its_name_if_it_takes_the_method() -> None:
+    """For gateways that choose the route themselves."""
+    rules = table(*METHODS)
+    assert rules.named("read", "GET") is METHODS[0]
+    assert rules.named("all", "FOO") is METHODS[2]
+    assert [rules.named(name, "POST") for name in ("read", "none", "", "READ")] == [None] * 4
+
+
 @pytest.mark.shows("S44")
 def test_an_empty_table_matches_nothing() -> None:
     """Nothing is public by accident."""

@@ -5,6 +5,8 @@ ingress-nginx sends `X-Original-URL` (scheme, host and raw target in one) instea
 Out: the wire status below, `X-Authz-Status` (the status for the client), `X-Authz-Reason`, and the challenge where
 NGINX will find it: it copies `WWW-Authenticate` from a 401 by itself and drops it from a 403, which therefore carries
 `X-Authz-Challenge`.
+
+Where it is trusted to, NGINX also names the route, `X-Authz-Route`: then the path is not consulted.
 """
 
 import re
@@ -25,6 +27,9 @@ _METHOD = b"x-original-method"
 _URI = b"x-original-uri"
 _URL = b"x-original-url"
 _HOST = b"x-original-host"
+ROUTE = b"x-authz-route"
+"""Names the rule that decides; read only where the operator says that NGINX writes it (`trust_route_header`)."""
+
 METADATA = (_METHOD, _URI, _URL, _HOST, b"x-original-proto")
 
 _VOCABULARY = vocabulary(METADATA)
@@ -39,7 +44,8 @@ def decode(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary = _VOCABULA
     target, host = values.get(_URI), values.get(_HOST, "")
     if _URL in values:
         said, target, host = _with_url(said, values[_URL], target, host)
-    return question(DOOR, said, method=values.get(_METHOD), target=target, host=host)
+    request = question(DOOR, said, method=values.get(_METHOD), target=target, host=host)
+    return request._replace(route=values[ROUTE]) if ROUTE in values else request
 
 
 def _with_url(said: Said, url: str, uri: str | None, host: str) -> tuple[Said, str, str]:

@@ -1,5 +1,6 @@
 """The HTTP door: each dialect on its own path, only where it is switched on, only for whom it trusts."""
 
+from collections.abc import Iterable
 from ipaddress import ip_network
 
 import pytest
@@ -30,13 +31,22 @@ class Call:
     async def ask(
         self, raw_path: bytes, headers: dict[str, str], method: str = "GET", client: str | None = "127.0.0.1"
     ) -> int:
+        return await self.ask_with(raw_path, headers.items(), method, client)
+
+    async def ask_with(
+        self,
+        raw_path: bytes,
+        lines: Iterable[tuple[str, str]],
+        method: str = "GET",
+        client: str | None = "127.0.0.1",
+    ) -> int:
         scope = {
             "type": "http",
             "method": method,
             "path": "/not/what/was/sent",
             "raw_path": raw_path,
             "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in lines],
             "client": None if client is None else (client, 40000),
         }
         self.sent.clear()
@@ -203,6 +213,30 @@ async def test_no_header_names_the_route(name: str, header: str) -> None:
     raw_path, headers = QUESTIONS[name]
     anonymous = {other: value for other, value in headers.items() if other != "authorization"}
     assert await open_door(bench, name).ask(raw_path, {**anonymous, header: "health"}) == 401
+
+
+@pytest.mark.shows("N28")
+@pytest.mark.parametrize(
+    ("names", "status"), [(["health"], 200), (["orders"], 401), (["none"], 403), ([""], 403), (["health"] * 2, 403)]
+)
+async def test_nginx_names_the_route_where_it_is_trusted_to(names: list[str], status: int) -> None:
+    """And names it once."""
+    bench = Bench(policy=policy(rule(), rule(name="health", path="/healthz", anonymous=True)))
+    door = HttpDoor(bench.authorizer, trust_route_header=True)
+    raw_path, headers = QUESTIONS["nginx"]
+    lines = [(name, value) for name, value in headers.items() if name != "authorization"]
+    assert await Call(door).ask_with(raw_path, [*lines, *(("x-authz-route", name) for name in names)]) == status
+
+
+@pytest.mark.shows("N28", "N29")
+@pytest.mark.parametrize("name", [dialect for dialect in DIALECTS if dialect != "nginx"])
+async def test_no_other_dialect_names_the_route(name: str) -> None:
+    """There, the client's own headers arrive."""
+    bench = Bench(policy=policy(rule(), rule(name="health", path="/healthz", anonymous=True)))
+    call = Call(HttpDoor(bench.authorizer, dialects=DIALECTS, trust_route_header=True))
+    raw_path, headers = QUESTIONS[name]
+    asked = {other: value for other, value in headers.items() if other != "authorization"}
+    assert await call.ask(raw_path, {**asked, "x-authz-route": "health"}) == 401
 
 
 @pytest.mark.shows("N12")
