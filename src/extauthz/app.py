@@ -1,25 +1,27 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
+import asyncio
 import itertools
 import os
 import secrets
 import select
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from extauthz.app_ladder import introspector, limiter, shape, token_for_check
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
 from extauthz.observe.audit import AuditLog
-from extauthz.observe.events import DECISION_ID_LENGTH, Observers
+from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
-from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.selfcheck import self_check
 from extauthz.resolver.settings import ClientAuth, ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
@@ -44,6 +46,7 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
     gateway: App
@@ -55,6 +58,7 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    check_servers: Callable[[], Awaitable[object]]
 
     async def close(self) -> None:
         """End questions in flight, count and write what waits."""
@@ -88,10 +92,10 @@ def build(config: ServiceConfig) -> Service:
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
     sources = [
-        _source(_server_settings(name, server, config), cache_secret)
+        _source(_server_settings(name, server, config), server, cache_secret, observer)
         for name, server in settings.authorization_servers.items()
     ]
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic)
+    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,
@@ -121,6 +125,7 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        check_servers=_self_checks(sources, settings.authorization_servers, observer),
     )
 
 
@@ -132,9 +137,19 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(settings: ServerSettings, cache_secret: bytes) -> Source:
+def _source(settings: ServerSettings, server: AuthorizationServer, cache_secret: bytes, observer: Observer) -> Source:
     cache = TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    return Source(name=settings.name, cache=cache, client=IntrospectionClient(settings))
+    client = introspector(settings, server, observer)
+    return Source(name=settings.name, cache=cache, client=client, shape=shape(server.tokens))
+
+
+def _self_checks(
+    sources: list[Source], servers: Mapping[str, AuthorizationServer], observer: Observer
+) -> Callable[[], Awaitable[object]]:
+    wanted = [(source, servers[source.name].tokens) for source in sources if servers[source.name].self_check]
+    return lambda: asyncio.gather(
+        *(self_check(source.name, source.client, token_for_check(tokens), observer) for source, tokens in wanted)
+    )
 
 
 def _server_settings(name: str, server: AuthorizationServer, config: ServiceConfig) -> ServerSettings:

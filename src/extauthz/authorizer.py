@@ -24,20 +24,25 @@ from extauthz.observe.events import Checked, Observer
 
 Clock = Callable[[], float]
 
+ROUNDING_SECONDS = 1
+"""NGINX counts whole seconds: what it may keep for N seconds, it keeps for up to N + 1."""
+
 _INTERNAL = Deny(reason=Reason.INTERNAL)
 _ABANDONED = Deny(reason=Reason.ABANDONED)
 
 
 class TokenResolver(Protocol):
-    """Knows what tokens mean."""
+    """Knows what tokens mean. Must not raise: trouble is `Unavailable`."""
+
+    def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
+        """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. Must not raise: trouble is `Unavailable`. Cancelling the caller
-        must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
         """
 
 
@@ -75,8 +80,10 @@ class Authorizer:
             found = self._find(request, self.policy)
             if isinstance(found, tuple):
                 rule, token = found
-                server = rule.authorization_server
-                resolution = await self._resolver.resolve(server, token, rule.max_age, request.patience)
+                server, max_age = rule.authorization_server, rule.max_age
+                resolution = self._resolver.known(server, token, max_age)
+                if resolution is None:
+                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if rule.edge_cache and isinstance(decision, Allow):
@@ -107,11 +114,14 @@ class Authorizer:
         return _apply(request, policy.routes.match(request.method, *place))
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
-        """The same answer with the seconds a gateway may keep it: never past `exp` or past our own cache entry."""
-        lifetimes = [float(rule.edge_cache), resolution.fresh_until - self._monotonic()]
+        """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
+        monotonic = self._monotonic()
+        lifetimes = [float(rule.edge_cache), resolution.fresh_until - monotonic]
+        if rule.max_age is not None:
+            lifetimes.append(resolution.asked_at + rule.max_age - monotonic - ROUNDING_SECONDS)
         if isinstance(resolution.state, Active) and resolution.state.exp is not None:
-            lifetimes.append(resolution.state.exp - now - 1)
-        seconds = max(0, int(min(lifetimes)))
+            lifetimes.append(resolution.state.exp - now - ROUNDING_SECONDS)
+        seconds = int(max(0.0, min(lifetimes)))
         return Allow(
             reason=allow.reason, rule=allow.rule, identity=allow.identity, absent=allow.absent, cache_seconds=seconds
         )

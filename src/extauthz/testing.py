@@ -20,7 +20,7 @@ from extauthz.core.routes import RouteTable
 from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Introspected
 
 SUB_AND_SCOPE = IdentityHeaders.of({"x-auth-sub": "sub", "x-auth-scope": "scope"})
 """The identity headers of `rule()` unless told otherwise."""
@@ -35,6 +35,7 @@ class RequestFields(TypedDict, total=False):
     request_id: str
     added_scopes: tuple[str, ...]
     patience: float | None
+    source: str
     flaw: Reason | None
     preflight: str
     route: str | None
@@ -147,6 +148,7 @@ class Asked(NamedTuple):
     token: Token
     max_age: float | None
     patience: float | None = None
+    address: str = ""
 
 
 class StubResolver:
@@ -154,8 +156,10 @@ class StubResolver:
 
     Attributes:
         states: token text to state.
+        remembered: likewise, for tokens that are known without waiting.
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
+        asked_at: likewise.
         fault: raised instead of an answer, when set.
         gate: awaited before every answer, when set.
         asked: every question so far.
@@ -167,12 +171,15 @@ class StubResolver:
         *,
         level: str = "server",
         fresh_until: float = 0.0,
+        asked_at: float = float("-inf"),
         fault: Exception | None = None,
         gate: asyncio.Event | None = None,
     ) -> None:
         self.states: dict[str, TokenState] = dict(states or {})
+        self.remembered: dict[str, TokenState] = {}
         self.level = level
         self.fresh_until = fresh_until
+        self.asked_at = asked_at
         self.fault = fault
         self.gate = gate
         self.asked: list[Asked] = []
@@ -182,17 +189,22 @@ class StubResolver:
         """How many questions were asked."""
         return len(self.asked)
 
+    def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:  # noqa: ARG002 - a table has one server
+        """The answer from `remembered`, if there; a question that is answered here is not one of `asked`."""
+        state = self.remembered.get(token.reveal())
+        return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
+
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None
+        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience))
+        self.asked.append(Asked(server, token, max_age, patience, address))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:
             raise self.fault
         state = self.states.get(token.reveal(), Inactive())
-        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until)
+        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until, asked_at=self.asked_at)
 
 
 class RecordingObserver:
@@ -201,6 +213,7 @@ class RecordingObserver:
     def __init__(self) -> None:
         self.checks: list[Checked] = []
         self.introspections: list[Introspected] = []
+        self.happenings: list[Happened] = []
 
     def checked(self, event: Checked) -> None:
         """Keep it."""
@@ -209,6 +222,10 @@ class RecordingObserver:
     def introspected(self, event: Introspected) -> None:
         """Keep it."""
         self.introspections.append(event)
+
+    def happened(self, event: Happened) -> None:
+        """Keep it."""
+        self.happenings.append(event)
 
 
 @dataclass(kw_only=True)

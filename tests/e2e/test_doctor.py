@@ -1,6 +1,7 @@
 """`extauthz doctor` against real gateways, in front of a running extauthz: sound ones, and ones with a way around."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from click.testing import CliRunner
 
 from cases import ANSWERS
 from extauthz.cli.doctor import doctor
-from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
+from extauthz.cli.processes import ENVOY_VARIABLE, Process, envoy_command, free_ports, nginx_command, render_gateway
 from extauthz.cli.upstream import Upstream
+from support.gateways import envoy_binary
 from support.running import Running, running
 from support.stub_server import StubServer
 
@@ -100,6 +102,19 @@ def test_a_failure_that_opens(tmp_path: Path, authorizer: Running) -> None:
     with started("nginx.conf", tmp_path, authorizer, "recursive_error_pages on;", opening) as (config, url):
         assert examine(authorizer, "--url", url) == (0, [])
         assert [each["check"] for each in examine(authorizer, "--nginx", str(config))[1]] == ["auth-error-page"]
+
+
+@pytest.mark.parametrize(("release", "status"), [("newest", 0), ("oldest", 1)])
+def test_a_release_of_envoy_with_known_holes(
+    tmp_path: Path, authorizer: Running, monkeypatch: pytest.MonkeyPatch, release: str, status: int
+) -> None:
+    """Only the running Envoy knows which one it is."""
+    monkeypatch.setenv(ENVOY_VARIABLE, envoy_binary(release))
+    with started("envoy.yaml", tmp_path, authorizer) as (config, _):
+        (admin,) = re.findall(r"admin:\n.*port_value: (\d+)", config.read_text())
+        found = examine(authorizer, "--envoy-admin", f"http://127.0.0.1:{admin}")
+    assert found[0] == status
+    assert [each["check"] for each in found[1]] == ["envoy-release"] * status
 
 
 def test_a_route_of_envoy_without_the_check(tmp_path: Path, authorizer: Running) -> None:

@@ -15,6 +15,7 @@ from extauthz.core.challenge import challenge, check_realm
 from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason
 from extauthz.core.identity import MAX_IDENTITY_BYTES
 from extauthz.core.introspection import MAX_RETRY_AFTER_SECONDS, Active, Answer, Inactive, Unavailable, read_answer
+from extauthz.core.leniency import Leniency
 from extauthz.core.paths import canonical_host, canonical_path
 from extauthz.core.policy import Rule, decide
 from extauthz.core.routes import RouteTable
@@ -223,6 +224,27 @@ class TestAnswers:
             texts = [text for text in (state.sub, state.client_id, state.iss) if text is not None]
             assert not any(character < " " or "\ud800" <= character <= "\udfff" for character in "".join(texts))
             assert state.scopes == set(state.scope.split())
+
+    @law
+    @given(
+        our.bodies,
+        st.builds(Leniency, scope_array=st.booleans(), string_active=st.booleans(), string_exp=st.booleans()),
+    )
+    @example(b'{"active":true,"scope":["a"],"exp":5}', Leniency(scope_array=True, string_active=True, string_exp=True))
+    @example(
+        b'{"active":false,"scope":["a"],"exp":"5"}', Leniency(scope_array=True, string_active=True, string_exp=True)
+    )
+    def test_leniency_contradicts_nothing(self, body: bytes, leniency: Leniency) -> None:
+        """What is plain without it stays as it is, but for scopes that were in a list."""
+        answer = Answer(status=200, content_type="application/json", body=body)
+        strict = read_answer(answer, issuer=None, answers_others=True)
+        lenient = read_answer(answer, issuer=None, answers_others=True, leniency=leniency)
+        if isinstance(strict, Active):
+            assert isinstance(lenient, Active)
+            assert strict.scopes <= lenient.scopes
+            assert replace(lenient, scope=strict.scope, scopes=strict.scopes) == strict
+        elif isinstance(strict, Inactive):
+            assert lenient == strict
 
 
 class TestDecisions:

@@ -50,10 +50,20 @@ async def test_a_public_route_passes_without_identity_and_without_a_question() -
 
 
 async def test_the_resolver_is_asked_what_the_rule_says() -> None:
-    """The rule's server, the token itself and how old an answer may be."""
+    """The rule's server, the token itself and how old an answer may be; and whose token it is."""
     bench = bench_of(rule(authorization_server="partner", max_age=0.0))
-    await bench.check(request(token="good"))
-    assert bench.resolver.asked == [("partner", Token("good"), 0.0, None)]
+    await bench.check(request(token="good", source="10.0.0.7"))
+    assert bench.resolver.asked == [("partner", Token("good"), 0.0, None, "10.0.0.7")]
+
+
+async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:
+    """It is judged like any other, and the record says where it came from."""
+    bench = bench_of()
+    bench.resolver.remembered = {"good": READER, "bad": Inactive()}
+    assert (await bench.check(request(token="good"))).reason is Reason.ALLOWED
+    assert (await bench.check(request(token="bad"))).reason is Reason.INACTIVE
+    assert bench.event.level == "memory"
+    assert bench.resolver.calls == 0
 
 
 NO_QUESTION = {

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65xtauthz_envoy.proto\x12\x16\x65xtauthz.envoy.auth.v3\x1a\x1cgoogle/protobuf/struct.proto\"L\n\x0c\x43heckRequest\x12<\n\nattributes\x18\x01 \x01(\x0b\x32(.extauthz.envoy.auth.v3.AttributeContext\"\x9d\x02\n\x10\x41ttributeContext\x12\x30\n\x07request\x18\x04 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Request\x12[\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32?.extauthz.envoy.auth.v3.AttributeContext.ContextExtensionsEntry\x12@\n\x16route_metadata_context\x18\r \x01(\x0b\x32 .extauthz.envoy.auth.v3.Metadata\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa9\x01\n\x08Metadata\x12M\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x34.extauthz.envoy.auth.v3.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"<\n\x07Request\x12\x31\n\x04http\x18\x02 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HttpRequest\"\xef\x01\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.extauthz.envoy.auth.v3.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x35\n\nheader_map\x18\r \x01(\x0b\x32!.extauthz.envoy.auth.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tHeaderMap\x12\x34\n\x07headers\x18\x01 \x03(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\xcf\x02\n\rCheckResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.auth.v3.Status\x12\x45\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12=\n\x0bok_response\x18\x03 \x01(\x0b\x32&.extauthz.envoy.auth.v3.OkHttpResponseH\x00\x12\x44\n\x0e\x65rror_response\x18\x05 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"g\n\x0eOkHttpResponse\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\"\x92\x01\n\x12\x44\x65niedHttpResponse\x12\x32\n\x06status\x18\x01 \x01(\x0b\x32\".extauthz.envoy.auth.v3.HttpStatus\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\xc3\x02\n\x11HeaderValueOption\x12\x33\n\x06header\x18\x01 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\x12\x31\n\x06\x61ppend\x18\x02 \x01(\x0b\x32!.extauthz.envoy.auth.v3.BoolValue\x12M\n\rappend_action\x18\x03 \x01(\x0e\x32\x36.extauthz.envoy.auth.v3.HeaderValueOption.AppendAction\"w\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\x1a\n\tBoolValue\x12\r\n\x05value\x18\x01 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65xtauthz_envoy.proto\x12\x16\x65xtauthz.envoy.auth.v3\x1a\x1cgoogle/protobuf/struct.proto\"L\n\x0c\x43heckRequest\x12<\n\nattributes\x18\x01 \x01(\x0b\x32(.extauthz.envoy.auth.v3.AttributeContext\"\xcb\x02\n\x10\x41ttributeContext\x12,\n\x06source\x18\x01 \x01(\x0b\x32\x1c.extauthz.envoy.auth.v3.Peer\x12\x30\n\x07request\x18\x04 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Request\x12[\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32?.extauthz.envoy.auth.v3.AttributeContext.ContextExtensionsEntry\x12@\n\x16route_metadata_context\x18\r \x01(\x0b\x32 .extauthz.envoy.auth.v3.Metadata\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa9\x01\n\x08Metadata\x12M\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x34.extauthz.envoy.auth.v3.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"8\n\x04Peer\x12\x30\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Address\"H\n\x07\x41\x64\x64ress\x12=\n\x0esocket_address\x18\x01 \x01(\x0b\x32%.extauthz.envoy.auth.v3.SocketAddress\" \n\rSocketAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"<\n\x07Request\x12\x31\n\x04http\x18\x02 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HttpRequest\"\xef\x01\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.extauthz.envoy.auth.v3.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x35\n\nheader_map\x18\r \x01(\x0b\x32!.extauthz.envoy.auth.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tHeaderMap\x12\x34\n\x07headers\x18\x01 \x03(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\xcf\x02\n\rCheckResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.auth.v3.Status\x12\x45\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12=\n\x0bok_response\x18\x03 \x01(\x0b\x32&.extauthz.envoy.auth.v3.OkHttpResponseH\x00\x12\x44\n\x0e\x65rror_response\x18\x05 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"g\n\x0eOkHttpResponse\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\"\x92\x01\n\x12\x44\x65niedHttpResponse\x12\x32\n\x06status\x18\x01 \x01(\x0b\x32\".extauthz.envoy.auth.v3.HttpStatus\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\xc3\x02\n\x11HeaderValueOption\x12\x33\n\x06header\x18\x01 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\x12\x31\n\x06\x61ppend\x18\x02 \x01(\x0b\x32!.extauthz.envoy.auth.v3.BoolValue\x12M\n\rappend_action\x18\x03 \x01(\x0e\x32\x36.extauthz.envoy.auth.v3.HeaderValueOption.AppendAction\"w\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\x1a\n\tBoolValue\x12\r\n\x05value\x18\x01 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,37 +41,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST']._serialized_start=78
   _globals['_CHECKREQUEST']._serialized_end=154
   _globals['_ATTRIBUTECONTEXT']._serialized_start=157
-  _globals['_ATTRIBUTECONTEXT']._serialized_end=442
-  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_start=386
-  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_end=442
-  _globals['_METADATA']._serialized_start=445
-  _globals['_METADATA']._serialized_end=614
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=536
-  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=614
-  _globals['_REQUEST']._serialized_start=616
-  _globals['_REQUEST']._serialized_end=676
-  _globals['_HTTPREQUEST']._serialized_start=679
-  _globals['_HTTPREQUEST']._serialized_end=918
-  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_start=872
-  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_end=918
-  _globals['_HEADERMAP']._serialized_start=920
-  _globals['_HEADERMAP']._serialized_end=985
-  _globals['_HEADERVALUE']._serialized_start=987
-  _globals['_HEADERVALUE']._serialized_end=1047
-  _globals['_CHECKRESPONSE']._serialized_start=1050
-  _globals['_CHECKRESPONSE']._serialized_end=1385
-  _globals['_STATUS']._serialized_start=1387
-  _globals['_STATUS']._serialized_end=1409
-  _globals['_OKHTTPRESPONSE']._serialized_start=1411
-  _globals['_OKHTTPRESPONSE']._serialized_end=1514
-  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1517
-  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1663
-  _globals['_HTTPSTATUS']._serialized_start=1665
-  _globals['_HTTPSTATUS']._serialized_end=1691
-  _globals['_HEADERVALUEOPTION']._serialized_start=1694
-  _globals['_HEADERVALUEOPTION']._serialized_end=2017
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=1898
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=2017
-  _globals['_BOOLVALUE']._serialized_start=2019
-  _globals['_BOOLVALUE']._serialized_end=2045
+  _globals['_ATTRIBUTECONTEXT']._serialized_end=488
+  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_start=432
+  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_end=488
+  _globals['_METADATA']._serialized_start=491
+  _globals['_METADATA']._serialized_end=660
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=582
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=660
+  _globals['_PEER']._serialized_start=662
+  _globals['_PEER']._serialized_end=718
+  _globals['_ADDRESS']._serialized_start=720
+  _globals['_ADDRESS']._serialized_end=792
+  _globals['_SOCKETADDRESS']._serialized_start=794
+  _globals['_SOCKETADDRESS']._serialized_end=826
+  _globals['_REQUEST']._serialized_start=828
+  _globals['_REQUEST']._serialized_end=888
+  _globals['_HTTPREQUEST']._serialized_start=891
+  _globals['_HTTPREQUEST']._serialized_end=1130
+  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_start=1084
+  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_end=1130
+  _globals['_HEADERMAP']._serialized_start=1132
+  _globals['_HEADERMAP']._serialized_end=1197
+  _globals['_HEADERVALUE']._serialized_start=1199
+  _globals['_HEADERVALUE']._serialized_end=1259
+  _globals['_CHECKRESPONSE']._serialized_start=1262
+  _globals['_CHECKRESPONSE']._serialized_end=1597
+  _globals['_STATUS']._serialized_start=1599
+  _globals['_STATUS']._serialized_end=1621
+  _globals['_OKHTTPRESPONSE']._serialized_start=1623
+  _globals['_OKHTTPRESPONSE']._serialized_end=1726
+  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1729
+  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1875
+  _globals['_HTTPSTATUS']._serialized_start=1877
+  _globals['_HTTPSTATUS']._serialized_end=1903
+  _globals['_HEADERVALUEOPTION']._serialized_start=1906
+  _globals['_HEADERVALUEOPTION']._serialized_end=2229
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=2110
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=2229
+  _globals['_BOOLVALUE']._serialized_start=2231
+  _globals['_BOOLVALUE']._serialized_end=2257
 # @@protoc_insertion_point(module_scope)

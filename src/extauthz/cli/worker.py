@@ -59,7 +59,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
-    counting = asyncio.create_task(_count(service))
+    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_count(service))]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -69,6 +69,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         _tell_ready(config)
+        background.append(asyncio.ensure_future(service.check_servers()))
         await _until(stop, serving)
         await _drain(service, config, stop)
     finally:
@@ -77,7 +78,8 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         if grpcio is not None:
             await grpcio.stop(STOP_SECONDS)
         await asyncio.gather(*serving)
-        counting.cancel()
+        for task in background:
+            task.cancel()
         await service.close()
 
 

@@ -40,6 +40,7 @@ _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SERVER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CLAIM = re.compile(r"[!-~]{1,256}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TOKEN_PREFIX = re.compile(r"[A-Za-z0-9._~+/-]{1,64}")
 _AUDIT_WORDS = ("stdout", "stderr", "off")
 
 T = TypeVar("T")
@@ -220,6 +221,17 @@ AuditPath = Annotated[str, _written(_check_audit_path), _TEXT_SCHEMA]
 Workers = Annotated[int, _whole(1, 256), WithJsonSchema({"type": "integer"})]
 Connections = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
 Entries = Annotated[int, _whole(1, 10_000_000), WithJsonSchema({"type": "integer"})]
+Retries = Annotated[int, _whole(0, 10), WithJsonSchema({"type": "integer"})]
+Waiting = Annotated[int, _whole(0, 1_000_000), WithJsonSchema({"type": "integer"})]
+Results = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
+TokenLength = Annotated[int, _whole(1, 16_384), WithJsonSchema({"type": "integer"})]
+TokenPrefix = Annotated[
+    str, _shaped(_TOKEN_PREFIX, "a token begins with letters, digits and - . _ ~ + / as in ory_at_"), _TEXT_SCHEMA
+]
+BatchSize = Annotated[int, _whole(2, 1000), WithJsonSchema({"type": "integer"})]
+BatchDelay = Annotated[float, _duration("0s", "1s"), _DURATION_SCHEMA]
+Pause = Annotated[float, _duration("100ms", "10m"), _DURATION_SCHEMA]
+PerMinute = Annotated[int, _whole(1, 1_000_000), WithJsonSchema({"type": "integer"})]
 DrainDelay = Annotated[float, _duration("0s", "10m"), _DURATION_SCHEMA]
 Timeout = Annotated[float, _duration("10ms", "30s"), _DURATION_SCHEMA]
 Leeway = Annotated[float, _duration("0s", "300s"), _DURATION_SCHEMA]

@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -35,6 +33,7 @@ from extauthz.config.fields import (
     ListenAddress,
     Methods,
     Realm,
+    Retries,
     RoutePath,
     RuleName,
     ScopeAlternatives,
@@ -49,8 +48,11 @@ from extauthz.config.fields import (
     Url,
     Variable,
     Version,
+    Waiting,
     Workers,
 )
+from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
+from extauthz.config.section import Section
 from extauthz.config.values import Misfit, on_loopback
 from extauthz.core.scopes import all_implied
 
@@ -68,12 +70,6 @@ TOKENLESS_KEYS = (
 
 UNION_TAGS = frozenset({"(list)", "(any_of)", "(name)", "(mapping)"})
 """Names of the two spellings of `scopes` and of a header's claim; they turn up in the path of an error and are no keys of the file."""
-
-
-class Section(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Listen(Section):
@@ -141,6 +137,12 @@ class AuthorizationServer(Section):
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
     max_connections: Connections = 100
+    max_waiting: Waiting = 1000
+    retries: Retries = 1
+    circuit: Circuit = Circuit()
+    batch: Batch = Batch()
+    tokens: Tokens = Tokens()
+    self_check: Flag = True
     cache: Cache = Cache()
 
     @field_validator("introspection_endpoint")
@@ -150,6 +152,15 @@ class AuthorizationServer(Section):
         if url.lower().startswith("http:") and not allowed and not on_loopback(url):
             raise Misfit("use https here: tokens and the client's secret would cross the network in plain text")
         return url
+
+    @field_validator("batch")
+    @classmethod
+    def _encrypted_too(cls, batch: Batch, info: ValidationInfo) -> Batch:
+        try:
+            cls._encrypted(batch.endpoint or "", info)
+        except Misfit as misfit:
+            raise Misfit(str(misfit), at=("endpoint",)) from None
+        return batch
 
 
 class Audit(Section):
@@ -192,6 +203,7 @@ class ServiceFile(Section):
     trust_route_header: Flag = False
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
+    inactive_limit: InactiveLimit | None = None
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
@@ -266,7 +278,7 @@ class Defaults(Section):
 
     authorization_server: Text | None = None
     audience: Text | None = None
-    identity_headers: dict[HeaderName, HeaderSource] = {"x-auth-sub": "sub", "x-auth-scope": "scope"}
+    identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
 
     @field_validator("identity_headers")

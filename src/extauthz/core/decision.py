@@ -13,6 +13,7 @@ class Reason(StrEnum):
     """Why a request passed or not. Stable: operators build alerts on these words."""
 
     ALLOWED = "allowed"
+    ALLOWED_STALE = "allowed_stale"
     PUBLIC = "public"
 
     BAD_METHOD = "bad_method"
@@ -44,6 +45,9 @@ class Reason(StrEnum):
     SERVER_BUSY = "server_busy"
     SERVER_ANSWER_INVALID = "server_answer_invalid"
     SERVER_REFUSED_US = "server_refused_us"
+    SERVER_CIRCUIT_OPEN = "server_circuit_open"
+    OVERLOADED = "overloaded"
+    TOO_MANY_INACTIVE = "too_many_inactive"
     IDENTITY_NOT_FORWARDABLE = "identity_not_forwardable"
     UNTRUSTED_PEER = "untrusted_peer"
     MISCONFIGURED_GATEWAY = "misconfigured_gateway"
@@ -51,7 +55,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-ALLOWING = frozenset({Reason.ALLOWED, Reason.PUBLIC})
+ALLOWING = frozenset({Reason.ALLOWED, Reason.ALLOWED_STALE, Reason.PUBLIC})
 """Reasons of an `Allow`; all others are reasons of a `Deny`."""
 
 
@@ -63,6 +67,8 @@ OUTAGES = frozenset(
         Reason.SERVER_BUSY,
         Reason.SERVER_ANSWER_INVALID,
         Reason.SERVER_REFUSED_US,
+        Reason.SERVER_CIRCUIT_OPEN,
+        Reason.OVERLOADED,
     }
 )
 """Reasons that say nothing about the request: the authorization server could not be asked."""
@@ -126,6 +132,9 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.SERVER_BUSY: _UNAVAILABLE,
     Reason.SERVER_ANSWER_INVALID: _UNAVAILABLE,
     Reason.SERVER_REFUSED_US: _UNAVAILABLE,
+    Reason.SERVER_CIRCUIT_OPEN: _UNAVAILABLE,
+    Reason.OVERLOADED: _UNAVAILABLE,
+    Reason.TOO_MANY_INACTIVE: Outcome(status=429, code=Code.RESOURCE_EXHAUSTED),
     Reason.IDENTITY_NOT_FORWARDABLE: _UNAVAILABLE,
     Reason.UNTRUSTED_PEER: _FORBIDDEN,
     Reason.MISCONFIGURED_GATEWAY: _INTERNAL,
@@ -134,7 +143,7 @@ OUTCOMES: dict[Reason, Outcome] = {
 }
 
 RETRY_AFTER_SECONDS = 1
-"""What a 503 tells the client when the authorization server named no time of its own."""
+"""What a 429 or 503 tells the client when the authorization server named no time of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +151,8 @@ class Allow:
     """The request may pass.
 
     Attributes:
-        reason: `ALLOWED`, or `PUBLIC` when the route asks for no token.
+        reason: `ALLOWED`; `ALLOWED_STALE` when the answer about the token is older than it should be, because the
+            authorization server cannot be asked; `PUBLIC` when the route asks for no token.
         rule: name of the rule that decided.
         identity: request headers for the upstream, lower-case names, each name once.
         absent: identity headers that must *not* reach the upstream, whatever the client sent.
@@ -164,7 +174,7 @@ class Deny:
         reason: the cause; it fixes the status by `OUTCOMES`.
         rule: name of the rule that decided, empty when none was found.
         challenge: the `WWW-Authenticate` value (RFC 6750 §3), empty when there is none.
-        retry_after: seconds for `Retry-After`; only with status 503.
+        retry_after: seconds for `Retry-After`; only with status 429 and 503.
         cross_origin: browsers shall show the challenge to pages of other origins.
     """
 
@@ -186,8 +196,8 @@ Decision = Allow | Deny
 def deny(
     reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0, cross_origin: bool = False
 ) -> Deny:
-    """A denial whose `Retry-After` is never missing on a 503."""
-    retry_after = max(retry_after, RETRY_AFTER_SECONDS) if OUTCOMES[reason].status == 503 else 0  # noqa: PLR2004 - HTTP
+    """A denial whose `Retry-After` is never missing on a 429 or a 503."""
+    retry_after = max(retry_after, RETRY_AFTER_SECONDS) if OUTCOMES[reason].status in (429, 503) else 0
     return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after, cross_origin=cross_origin)
 
 

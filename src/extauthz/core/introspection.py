@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, cast
 
 from extauthz.core.decision import Reason
+from extauthz.core.leniency import STRICT, Leniency, standard_shapes
 from extauthz.core.scopes import lenient_scope
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -71,19 +72,27 @@ class Unavailable:
 TokenState = Active | Inactive | Unavailable
 
 
+LEVELS = ("memory", "shared", "joined", "server", "jwt", "stale", "refused")
+"""Where an answer came from: this process's cache; the cache that processes share; another caller's question in flight;
+the authorization server; the token's own signature; the cache although the answer is too old, because the server cannot
+be asked; or nowhere, because the token cannot be one of the server's, or its sender has sent too many bad ones."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
     """What a token is and how we know.
 
     Attributes:
         state: the token's state.
-        level: where the answer came from: `memory` or `server`.
+        level: where the answer came from, as `LEVELS` has it.
         fresh_until: monotonic seconds until which this answer may be repeated without asking again.
+        asked_at: monotonic seconds at which the server was asked; long ago when nobody says.
     """
 
     state: TokenState
     level: str
     fresh_until: float = 0.0
+    asked_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +109,14 @@ class _GarbageError(ValueError):
     """The answer is not what RFC 7662 describes; the message says where."""
 
 
-def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> TokenState:
+def read_answer(
+    answer: Answer,
+    *,
+    issuer: str | None,
+    answers_others: bool,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> TokenState:
     """Read an introspection answer.
 
     Args:
@@ -108,10 +124,13 @@ def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> 
         issuer: the `iss` that this server must name if it names one; None when it is not known.
         answers_others: whether this server has answered properly before. It decides whether a 400
             `invalid_request` speaks about this token or about our configuration.
+        leniency: which shapes beside the standard's this server may use.
+        token_type_required: whether a token without `token_type` is no access token. Some servers leave the member
+            out of what they say about a refresh token, and say nothing else that would give it away.
     """
     match answer.status:
         case 200:
-            return _read_ok(answer, issuer)
+            return _read_ok(answer, issuer, leniency, token_type_required=token_type_required)
         case 400:
             return _read_bad_request(answer, answers_others=answers_others)
         case 401 | 403:
@@ -133,12 +152,36 @@ def read_answer(answer: Answer, *, issuer: str | None, answers_others: bool) -> 
             )
 
 
-def _read_ok(answer: Answer, issuer: str | None) -> TokenState:
+def _read_ok(answer: Answer, issuer: str | None, leniency: Leniency, *, token_type_required: bool) -> TokenState:
+    members = read_object(answer)
+    if isinstance(members, Unavailable):
+        return members
+    return read_members(members, issuer=issuer, leniency=leniency, token_type_required=token_type_required)
+
+
+def read_object(answer: Answer, *, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any] | Unavailable:
+    """The JSON object that an answer consists of; anything else is trouble."""
     try:
-        members = _strict_object(answer)
-        return _read_members(members, issuer)
+        return _strict_object(answer, max_bytes)
     except _GarbageError as garbage:
         return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+
+
+def read_members(
+    members: Mapping[str, Any],
+    *,
+    issuer: str | None,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> TokenState:
+    """What the members of one such object say about one token (RFC 7662 §2.2); the arguments are as for `read_answer`."""
+    try:
+        state = _read_members(standard_shapes(members, leniency), issuer)
+    except _GarbageError as garbage:
+        return Unavailable(reason=Reason.SERVER_ANSWER_INVALID, detail=str(garbage))
+    if isinstance(state, Active) and token_type_required and not isinstance(members.get("token_type"), str):
+        return Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
+    return state
 
 
 def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
@@ -232,11 +275,11 @@ def _retry_after(value: str) -> int:
     return min(int(value[:9]), MAX_RETRY_AFTER_SECONDS) if value.isascii() and value.isdigit() else 0
 
 
-def _strict_object(answer: Answer) -> Mapping[str, Any]:
+def _strict_object(answer: Answer, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any]:
     """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
     _check_content_type(answer.content_type)
-    if len(answer.body) > MAX_ANSWER_BYTES:
-        raise _GarbageError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    if len(answer.body) > max_bytes:
+        raise _GarbageError(f"the answer is larger than {max_bytes} bytes")
     try:
         value = json.loads(
             answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite

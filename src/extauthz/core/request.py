@@ -17,6 +17,7 @@ class AuthRequest(NamedTuple):
         request_id: the gateway's own id for this request, for correlation only.
         added_scopes: scopes that the gateway asks for on top of the rule's.
         patience: seconds after which the gateway waits no longer; None when it did not say.
+        source: the client's address as the gateway has it; empty when it did not say. No decision rests on it.
         flaw: why the door could not read the question properly; such a request is denied for that reason.
         preflight: the method that a CORS preflight announces; empty when the request is none.
         route: name of the rule that decides, from a gateway that is trusted to choose it; None leaves it to the path.
@@ -30,6 +31,7 @@ class AuthRequest(NamedTuple):
     request_id: str = ""
     added_scopes: tuple[str, ...] = ()
     patience: float | None = None
+    source: str = ""
     flaw: Reason | None = None
     preflight: str = ""
     route: str | None = None

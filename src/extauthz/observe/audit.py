@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 import orjson
 
 from extauthz.core.decision import Allow, Deny
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Introspected
 
 MAX_WAITING_EVENTS: Final = 65_536
 """Events that may wait for a slow disk or pipe; later ones are lost and counted, requests are not held up."""
@@ -47,6 +47,9 @@ class AuditLog:
             self._lost += 1
 
     def introspected(self, event: Introspected) -> None:
+        """Not part of the record."""
+
+    def happened(self, event: Happened) -> None:
         """Not part of the record."""
 
     def close(self) -> None:

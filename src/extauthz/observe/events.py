@@ -1,6 +1,7 @@
 """The events and the one interface that receives them."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from extauthz.core.decision import Decision
@@ -21,7 +22,7 @@ class Checked(NamedTuple):
         host: host as sent.
         path: target as sent, without the query.
         decision: what we answered.
-        level: where the token's state came from: `memory`, `server`, or empty when nothing was asked.
+        level: where the token's state came from, or empty when nothing was asked (`core.introspection.LEVELS`).
         sub: the token's subject.
         client_id: the client that the token was issued to.
         scope: the token's scopes, separated by spaces.
@@ -55,6 +56,50 @@ class Introspected:
     detail: str = field(default="")
 
 
+class Happening(StrEnum):
+    """What can happen to a part of the service, whoever is being served. Stable: a metric label and a log key."""
+
+    CIRCUIT_OPENED = "circuit_opened"
+    CIRCUIT_CLOSED = "circuit_closed"
+    RETRIED = "retried"
+    RETRY_BUDGET_SPENT = "retry_budget_spent"
+    OVERLOADED = "overloaded"
+    BATCHED = "batched"
+    ALL_INACTIVE = "all_inactive"
+    SELF_CHECK_PASSED = "self_check_passed"
+    SELF_CHECK_FAILED = "self_check_failed"
+    SHARED_CACHE_DOWN = "shared_cache_down"
+    SHARED_CACHE_BACK = "shared_cache_back"
+    SHARED_CACHE_UNREADABLE = "shared_cache_unreadable"
+    REVOCATIONS_CUT = "revocations_cut"
+    REVOCATIONS_BACK = "revocations_back"
+    REVOKED = "revoked"
+    DISCOVERED = "discovered"
+    DISCOVERY_FAILED = "discovery_failed"
+    KEYS_REFRESHED = "keys_refreshed"
+    KEYS_UNREACHABLE = "keys_unreachable"
+    SECRET_RELOADED = "secret_reloaded"  # noqa: S105 - a word for the log
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a word for the log
+    CLAIM_MISMATCH = "claim_mismatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happened:
+    """Something about a part of the service that an operator may want to know.
+
+    Attributes:
+        what: the kind.
+        subject: which authorization server, or which other part.
+        detail: for the log; never a token, never a secret.
+        count: how often at once.
+    """
+
+    what: Happening
+    subject: str
+    detail: str = ""
+    count: int = 1
+
+
 class Observer(Protocol):
     """Receives events on the path of the request: must not block and must not raise."""
 
@@ -64,6 +109,9 @@ class Observer(Protocol):
     def introspected(self, event: Introspected) -> None:
         """An authorization server was asked."""
 
+    def happened(self, event: Happened) -> None:
+        """A part of the service changed its state or did something worth counting."""
+
 
 class Observers:
     """Several observers as one."""
@@ -71,6 +119,7 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self._checked = [observer.checked for observer in observers]
         self._introspected = [observer.introspected for observer in observers]
+        self._happened = [observer.happened for observer in observers]
 
     def checked(self, event: Checked) -> None:
         """Pass it on to all."""
@@ -80,4 +129,9 @@ class Observers:
     def introspected(self, event: Introspected) -> None:
         """Pass it on to all."""
         for tell in self._introspected:
+            tell(event)
+
+    def happened(self, event: Happened) -> None:
+        """Pass it on to all."""
+        for tell in self._happened:
             tell(event)

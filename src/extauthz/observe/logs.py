@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from extauthz.core.decision import Reason
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Happening, Introspected
 
 REPEAT_SECONDS = 10.0
 """Trouble that goes on is told again this often, with the number of questions that met it."""
@@ -18,7 +18,27 @@ _ADVICE = {
     Reason.SERVER_ANSWER_INVALID: "check that introspection_endpoint is an RFC 7662 endpoint",
     Reason.SERVER_TIMEOUT: "check the server, or raise timeout",
     Reason.SERVER_UNREACHABLE: "check the address, DNS, TLS and the network",
+    Reason.SERVER_BUSY: "it asks for fewer questions: raise cache.ttl, or its limit for our client",
+    Reason.SERVER_CIRCUIT_OPEN: "it failed too often and is left alone for a moment: see the trouble told before",
+    Reason.OVERLOADED: "raise max_connections if the server can take more, else cache.ttl",
 }
+
+
+_COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED, Happening.BATCHED})
+_WHAT_TO_DO = {
+    Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
+    Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",
+    Happening.ALL_INACTIVE: "no token is active any more: check our client id, secret and audience at the server",
+    Happening.SELF_CHECK_FAILED: "a random token should be answered with active: false; check endpoint and credentials",
+    Happening.SHARED_CACHE_DOWN: "check Redis; until it is back every process asks for itself",
+    Happening.SHARED_CACHE_UNREADABLE: "entries do not open with our keys: give every process the same key file",
+    Happening.REVOCATIONS_CUT: "notices of revocation do not arrive; cached answers live as long as their ttl",
+    Happening.DISCOVERY_FAILED: "check the issuer; it is tried again",
+    Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
+    Happening.SECRET_UNREADABLE: "the old one stays in use",
+    Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",
+}
+"""Happenings that are trouble, each with what an operator can do about it."""
 
 
 def configure(level: str, log_format: str) -> None:
@@ -60,6 +80,16 @@ class TroubleLog:
         """Tell of a defect of our own; decisions are the audit log's business."""
         if event.fault:
             self._log.error("a check failed inside extauthz and was denied", fault=event.fault, door=event.door)
+
+    def happened(self, event: Happened) -> None:
+        """Tell it, with advice where it is trouble; what only counts is not told."""
+        if event.what in _COUNTED_ONLY:
+            return
+        advice = _WHAT_TO_DO.get(event.what)
+        if advice is None:
+            self._log.info(event.what.value, subject=event.subject, detail=event.detail)
+        else:
+            self._log.error(event.what.value, subject=event.subject, detail=event.detail, advice=advice)
 
     def introspected(self, event: Introspected) -> None:
         """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends."""

@@ -16,10 +16,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from extauthz import __version__
 from extauthz.core.decision import ALLOWING, Reason
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Happening, Introspected
 
 _CHECK_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _INTROSPECTION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_ASKED = frozenset({"", "server"})
+"""Levels of decisions that saved no question: none was needed, or it was asked."""
+
+_INACTIVE = frozenset({Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN, Reason.SENDER_CONSTRAINED})
 
 _BATCH = 512
 """Decisions counted together."""
@@ -50,6 +55,18 @@ class Metrics:
             buckets=_INTROSPECTION_BUCKETS,
             registry=self._registry,
         )
+        self._saved = CounterMetric(
+            "extauthz_introspections_saved",
+            "Questions that needed no request to an authorization server, by what saved them.",
+            ("by",),
+            registry=self._registry,
+        )
+        self._happenings = CounterMetric(
+            "extauthz_happenings",
+            "What happened to parts of the service: circuits, retries, caches, keys, secrets.",
+            ("what", "subject"),
+            registry=self._registry,
+        )
         self._audit_lost = CounterMetric(
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
         )
@@ -66,20 +83,28 @@ class Metrics:
     def flush(self) -> None:
         """Count what waits. To be called now and then: other workers tell our numbers too."""
         batch, self._waiting = self._waiting, []
-        decisions: Counter[tuple[str, Reason, str]] = Counter()
+        decisions: Counter[tuple[str, Reason, str, str]] = Counter()
         seconds: dict[str, list[float]] = {}
         for event in batch:
-            decisions[event.door, event.decision.reason, event.decision.rule] += 1
+            decisions[event.door, event.decision.reason, event.decision.rule, event.level] += 1
             seconds.setdefault(event.level, []).append(event.took_seconds)
-        for (door, reason, rule), count in decisions.items():
+        for (door, reason, rule, level), count in decisions.items():
             outcome = "allow" if reason in ALLOWING else "deny"
             self._decisions.labels(door, outcome, reason.value, rule).inc(count)
+            if level not in _ASKED:
+                self._saved.labels(_saved_by(level, reason)).inc(count)
         for level, values in seconds.items():
             _observe_all(self._check_seconds.labels(level), values)
 
     def introspected(self, event: Introspected) -> None:
         """Count a question to an authorization server and its time."""
         self._introspection_seconds.labels(event.server, event.outcome).observe(event.took_seconds)
+
+    def happened(self, event: Happened) -> None:
+        """Count what happened to a part of the service."""
+        if event.what is Happening.BATCHED:
+            self._saved.labels("batch").inc(event.count)
+        self._happenings.labels(event.what.value, event.subject).inc(event.count)
 
     def audit_lost(self, count: int) -> None:
         """Count decisions that the audit log had to drop."""
@@ -93,6 +118,15 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types here
         return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _saved_by(level: str, reason: Reason) -> str:
+    """The level, but what is known about bad tokens and what limits them are told apart from what good ones save."""
+    if reason is Reason.TOO_MANY_INACTIVE:
+        return "limit"
+    if level == "refused":
+        return "shape"
+    return "negative" if level == "memory" and reason in _INACTIVE else level
 
 
 def _observe_all(histogram: Histogram, values: list[float]) -> None:

@@ -7,7 +7,6 @@ out the good ones.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cachetools import TLRUCache
 
@@ -16,12 +15,6 @@ from extauthz.core.token import Token
 from extauthz.resolver.settings import ServerSettings
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    resolution: Resolution
-    asked_at: float
 
 
 class TokenCache:
@@ -41,7 +34,7 @@ class TokenCache:
         self._active = self._store(settings.max_entries)
         self._inactive = self._store(max(1, settings.max_entries // 10))
 
-    def _store(self, max_entries: int) -> TLRUCache[bytes, _Entry]:
+    def _store(self, max_entries: int) -> TLRUCache[bytes, Resolution]:
         return TLRUCache(max_entries, _expiry, timer=self._monotonic)
 
     def key(self, token: Token) -> bytes:
@@ -50,15 +43,15 @@ class TokenCache:
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""
-        entry = self._known(key)
-        if entry is None:
+        known = self._known(key)
+        if known is None:
             return None
-        if max_age is not None and self._monotonic() - entry.asked_at >= max_age:
+        if max_age is not None and self._monotonic() - known.asked_at >= max_age:
             return None
-        state = entry.resolution.state
+        state = known.state
         if isinstance(state, Active) and state.exp is not None and state.exp <= self._wall():
             return None
-        return entry.resolution
+        return known
 
     def put(self, key: bytes, state: TokenState, asked_at: float) -> Resolution:
         """Keep an answer to a question asked at `asked_at`; an answer to a later question is not overwritten.
@@ -66,17 +59,17 @@ class TokenCache:
         Trouble is never kept, and does not push out what is known.
         """
         if isinstance(state, Unavailable):
-            return Resolution(state=state, level="server", fresh_until=asked_at)
+            return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
         fresh_until = asked_at + self._lifetime(state)
-        entry = _Entry(Resolution(state=state, level="memory", fresh_until=fresh_until), asked_at)
+        kept = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
         known = self._known(key)
         if known is None or known.asked_at <= asked_at:
             self._active.pop(key, None)
             self._inactive.pop(key, None)
-            (self._active if isinstance(state, Active) else self._inactive)[key] = entry
-        return Resolution(state=state, level="server", fresh_until=fresh_until)
+            (self._active if isinstance(state, Active) else self._inactive)[key] = kept
+        return Resolution(state=state, level="server", fresh_until=fresh_until, asked_at=asked_at)
 
-    def _known(self, key: bytes) -> _Entry | None:
+    def _known(self, key: bytes) -> Resolution | None:
         try:  # `TLRUCache.get` would look twice
             return self._active[key]
         except KeyError:
@@ -98,5 +91,5 @@ class TokenCache:
         return len(self._active) + len(self._inactive)
 
 
-def _expiry(_key: bytes, entry: _Entry, _now: float) -> float:
-    return entry.resolution.fresh_until
+def _expiry(_key: bytes, known: Resolution, _now: float) -> float:
+    return known.fresh_until

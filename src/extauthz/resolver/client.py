@@ -13,6 +13,7 @@ from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer, TokenState, Un
 from extauthz.core.token import Token
 from extauthz.resolver.client_auth import authorization_header, form_encode, form_fields
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.trouble import unreachable
 
 _KEEPALIVE_SECONDS: Final = 30.0
 
@@ -20,8 +21,15 @@ _KEEPALIVE_SECONDS: Final = 30.0
 class IntrospectionClient:
     """Asks one authorization server. Owns its connections; `close` gives them back."""
 
-    def __init__(self, settings: ServerSettings, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._settings = settings
+        self._max_answer_bytes = max_answer_bytes
         hint = f"&token_type_hint={settings.token_type_hint}" if settings.token_type_hint else ""
         self._form_tail = hint + form_fields(settings)
         self._answers_others = False
@@ -36,19 +44,24 @@ class IntrospectionClient:
 
     async def ask(self, token: Token) -> TokenState:
         """What the server says about the token. Never raises: trouble is `Unavailable`."""
-        form = f"token={form_encode(token.reveal())}{self._form_tail}"
+        answer = await self.post(f"token={form_encode(token.reveal())}")
+        if isinstance(answer, Unavailable):
+            return answer
+        state = read_answer(answer, issuer=self._settings.issuer, answers_others=self._answers_others)
+        self._answers_others = self._answers_others or not isinstance(state, Unavailable)
+        return state
+
+    async def post(self, tokens: str) -> Answer | Unavailable:
+        """The answer to a form that begins like this and ends as all our questions do. Never raises."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                answer = await self._post_again_if_hung_up(form)
+                return await self._post_again_if_hung_up(tokens + self._form_tail)
         except TimeoutError:
             return Unavailable(
                 reason=Reason.SERVER_TIMEOUT, detail=f"no answer within {self._settings.timeout:g} seconds"
             )
         except Exception as error:  # noqa: BLE001 - whatever the network does, it is no verdict about the token
-            return Unavailable(reason=Reason.SERVER_UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:200])
-        state = read_answer(answer, issuer=self._settings.issuer, answers_others=self._answers_others)
-        self._answers_others = self._answers_others or not isinstance(state, Unavailable)
-        return state
+            return unreachable(error)
 
     async def _post_again_if_hung_up(self, form: str) -> Answer:
         """Post, once more if the server hung up: it may have closed an idle connection just as we took it.
@@ -69,7 +82,7 @@ class IntrospectionClient:
         ) as response:
             async for chunk in response.aiter_raw():
                 body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
+                if len(body) > self._max_answer_bytes:
                     break
             encoded = response.headers.get("content-encoding", "identity") != "identity"
             return Answer(

@@ -6,7 +6,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from extauthz.config.schema import Cache, PolicyFile, RouteEntry, Section, ServiceFile
+from extauthz.config.schema import Cache, PolicyFile, RouteEntry, ServiceFile
+from extauthz.config.section import Section
 
 SERVER = {
     "introspection_endpoint": "https://as.example.com/introspect",

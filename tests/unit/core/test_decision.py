@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from extauthz.core.decision import OUTCOMES, RETRY_AFTER_SECONDS, Allow, Deny, Reason, deny
+from extauthz.core.decision import ALLOWING, OUTCOMES, RETRY_AFTER_SECONDS, Allow, Deny, Reason, deny
 
 # reason: HTTP status, google.rpc code, RFC 6750 error; "-" where there is a challenge without error, "" without challenge
 MATRIX = {
@@ -34,6 +34,9 @@ MATRIX = {
     Reason.SERVER_BUSY: (503, 14, ""),
     Reason.SERVER_ANSWER_INVALID: (503, 14, ""),
     Reason.SERVER_REFUSED_US: (503, 14, ""),
+    Reason.SERVER_CIRCUIT_OPEN: (503, 14, ""),
+    Reason.OVERLOADED: (503, 14, ""),
+    Reason.TOO_MANY_INACTIVE: (429, 8, ""),
     Reason.IDENTITY_NOT_FORWARDABLE: (503, 14, ""),
     Reason.UNTRUSTED_PEER: (403, 7, ""),
     Reason.MISCONFIGURED_GATEWAY: (500, 13, ""),
@@ -53,7 +56,7 @@ def test_a_reason_has_one_outcome(reason: Reason, row: tuple[int, int, str]) -> 
 
 def test_every_reason_to_deny_is_in_the_table() -> None:
     """A new reason without an outcome is noticed here, not by a gateway."""
-    assert OUTCOMES.keys() == set(Reason) - {Reason.ALLOWED, Reason.PUBLIC}
+    assert OUTCOMES.keys() == set(Reason) - ALLOWING
     assert OUTCOMES.keys() == MATRIX.keys()
 
 
@@ -81,7 +84,7 @@ def test_trouble_at_the_authorization_server_is_never_the_fault_of_the_token(rea
     assert OUTCOMES[reason].status == 503
 
 
-@pytest.mark.parametrize("reason", [Reason.ALLOWED, Reason.PUBLIC])
+@pytest.mark.parametrize("reason", sorted(ALLOWING))
 def test_a_denial_for_a_reason_that_nobody_mapped_is_the_strictest(reason: Reason) -> None:
     """Even a nonsensical denial is one."""
     outcome = Deny(reason=reason).outcome
@@ -97,6 +100,8 @@ def test_a_denial_for_a_reason_that_nobody_mapped_is_the_strictest(reason: Reaso
         (Reason.SERVER_BUSY, -5, RETRY_AFTER_SECONDS),
         (Reason.SERVER_TIMEOUT, 0, RETRY_AFTER_SECONDS),
         (Reason.IDENTITY_NOT_FORWARDABLE, 0, RETRY_AFTER_SECONDS),
+        (Reason.TOO_MANY_INACTIVE, 0, RETRY_AFTER_SECONDS),
+        (Reason.TOO_MANY_INACTIVE, 9, 9),
         (Reason.NO_ROUTE, 0, 0),
         (Reason.INACTIVE, 0, 0),
         (Reason.INTERNAL, 0, 0),

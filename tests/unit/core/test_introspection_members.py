@@ -13,11 +13,11 @@ ISSUER = "https://as.example.com"
 NOW = 1_700_000_000.0
 
 
-def read(members: dict[str, object], issuer: str | None = ISSUER) -> TokenState:
+def read(members: dict[str, object], issuer: str | None = ISSUER, *, token_type_required: bool = False) -> TokenState:
     """The state that an active answer with these members leads to."""
     body = json.dumps({"active": True, **members}).encode("ascii")
     answer = Answer(status=200, content_type="application/json", body=body)
-    return read_answer(answer, issuer=issuer, answers_others=True)
+    return read_answer(answer, issuer=issuer, answers_others=True, token_type_required=token_type_required)
 
 
 def is_garbage(state: TokenState) -> bool:
@@ -231,3 +231,20 @@ def test_what_was_read_is_what_is_judged(members: dict[str, object], reason: Rea
     decision = decide(rule(leeway=60), read({"scope": "orders:read", "sub": "u1", **members}), NOW)
     assert decision.reason is reason
     assert isinstance(decision, Allow) == (reason is Reason.ALLOWED)
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "access_token"])
+def test_with_a_token_type_required_any_name_for_an_access_token_will_do(kind: str) -> None:
+    """It is the member that counts, since servers call it many things."""
+    assert isinstance(read({"token_type": kind}, token_type_required=True), Active)
+
+
+@pytest.mark.parametrize("members", [{}, {"token_type": None}, {"token_type": 5}, {"token_type": ["Bearer"]}])
+def test_with_a_token_type_required_a_token_without_one_is_no_access_token(members: dict[str, object]) -> None:
+    """A refresh token is told from an access token by this alone at some servers."""
+    assert read(members, token_type_required=True) == Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
+
+
+def test_with_a_token_type_required_an_inactive_token_is_just_inactive() -> None:
+    """Nothing else is expected of it."""
+    assert read({"active": False}, token_type_required=True) == Inactive()

@@ -166,9 +166,9 @@ def test_the_scope_challenge_names_what_the_rule_declares() -> None:
 
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_a_rule_has_every_denial_ready(reason: Reason) -> None:
-    """With its name, its realm and, on a 503, `Retry-After`."""
+    """With its name, its realm and, on a 429 or 503, `Retry-After`."""
     one = rule(name="r", realm='a"b', challenge_scope=("s",))
-    retry_after = 1 if OUTCOMES[reason].status == 503 else 0
+    retry_after = 1 if OUTCOMES[reason].status in (429, 503) else 0
     expected = Deny(reason=reason, rule="r", challenge=challenge(reason, 'a"b', ("s",)), retry_after=retry_after)
     assert one.denials[reason] == expected
 

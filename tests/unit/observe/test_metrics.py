@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from extauthz import __version__
-from extauthz.core.decision import OUTCOMES, Allow, Decision, Reason, deny
-from extauthz.observe.events import Checked, Introspected
+from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
+from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
@@ -31,6 +31,7 @@ EVENT = Checked(
     client_id="canary",
     took_seconds=0.00004,
 )
+SAVED = "extauthz_introspections_saved_total"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -100,6 +101,43 @@ def test_the_time_of_a_check_is_kept_by_level(metrics: Metrics) -> None:
     assert value(metrics, "extauthz_check_seconds_bucket", level="memory", le="5e-05") == 1.0
     assert value(metrics, "extauthz_check_seconds_bucket", level="server", le="0.01") == 0.0
     assert value(metrics, "extauthz_check_seconds_bucket", level="server", le="0.025") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("level", "reason", "by"),
+    [
+        ("memory", Reason.ALLOWED, "memory"),
+        ("memory", Reason.INSUFFICIENT_SCOPE, "memory"),
+        ("memory", Reason.INACTIVE, "negative"),
+        ("memory", Reason.WRONG_ISSUER, "negative"),
+        ("shared", Reason.ALLOWED, "shared"),
+        ("joined", Reason.INACTIVE, "joined"),
+        ("jwt", Reason.ALLOWED, "jwt"),
+        ("stale", Reason.ALLOWED_STALE, "stale"),
+        ("refused", Reason.INACTIVE, "shape"),
+        ("refused", Reason.TOO_MANY_INACTIVE, "limit"),
+        ("server", Reason.ALLOWED, None),
+        ("server", Reason.SERVER_TIMEOUT, None),
+        ("", Reason.NO_CREDENTIALS, None),
+    ],
+)
+def test_a_question_that_was_not_needed_is_counted_by_what_saved_it(
+    metrics: Metrics, level: str, reason: Reason, by: str | None
+) -> None:
+    """What good tokens save and what bad ones would have cost are told apart."""
+    decision = replace(ALLOWED, reason=reason) if reason in ALLOWING else deny(reason, rule="orders")
+    metrics.checked(EVENT._replace(level=level, decision=decision))
+    metrics.checked(EVENT._replace(level=level, decision=decision))
+    saved = {dict(labels)["by"]: number for (name, labels), number in read(metrics).items() if name == SAVED}
+    assert saved == ({by: 2.0} if by else {})
+
+
+def test_requests_that_batches_saved_are_counted(metrics: Metrics) -> None:
+    """As many as the event says."""
+    metrics.happened(Happened(what=Happening.BATCHED, subject="main", count=49))
+    metrics.happened(Happened(what=Happening.RETRIED, subject="main"))
+    assert value(metrics, SAVED, by="batch") == 49.0
+    assert value(metrics, "extauthz_happenings_total", what="batched", subject="main") == 49.0
 
 
 @pytest.mark.shows("E68", "E78")

@@ -88,8 +88,8 @@ def test_fresh_until_is_when_the_entry_ends(bench: Bench) -> None:
     first = bench.cache.put(key, active(exp=NOW + 5), 1000.0)
     again = bench.cache.get(key, None)
     assert again is not None
-    assert (first.level, first.fresh_until) == ("server", 1005.0)
-    assert (again.level, again.fresh_until) == ("memory", 1005.0)
+    assert (first.level, first.fresh_until, first.asked_at) == ("server", 1005.0, 1000.0)
+    assert (again.level, again.fresh_until, again.asked_at) == ("memory", 1005.0, 1000.0)
 
 
 def test_life_counts_from_the_question_and_not_from_the_answer(bench: Bench) -> None:

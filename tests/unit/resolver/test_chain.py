@@ -113,6 +113,19 @@ async def test_a_hundred_requests_with_one_new_token_are_one_question(bench: Ben
     assert bench.main.asked == ["t"]
 
 
+async def test_what_the_cache_has_is_known_without_waiting(bench: Bench) -> None:
+    """The same answer as `resolve` gives, and nothing where that would ask: a new token, an old answer, another server."""
+    token = Token("t")
+    assert bench.resolver.known("main", token, None) is None
+    await bench.resolve()
+    bench.pass_time(5.0)
+    assert bench.resolver.known("main", token, None) == await bench.resolve()
+    assert bench.resolver.known("main", token, 5.0) is None
+    assert bench.resolver.known("main", token, 0.0) is None
+    assert bench.resolver.known("other", token, None) is None
+    assert bench.main.asked == ["t"]
+
+
 async def test_other_tokens_are_other_questions(bench: Bench) -> None:
     """Each is asked about once."""
     await asyncio.gather(*(bench.resolve(f"t{number % 10}") for number in range(100)))

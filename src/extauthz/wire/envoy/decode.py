@@ -52,6 +52,7 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         request_id=request_id or http.id,
         added_scopes=added_scopes,
         patience=patience,
+        source=attributes.source.address.socket_address.address,
         flaw=flaw,
         preflight=preflight,
     )

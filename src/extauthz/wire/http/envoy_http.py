@@ -1,7 +1,8 @@
 """The dialect of Envoy's `http_service` (also behind Istio, Envoy Gateway, Emissary and the Gateway API).
 
 In: the request itself, its path behind our prefix: method, `Host`, raw path and query are the client's. No header can
-name another one.
+name another one. `X-Envoy-External-Address`, if it is among the `allowed_headers`, is the client's address; the end of
+`X-Forwarded-For` is Envoy's own here.
 Out: exactly 200 allows. Headers that the answer does not name pass as the client sent them, so each identity header
 is there once, and what must not reach the upstream is also named in `x-envoy-auth-headers-to-remove`. A 5xx is an error
 to Envoy: it drops our headers and lets its own failure mode decide.
@@ -21,7 +22,8 @@ DOOR = "envoy-http"
 PATH = b"/envoy"
 
 _HOST = b"host"
-METADATA = (_HOST,)
+_ADDRESS = b"x-envoy-external-address"
+METADATA = (_HOST, _ADDRESS)
 
 _VOCABULARY = vocabulary(METADATA)
 _REMEMBERED_ANSWERS = 4096
@@ -35,7 +37,12 @@ def decode(
     target = raw_path.removeprefix(PATH)
     whole = target + b"?" + query if query else target
     return question(
-        DOOR, said, method=method, target=whole.decode("latin-1") if target else None, host=said.values.get(_HOST, "")
+        DOOR,
+        said,
+        method=method,
+        target=whole.decode("latin-1") if target else None,
+        host=said.values.get(_HOST, ""),
+        source=said.values.get(_ADDRESS, ""),
     )
 
 

@@ -15,6 +15,8 @@ from extauthz.core.request import AuthRequest
 
 AUTHORIZATION = b"authorization"
 REQUEST_ID = b"x-request-id"
+FORWARDED_FOR = b"x-forwarded-for"
+"""The only metadata that is a list: gateways append to it, some of them in a line of their own."""
 
 _ORIGIN, _REQUEST_METHOD = ORIGIN.encode(), REQUEST_METHOD.encode()
 _PREFLIGHT = {name: name for name in (_ORIGIN, _REQUEST_METHOD)}
@@ -59,7 +61,10 @@ class Said(NamedTuple):
 
 
 def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
-    """Read the headers once. Metadata that stands twice is a flaw: one of the two is not the gateway's."""
+    """Read the headers once. Metadata that stands twice is a flaw: one of the two is not the gateway's.
+
+    Of `X-Forwarded-For` the last line is kept, which is the gateway's.
+    """
     values: dict[bytes, str] = {}
     authorization: list[str] = []
     flaw: Reason | None = None
@@ -72,14 +77,16 @@ def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
             authorization.append(value.decode("latin-1"))
         elif meaning in _PREFLIGHT:
             preflight.setdefault(meaning, []).append(value.decode("latin-1"))
-        elif meaning == _IMITATION or meaning in values:
+        elif meaning == _IMITATION or (meaning in values and meaning != FORWARDED_FOR):
             flaw = Reason.BAD_METADATA
         else:
             values[meaning] = value.decode("latin-1")
     return Said(values, tuple(authorization), flaw, preflight)
 
 
-def question(door: str, said: Said, *, method: str | None, target: str | None, host: str = "") -> AuthRequest:
+def question(
+    door: str, said: Said, *, method: str | None, target: str | None, host: str = "", source: str = ""
+) -> AuthRequest:
     """The question in our words.
 
     A method or target that is missing (None) is the gateway's fault; one that is there but empty, and a method that
@@ -97,6 +104,7 @@ def question(door: str, said: Said, *, method: str | None, target: str | None, h
         host=host,
         authorization=said.authorization,
         request_id=said.values.get(REQUEST_ID, ""),
+        source=source,
         flaw=flaw,
         preflight=_announced(method, said.preflight) if said.preflight else "",
     )

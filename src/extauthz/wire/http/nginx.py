@@ -1,7 +1,8 @@
 """The dialect of NGINX `auth_request`: 200, 401 and 403 are all that it understands, so the truth goes in headers.
 
-In: `X-Original-Method`, `X-Original-URI` (raw), `X-Original-Host`, `X-Original-Proto`, `X-Request-Id`, `Authorization`;
-ingress-nginx sends `X-Original-URL` (scheme, host and raw target in one) instead of, or beside, the URI.
+In: `X-Original-Method`, `X-Original-URI` (raw), `X-Original-Host`, `X-Original-Proto`, `X-Original-Remote-Addr`,
+`X-Request-Id`, `Authorization`; ingress-nginx sends `X-Original-URL` (scheme, host and raw target in one) instead of, or
+beside, the URI, and the client's address in `X-Real-IP`.
 Out: the wire status below, `X-Authz-Status` (the status for the client), `X-Authz-Reason`, and the challenge where
 NGINX will find it: it copies `WWW-Authenticate` from a 401 by itself and drops it from a 403, which therefore carries
 `X-Authz-Challenge`.
@@ -27,10 +28,12 @@ _METHOD = b"x-original-method"
 _URI = b"x-original-uri"
 _URL = b"x-original-url"
 _HOST = b"x-original-host"
+_ADDRESS = b"x-original-remote-addr"
+_INGRESS_ADDRESS = b"x-real-ip"
 ROUTE = b"x-authz-route"
 """Names the rule that decides; read only where the operator says that NGINX writes it (`trust_route_header`)."""
 
-METADATA = (_METHOD, _URI, _URL, _HOST, b"x-original-proto")
+METADATA = (_METHOD, _URI, _URL, _HOST, b"x-original-proto", _ADDRESS, _INGRESS_ADDRESS)
 
 _VOCABULARY = vocabulary(METADATA)
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?#\\@]+)(/.*)", re.DOTALL)
@@ -41,10 +44,10 @@ def decode(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary = _VOCABULA
     """Read the question."""
     said = collect(headers, known)
     values = said.values
-    target, host = values.get(_URI), values.get(_HOST, "")
+    target, host, source = values.get(_URI), values.get(_HOST, ""), values.get(_ADDRESS, "")
     if _URL in values:
         said, target, host = _with_url(said, values[_URL], target, host)
-    request = question(DOOR, said, method=values.get(_METHOD), target=target, host=host)
+    request = question(DOOR, said, method=values.get(_METHOD), target=target, host=host, source=source)
     return request._replace(route=values[ROUTE]) if ROUTE in values else request
 
 

@@ -53,7 +53,11 @@ def their_request() -> auth.CheckRequest:
     )
     return auth.CheckRequest(
         attributes=auth.AttributeContext(
-            source=auth.AttributeContextPeer(service="client", principal="spiffe://client"),
+            source=auth.AttributeContextPeer(
+                service="client",
+                principal="spiffe://client",
+                address=core.Address(socket_address=core.SocketAddress(address="10.0.0.7", port_value=40000)),
+            ),
             destination=auth.AttributeContextPeer(service="upstream"),
             request=auth.AttributeContextRequest(http=http),
             context_extensions={"required_scope": "none"},
@@ -78,7 +82,8 @@ def our_request() -> ours.CheckRequest:
             ]
         ),
     )
-    return ours.CheckRequest(attributes=ours.AttributeContext(request=ours.Request(http=http)))
+    peer = ours.Peer(address=ours.Address(socket_address=ours.SocketAddress(address="10.0.0.7")))
+    return ours.CheckRequest(attributes=ours.AttributeContext(source=peer, request=ours.Request(http=http)))
 
 
 class TestRequest:
@@ -100,6 +105,7 @@ class TestRequest:
             host="api.example.com",
             authorization=("Bearer t",),
             request_id="abc",
+            source="10.0.0.7",
         )
 
     @pytest.mark.shows("E41")

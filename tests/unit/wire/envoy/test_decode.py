@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from extauthz._gen.extauthz_envoy_pb2 import (
+    Address,
     AttributeContext,
     CheckRequest,
     HeaderMap,
     HeaderValue,
     HttpRequest,
+    Peer,
     Request,
+    SocketAddress,
 )
 from extauthz.core.decision import Reason
 from extauthz.core.request import AuthRequest
@@ -49,6 +52,15 @@ def test_a_whole_request_is_read() -> None:
         authorization=("Bearer t",),
         request_id="abc",
     )
+
+
+def test_the_address_of_the_client_is_what_envoy_says() -> None:
+    """No header can name another one."""
+    http = HttpRequest(method="GET", path="/", headers={"x-forwarded-for": "192.0.2.1"})
+    peer = Peer(address=Address(socket_address=SocketAddress(address="10.0.0.7")))
+    attributes = AttributeContext(source=peer, request=Request(http=http))
+    assert decode(CheckRequest(attributes=attributes).SerializeToString()).source == "10.0.0.7"
+    assert decode(message(http)).source == ""
 
 
 @pytest.mark.shows("E56")

@@ -77,7 +77,7 @@ class TestDeny:
         }
         if decision.challenge:
             expected["www-authenticate"] = decision.challenge
-        if decision.outcome.status == 503:
+        if decision.outcome.status in (429, 503):
             expected["retry-after"] = "1"
         response = read(decision)
         assert pairs(response) == expected

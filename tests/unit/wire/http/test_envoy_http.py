@@ -16,6 +16,8 @@ ENVOY = {
     "content-length": "0",
     "authorization": "Bearer t",
     "x-request-id": "r1",
+    "x-envoy-external-address": "10.0.0.7",
+    "x-forwarded-for": "192.0.2.1,10.0.0.7,10.0.0.1",
     "x-envoy-internal": "true",
     "x-envoy-expected-rq-timeout-ms": "1000",
 }
@@ -44,6 +46,7 @@ def test_the_question_is_the_request_itself() -> None:
         host="api.example.com",
         authorization=("Bearer t",),
         request_id="r1",
+        source="10.0.0.7",
     )
 
 
@@ -62,6 +65,18 @@ def test_the_prefix_alone_is_no_question() -> None:
     """An Envoy with `path_override` asks like this about every request: it does not say which."""
     assert ask(b"/envoy").flaw is Reason.MISCONFIGURED_GATEWAY
     assert ask(b"/envoy", b"a=/orders").flaw is Reason.MISCONFIGURED_GATEWAY
+
+
+def test_without_envoys_word_the_address_is_not_known() -> None:
+    """The end of `X-Forwarded-For` is Envoy itself, for every client."""
+    headers = {name: value for name, value in ENVOY.items() if name != "x-envoy-external-address"}
+    assert decode("GET", b"/envoy/a", b"", lines(headers)).source == ""
+
+
+def test_a_second_address_is_refused() -> None:
+    """One of the two is the client's."""
+    twice = [*lines(ENVOY), (b"x-envoy-external-address", b"192.0.2.1")]
+    assert decode("GET", b"/envoy/a", b"", twice).flaw is Reason.BAD_METADATA
 
 
 @pytest.mark.shows("E53", "E83", "N20")
@@ -109,5 +124,5 @@ def test_every_denial_is_the_answer_for_the_client(reason: Reason) -> None:
     assert json.loads(body) == {"error": reason.value}
     assert said.pop("content-length") == str(len(body))
     assert said.pop("www-authenticate", "") == challenge
-    assert (said.pop("retry-after", "") != "") is (status == 503)
+    assert (said.pop("retry-after", "") != "") is (status in (429, 503))
     assert said == {"content-type": "application/json", "cache-control": "no-store", "x-authz-reason": reason.value}

@@ -7,7 +7,7 @@ import pytest
 from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.forward_auth import METADATA, decode, encode
-from extauthz.wire.http.metadata import Headers, vocabulary
+from extauthz.wire.http.metadata import FORWARDED_FOR, Headers, vocabulary
 
 TRAEFIK = {
     "host": "127.0.0.1:9191",
@@ -43,6 +43,7 @@ def test_the_question_is_in_the_forwarded_headers_as_they_stand() -> None:
         target="/a%2Fb/../c?d=e",
         host="api.example.com",
         authorization=("Bearer t",),
+        source="10.0.0.7",
     )
 
 
@@ -54,14 +55,35 @@ def test_without_method_or_target_the_gateway_is_misconfigured(missing: str) -> 
 
 
 @pytest.mark.shows("N18")
-@pytest.mark.parametrize("name", METADATA)
+@pytest.mark.parametrize("name", [name for name in METADATA if name != FORWARDED_FOR])
 def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
     """One of the two is the client's."""
     assert decode([*lines(TRAEFIK), (name, b"x")]).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.parametrize(
+    ("chain", "source"),
+    [
+        ([], ""),
+        (["10.0.0.7"], "10.0.0.7"),
+        (["192.0.2.1, 10.0.0.7"], "10.0.0.7"),
+        (["192.0.2.1,10.0.0.7 "], "10.0.0.7"),
+        (["192.0.2.1", "10.0.0.7"], "10.0.0.7"),
+        (["2001:db8::1, 2001:db8::2"], "2001:db8::2"),
+        (["10.0.0.7,"], ""),
+    ],
+)
+def test_the_address_is_the_one_that_the_gateway_added(chain: list[str], source: str) -> None:
+    """All before it is what the client says; some gateways add a line of their own."""
+    others = {name: value for name, value in TRAEFIK.items() if name != "x-forwarded-for"}
+    request = decode([*lines(others), *((FORWARDED_FOR, value.encode()) for value in chain)])
+    assert (request.source, request.flaw) == (source, None)
+
+
 @pytest.mark.shows("N19")
-@pytest.mark.parametrize("name", ["x_forwarded_uri", "x.forwarded.uri", "x-forwarded_host", "x_forwarded-proto"])
+@pytest.mark.parametrize(
+    "name", ["x_forwarded_for", "x_forwarded_uri", "x.forwarded.uri", "x-forwarded_host", "x_forwarded-proto"]
+)
 def test_another_spelling_of_metadata_is_refused(name: str) -> None:
     """The gateway strips `X-Forwarded-Uri` and lets this through: some servers read both as one."""
     assert decode(lines({**TRAEFIK, name: "/public"})).flaw is Reason.BAD_METADATA
@@ -126,5 +148,5 @@ def test_every_denial_is_the_answer_for_the_client(reason: Reason) -> None:
     assert json.loads(body) == {"error": reason.value}
     assert said.pop("content-length") == str(len(body))
     assert said.pop("www-authenticate", "") == challenge
-    assert (said.pop("retry-after", "") != "") is (status == 503)
+    assert (said.pop("retry-after", "") != "") is (status in (429, 503))
     assert said == {"content-type": "application/json", "cache-control": "no-store", "x-authz-reason": reason.value}

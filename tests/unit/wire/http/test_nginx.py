@@ -18,6 +18,7 @@ QUESTION = {
     "x-original-uri": "/a%2Fb/../c?d=e",
     "x-original-host": "api.example.com",
     "x-original-proto": "https",
+    "x-original-remote-addr": "10.0.0.7",
 }
 ALLOW = Allow(reason=Reason.ALLOWED, rule="r", identity=(("x-auth-sub", "u1"),), absent=("x-auth-scope",))
 
@@ -39,6 +40,7 @@ def test_the_question_is_in_the_headers_as_they_stand() -> None:
         host="api.example.com",
         authorization=("Bearer t",),
         request_id="r1",
+        source="10.0.0.7",
     )
 
 
@@ -57,7 +59,10 @@ def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
 
 
 @pytest.mark.shows("N19")
-@pytest.mark.parametrize("name", ["x_original_uri", "x.original.uri", "x-original_method", "x_original_url"])
+@pytest.mark.parametrize(
+    "name",
+    ["x_original_uri", "x.original.uri", "x-original_method", "x_original_url", "x_original_remote_addr", "x_real_ip"],
+)
 def test_another_spelling_of_metadata_is_refused(name: str) -> None:
     """It came from the client: NGINX itself writes hyphens."""
     assert decode(lines({**QUESTION, name: "/public"})).flaw is Reason.BAD_METADATA
@@ -72,6 +77,8 @@ def test_headers_of_other_dialects_change_nothing() -> None:
         "path": "/b",
         "method": "GET",
         "x-rewrite-url": "/b",
+        "x-forwarded-for": "192.0.2.1",
+        "x-real-ip": "192.0.2.1",
     }
     assert decode(lines({**QUESTION, **foreign})) == decode(lines(QUESTION))
 
@@ -139,4 +146,4 @@ def test_every_denial_is_a_status_that_nginx_understands(reason: Reason) -> None
     assert ("www-authenticate" in said) is (status == 401)
     assert ("x-authz-challenge" in said) is (status == 403 and bool(challenge))
     assert (said["content-length"], said["cache-control"], body) == ("0", "no-store", b"")
-    assert ("retry-after" in said) is (meant == 503)
+    assert ("retry-after" in said) is (meant in (429, 503))

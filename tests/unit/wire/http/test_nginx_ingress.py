@@ -23,6 +23,7 @@ SEPARATE = {
     "x-original-method": "GET",
     "x-original-uri": "/orders/1?x=1",
     "x-original-host": "api.example.com",
+    "x-original-remote-addr": "10.0.0.7",
 }
 
 
@@ -34,6 +35,11 @@ def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 def test_the_url_asks_what_the_separate_headers_ask() -> None:
     """The decision cannot depend on how NGINX was set up."""
     assert decode(lines(INGRESS)) == decode(lines(SEPARATE))
+
+
+def test_a_client_cannot_name_another_address() -> None:
+    """ingress-nginx lets its `X-Original-Remote-Addr` through, and writes `X-Real-IP` itself."""
+    assert decode(lines({**INGRESS, "x-original-remote-addr": "192.0.2.1"})).source == "10.0.0.7"
 
 
 @pytest.mark.parametrize(

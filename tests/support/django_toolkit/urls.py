@@ -1,0 +1,5 @@
+"""What the Django project serves."""
+
+from django.urls import include, path
+
+urlpatterns = [path("o/", include("oauth2_provider.urls", namespace="oauth2_provider"))]
