@@ -341,7 +341,7 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
-    scope_implies: dict[ScopeWord, ScopeList] = {}
+    scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 
     @field_validator("scope_implies")

@@ -91,7 +91,7 @@ def test_a_denial_for_a_reason_that_nobody_mapped_is_the_strictest(reason: Reaso
     assert (outcome.status, outcome.code, outcome.challenged) == (500, 13, False)
 
 
-@pytest.mark.shows("O15", "O17", "S26", "N9", "N10")
+@pytest.mark.shows("O15", "O17", "S26", "E66", "N9", "N10")
 @pytest.mark.parametrize(
     ("reason", "asked", "given"),
     [

@@ -55,7 +55,7 @@ def pairs(response: CheckResponse) -> dict[str, str]:
 class TestDeny:
     """An answer that Envoy cannot take for an allow."""
 
-    @pytest.mark.shows("E2", "E4")
+    @pytest.mark.shows("E2", "E4", "E66")
     @pytest.mark.parametrize("decision", DENIALS)
     def test_it_has_a_code_and_a_status(self, decision: Deny) -> None:
         """Without a code Envoy lets the request pass; a status goes out as it stands."""
