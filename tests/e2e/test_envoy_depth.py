@@ -189,6 +189,33 @@ def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -
     assert set(statuses) == {200}
 
 
+@pytest.mark.shows("E71")
+@pytest.mark.parametrize("grpc_server", ["h2corn", "grpcio"])
+def test_connections_that_envoy_replaces_under_load_cost_no_request(
+    tmp_path: Path, stub: StubServer, grpc_server: str
+) -> None:
+    """Every tenth of a second, as a fleet is rebalanced."""
+    protocol = '"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n'
+    edit = {protocol: f"{protocol}        common_http_protocol_options: {{max_connection_duration: 0.1s}}\n"}
+    with (
+        running(tmp_path, introspection=stub.url, grpc_server=grpc_server) as service,
+        running_envoy(tmp_path, service.grpc, edit=edit) as started,
+    ):
+        statuses: list[int] = []
+        done = threading.Event()
+        load = [threading.Thread(target=_ask_until, args=(started.port, done, statuses)) for _ in range(4)]
+        for thread in load:
+            thread.start()
+        time.sleep(2.0)
+        done.set()
+        for thread in load:
+            thread.join()
+        replaced = started.counter("cluster.extauthz.upstream_cx_max_duration_reached")
+    assert len(statuses) > 100
+    assert set(statuses) == {200}
+    assert replaced > 5
+
+
 def _ask_until(port: int, done: threading.Event, statuses: list[int]) -> None:
     while not done.is_set() and len(statuses) < 100_000:
         statuses.append(get(port, "/orders/1", "reader")[0])

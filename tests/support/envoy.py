@@ -1,9 +1,10 @@
 """A real Envoy from gateway/envoy.yaml, for what the table of cases does not ask of it."""
 
+import http.client
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,15 @@ class RunningEnvoy:
     """Where it listens, the application behind it, and its access log."""
 
     port: int
+    admin: int
     upstream: Upstream
     log: Path
+
+    def counter(self, name: str) -> int:
+        """One of its statistics."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)) as connection:
+            connection.request("GET", f"/stats?filter=^{name}$")
+            return int(connection.getresponse().read().decode().rpartition(":")[2])
 
     def log_lines(self, wanted: int) -> list[dict[str, object]]:
         """The lines of its access log, once there are enough of them: it writes them in batches."""
@@ -49,4 +57,4 @@ def running_envoy(
     command = [envoy_binary(release), *envoy_command(config)[1:], *flush]
     with Upstream(upstream) as application, Process("envoy", command, log=log) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        yield RunningEnvoy(port=port, upstream=application, log=log)
+        yield RunningEnvoy(port=port, admin=admin, upstream=application, log=log)
