@@ -12,21 +12,12 @@ import pytest
 
 from cases import ANSWERS
 from extauthz.cli.processes import Process, free_ports
-from support.envoy import running_envoy
+from support.envoy import envoy, running_envoy
 from support.fronts import exchange
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 
 HOST = [("Host", "api.example.com")]
-
-
-@contextmanager
-def envoy(
-    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
-) -> Iterator[int]:
-    """The port of a running Envoy."""
-    with running_envoy(folder, authorizer, release=release, edit=edit) as started:
-        yield started.port
 
 
 @pytest.fixture

@@ -58,3 +58,12 @@ def running_envoy(
     with Upstream(upstream) as application, Process("envoy", command, log=log) as process:
         process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
         yield RunningEnvoy(port=port, admin=admin, upstream=application, log=log)
+
+
+@contextmanager
+def envoy(
+    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+) -> Iterator[int]:
+    """The port of a running one."""
+    with running_envoy(folder, authorizer, release=release, edit=edit) as started:
+        yield started.port

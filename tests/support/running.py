@@ -31,6 +31,7 @@ class Files(TypedDict, total=False):
     grpc_server: str
     policy: str
     drain_delay: str
+    cache: str
     extra: str
 
 
@@ -55,7 +56,7 @@ authorization_servers:
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
     timeout: 500ms
-    cache: {{ttl: 60s, negative_ttl: 10s}}
+    cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)
