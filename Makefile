@@ -10,10 +10,10 @@ NODE_PACKAGES := tests/support/oidc_provider
 NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz protos lock install clean
+.PHONY: help demo test lint bench fuzz conformance protos lock install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=1 ends after the tour
 	@tools/programs.sh nginx
@@ -33,6 +33,9 @@ bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/resu
 fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),300) $(TARGETS)
+
+conformance: $(ENVIRONMENT) ## write docs/conformance.md from what the tests show
+	@PYTHONPATH=tests $(BIN)/python -m conformance
 
 protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 	@$(BIN)/python protos/generate.py

@@ -108,7 +108,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One request and how it ends. `envoy` and `nginx` say otherwise where that gateway itself changes the outcome."""
+    """One request and how it ends. `envoy` and `nginx` say otherwise where that gateway itself changes the outcome.
+
+    `shows` names statements of the register.
+    """
 
     name: str
     expected: Seen
@@ -120,6 +123,7 @@ class Case:
     envoy: Seen | None = None
     oldest_envoy: Seen | None = None
     nginx: Seen | None = None
+    shows: tuple[str, ...] = ()
 
 
 def bearer(token: str) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        observer: is told what happens to the parts.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -58,6 +59,7 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    observer: Observer
     check_servers: Callable[[], Awaitable[object]]
 
     async def close(self) -> None:
@@ -109,7 +111,13 @@ def build(config: ServiceConfig) -> Service:
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
     return Service(
         gateway=GatewayApp(
-            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
+            methods,
+            HttpDoor(
+                authorizer,
+                trusted_proxies=settings.trusted_proxies,
+                dialects=settings.dialects,
+                trust_route_header=settings.trust_route_header,
+            ),
         ),
         ops=OpsDoor(readiness, metrics.exposition),
         authorizer=authorizer,
@@ -119,6 +127,7 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        observer=observer,
         check_servers=_self_checks(sources, settings.authorization_servers, observer),
     )
 

@@ -102,16 +102,16 @@ class Authorizer:
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
         """Steps 1 to 3: the rule and the token to resolve, or an answer that needs no token."""
+        if request.route is not None and request.flaw is None and known_method(request.method):
+            return _apply(request, policy.routes.named(request.route, request.method))
         place = _judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
-        rule = policy.routes.match(request.method, *place)
-        if rule is None:
-            return deny(Reason.NO_ROUTE)
-        if rule.anonymous:
-            return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
-        token = extract(request.authorization)
-        return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+        if request.preflight and not request.added_scopes:
+            announced = policy.routes.match(request.preflight, *place)
+            if announced is not None and announced.preflight:
+                return announced.public
+        return _apply(request, policy.routes.match(request.method, *place))
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
         """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
@@ -161,3 +161,13 @@ def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reas
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:
+    """Step 3, by the rule that was found, if any."""
+    if rule is None:
+        return deny(Reason.NO_ROUTE)
+    if rule.anonymous:
+        return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
+    token = extract(request.authorization)
+    return rule.denials[token] if isinstance(token, Reason) else (rule, token)

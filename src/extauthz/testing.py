@@ -11,12 +11,13 @@ from typing import NamedTuple, TypedDict, Unpack
 
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
+from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Happened, Introspected
@@ -36,6 +37,8 @@ class RequestFields(TypedDict, total=False):
     patience: float | None
     source: str
     flaw: Reason | None
+    preflight: str
+    route: str | None
 
 
 def request(
@@ -62,7 +65,10 @@ class RuleFields(TypedDict, total=False):
     methods: tuple[str, ...]
     host: str
     anonymous: bool
+    preflight: bool
     alternatives: tuple[frozenset[str], ...]
+    implications: Implications
+    demands: Demands | None
     audience: str
     authorization_server: str
     max_age: float | None

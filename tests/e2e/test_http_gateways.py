@@ -102,6 +102,7 @@ def test_with_nobody_to_ask_nothing_passes(start: Start, file: Path) -> None:
     assert (status, received) == (503 if file == ENVOY else 502, [])
 
 
+@pytest.mark.shows("E82")
 @pytest.mark.parametrize(
     ("replaced", "refused"),
     [
@@ -134,6 +135,7 @@ def test_a_path_that_no_url_can_have_is_a_no_and_not_an_error(start: Start, targ
     assert gateway.ask("/orders/1", GOOD)[0] == 200
 
 
+@pytest.mark.shows("S50")
 @pytest.mark.parametrize("file", [ENVOY, CADDY], ids=lambda file: file.name)
 @pytest.mark.parametrize("name", ["X_Auth_Sub", "X.Auth.Sub", "x-auth_scope", "X.Auth-Scope"])
 def test_another_spelling_of_an_identity_never_arrives(start: Start, file: Path, name: str) -> None:

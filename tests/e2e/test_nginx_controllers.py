@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from cases import ANSWERS, BY_GATEWAY, CASES, Case, Front, Seen
+from conformance.marks import parameters
 from extauthz.cli.processes import Process, free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
 from support.fronts import IDENTITY, exchange, gateway
@@ -106,7 +107,7 @@ def _as_seen(case: Case) -> Seen:
 
 
 @pytest.mark.parametrize("controller", ["ingress-nginx", "nginx gateway fabric"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", parameters(CASES, "OSN"))
 def test_each_case_ends_as_auth_request_can_say_it(ports: dict[str, int], controller: str, case: Case) -> None:
     """The same verdict and identity; of the status, what is left of it."""
     front: Front = gateway(controller, ports[controller], kind="nginx")

@@ -267,6 +267,7 @@ def assert_parity(question: Question) -> None:
 class TestInProcess:
     """Codec, framing and dialect alone: what they get and what they give is the same question and the same answer."""
 
+    @pytest.mark.shows("S13", "E28", "E86")
     @given(questions())
     def test_every_door_decides_as_the_engine_does(self, question: Question) -> None:
         """Kind, reason, status, challenge, `Retry-After` and identity."""
@@ -277,6 +278,7 @@ class TestInProcess:
         """So that a denial is the oddity's, and an allow one that must not be."""
         assert DOORS.engine(question).allows
 
+    @pytest.mark.shows("S13", "E86")
     @pytest.mark.parametrize("place", PLACES)
     def test_one_oddity_is_judged_alike_by_every_door(self, place: str) -> None:
         """All that we know of, each in a request that is otherwise good."""
@@ -288,6 +290,7 @@ class TestInProcess:
         for question in with_urls():
             assert_parity(question)
 
+    @pytest.mark.shows("S13", "E86")
     @pytest.mark.parametrize("token", [*STATES, "unknown"])
     @pytest.mark.parametrize("target", ["/orders/1", "/me"])
     def test_every_token_ends_the_same_way_through_every_door(self, token: str, target: str) -> None:
@@ -304,6 +307,7 @@ class TestInProcess:
         sent = DOORS.check_framed(frame(check_request(question, form[1])), cuts, timeout)
         assert read_check_response(unframed(sent), DOORS.guarded) == expected(form[0], question)
 
+    @pytest.mark.shows("S50", "E13", "E17")
     @given(questions(), st.sampled_from(Form))
     def test_the_upstream_sees_our_identity_and_no_other(self, question: Question, form: Form) -> None:
         """Whatever copies the client sent, in whatever spelling, once Envoy has done what we tell it."""
@@ -399,6 +403,7 @@ def _on_one_line(question: Question) -> Question:
     )
 
 
+@pytest.mark.shows("S13", "E86")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(question=questions().map(_on_one_line))
 def test_running_services_decide_as_the_engine_does(

@@ -44,6 +44,7 @@ async def test_an_allow_is_kept_no_longer_than_anyone_permits(
     assert allow.identity == (("x-auth-sub", "u1"), ("x-auth-scope", "orders:read"))
 
 
+@pytest.mark.shows("N52")
 @pytest.mark.parametrize("clock", ["wall", "monotonic"])
 async def test_the_seconds_count_from_the_answer_and_not_from_the_question(clock: str) -> None:
     """Time that passed while the server was thinking is gone, by the clock of `exp` and by that of our own entry."""

@@ -17,6 +17,7 @@ from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
+from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
@@ -49,8 +50,11 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets) -> None:
-    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
+async def work(config: ServiceConfig, sockets: Sockets, load: Load) -> None:
+    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short.
+
+    SIGHUP reads the files again by `load`.
+    """
     service = build(config)
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings
@@ -59,7 +63,8 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_count(service))]
+    reloading = reload_on_hangup(service, config, load)
+    background: list[asyncio.Future[object]] = [asyncio.ensure_future(each) for each in (_count(service), reloading)]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from extauthz.config.fields import (
+    MAX_IDENTITY_HEADERS,
     AuditPath,
     Claim,
     Connections,
@@ -37,9 +38,11 @@ from extauthz.config.fields import (
     RuleName,
     ScopeAlternatives,
     ScopeList,
+    ScopeWord,
     ServerName,
     SocketMode,
     Text,
+    Texts,
     Timeout,
     TrustedNetwork,
     Url,
@@ -51,8 +54,17 @@ from extauthz.config.fields import (
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, on_loopback
+from extauthz.core.scopes import all_implied
 
-TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
+TOKENLESS_KEYS = (
+    "audience",
+    "authorization_server",
+    "freshness",
+    "edge_cache",
+    "authorization_details",
+    "actors",
+    "require_sub",
+)
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
@@ -188,6 +200,7 @@ class ServiceFile(Section):
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
     dialects: Dialects = ("nginx",)
+    trust_route_header: Flag = False
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     inactive_limit: InactiveLimit | None = None
@@ -252,6 +265,14 @@ HeaderSource = Annotated[
 """The name of a claim, or a mapping that also says how it is written."""
 
 
+class Details(Section):
+    """What one element of a token's `authorization_details` must have (RFC 9396)."""
+
+    type: Text = Field(examples=["payment_initiation"])
+    actions: Texts | None = None
+    locations: Texts | None = None
+
+
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
@@ -259,6 +280,13 @@ class Defaults(Section):
     audience: Text | None = None
     identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
+
+    @field_validator("identity_headers")
+    @classmethod
+    def _not_too_many(cls, headers: dict[str, HeaderSource]) -> dict[str, HeaderSource]:
+        if len(headers) > MAX_IDENTITY_HEADERS:
+            raise Misfit(f"a policy has at most {MAX_IDENTITY_HEADERS} identity headers")
+        return headers
 
 
 class RouteEntry(Section):
@@ -269,7 +297,11 @@ class RouteEntry(Section):
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
+    authorization_details: tuple[Details, ...] | None = None
+    actors: Texts | None = None
+    require_sub: Flag = False
     audience: Text | None = None
     authorization_server: Text | None = None
     freshness: Freshness = None
@@ -309,7 +341,17 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
+    scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
+
+    @field_validator("scope_implies")
+    @classmethod
+    def _in_no_circle(cls, direct: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        try:
+            all_implied(direct)
+        except ValueError as error:
+            raise Misfit(f"{error}, directly or by way of others: take out one of the steps") from None
+        return direct
 
     @field_validator("routes")
     @classmethod

@@ -150,6 +150,7 @@ async def test_trouble_of_the_store_is_not_a_refusal(tmp_path: Path, clock: Cloc
         await service.revoke(APP, "t0ken")
 
 
+@pytest.mark.shows("S88")
 @pytest.mark.parametrize(
     ("caller", "token", "expected"),
     [
@@ -204,6 +205,7 @@ async def test_active_token_tells_what_was_recorded(service: Service, store: Sql
     )
 
 
+@pytest.mark.shows("S88")
 async def test_token_expires_while_the_clock_ticks(service: Service, store: SqliteStore, clock: Clock) -> None:
     """The clock is read at each introspection."""
     await store.add_tokens(record())
@@ -213,6 +215,7 @@ async def test_token_expires_while_the_clock_ticks(service: Service, store: Sqli
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.EXPIRED)
 
 
+@pytest.mark.shows("S90")
 @pytest.mark.parametrize(
     ("caller", "expected"),
     [
@@ -316,6 +319,7 @@ async def test_resource_server_of_all_gets_a_token_for_none(service: Service) ->
     assert state.aud == ()
 
 
+@pytest.mark.shows("S93")
 @pytest.mark.parametrize(
     ("caller", "token", "expected", "why"),
     [
@@ -375,6 +379,7 @@ async def test_nothing_is_active_after_a_revocation_has_returned(
         await asyncio.gather(*(watch(each) for each in (service, replica) * 4), revoke())
 
 
+@pytest.mark.shows("S97")
 @pytest.mark.parametrize(
     ("issuer", "base"),
     [

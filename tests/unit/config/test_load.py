@@ -192,6 +192,14 @@ POLICY_FAULTS = [
     Mistake("scopes: [orders:read]", "scopes: {any_of: []}", "10:22", "at least one list", ""),
     Mistake("scopes: [orders:read]", "scopes: {all_of: [a]}", "10:14", "unknown key", "any_of"),
     Mistake("scopes: [orders:read]", "scopes: {}", "10:5", "any_of is missing", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: [b], b: [a]}", "3:16", "a implies itself", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: b}", "3:20", "a list", "[b]"),
+    Mistake("realm: api", "realm: api\nscope_implies: {'a b': [c]}", "3:17", "one ASCII word", "a, b"),
+    Mistake("scopes: [orders:read]", "scopes: []\n    actors: []", "11:13", "at least one", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    require_sub: yes", "11:18", "write true or false", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    authorization_details: [{}]", "11:29", "type is missing", ""),
+    Mistake("allow: anonymous", "allow: anonymous\n    require_sub: true", "14:18", "take out require_sub", ""),
+    Mistake("x-auth-sub: sub", ", ".join(f"x-a{n}: sub" for n in range(17)), "5:21", "at most 16", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    freshness: liv", "11:16", "live, default", "live"),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 500ms", "11:17", "whole seconds", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 10m", "11:17", "from 0s to 300s", ""),
@@ -233,6 +241,7 @@ def check_only_fault(faults: tuple[Fault, ...], file: Path, mistake: Mistake) ->
     assert CANARY not in fault.render()
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize("mistake", SERVICE_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""
@@ -241,6 +250,7 @@ def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake
     check_only_fault(faults, tmp_path / "extauthz.yaml", mistake)
 
 
+@pytest.mark.shows("S43", "E8")
 @pytest.mark.parametrize("mistake", POLICY_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_policy_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""

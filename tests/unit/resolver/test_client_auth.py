@@ -25,6 +25,7 @@ def settings(client_id: str, client_secret: str, auth: ClientAuth = ClientAuth.B
     )
 
 
+@pytest.mark.shows("S61")
 @pytest.mark.parametrize(
     ("client_id", "secret", "header"),
     [
@@ -39,6 +40,7 @@ def test_basic_is_the_base64_of_both_parts_form_encoded(client_id: str, secret: 
     assert authorization_header(settings(client_id, secret)) == header
 
 
+@pytest.mark.shows("S61")
 @pytest.mark.parametrize(
     ("client_id", "secret", "fields"),
     [
@@ -52,6 +54,7 @@ def test_post_puts_both_into_the_form(client_id: str, secret: str, fields: str) 
     assert form_fields(settings(client_id, secret, ClientAuth.POST)) == fields
 
 
+@pytest.mark.shows("S61")
 @pytest.mark.parametrize(
     ("auth", "in_header", "in_form"), [(ClientAuth.BASIC, True, False), (ClientAuth.POST, False, True)]
 )
@@ -61,11 +64,13 @@ def test_the_secret_goes_one_way_only(auth: ClientAuth, in_header: bool, in_form
     assert (bool(authorization_header(chosen)), bool(form_fields(chosen))) == (in_header, in_form)
 
 
+@pytest.mark.shows("S61")
 def test_a_space_becomes_percent_20() -> None:
     """The characters of RFC 6749 appendix B; a `+` for the space would be read differently by different servers."""
     assert form_encode(" %&+£€") == "%20%25%26%2B%C2%A3%E2%82%AC"
 
 
+@pytest.mark.shows("S14", "N43")
 @pytest.mark.parametrize(
     ("token", "encoded"),
     [

@@ -81,6 +81,7 @@ async def test_contents_outlive_the_process(path: Path) -> None:
         assert await store.find_token(TOKEN.digest) == TOKEN
 
 
+@pytest.mark.shows("S92")
 def test_file_holds_no_token(path: Path) -> None:
     """The bytes of the database contain the digest and not the token."""
 
