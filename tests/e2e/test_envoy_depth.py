@@ -13,8 +13,8 @@ import pytest
 from cases import ANSWERS
 from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
 from extauthz.cli.upstream import Upstream
-from support.fronts import exchange
 from support.gateways import GATEWAY_FILES, envoy_binary
+from support.http1 import exchange
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 
