@@ -7,10 +7,10 @@ OLDEST_ENVOY_VERSION := 1.36.4
 OLDEST_ENVOY := .venv/envoy-1.36/$(OLDEST_ENVOY_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz protos lock install clean
+.PHONY: help demo test lint bench fuzz protos differences lock install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=1 ends after the tour
 	@tools/programs.sh nginx
@@ -33,6 +33,9 @@ fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge ngi
 
 protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 	@$(BIN)/python protos/generate.py
+
+differences: $(ENVIRONMENT) ## write docs/gateways/differences.md from tests/vectors
+	@PYTHONPATH=tests $(BIN)/python -m support.differences
 
 lock: $(ENVIRONMENT) ## choose new versions of all packages
 	@$(BIN)/uv pip compile -q --universal --extra dev --generate-hashes --no-header --upgrade -o requirements.lock pyproject.toml
