@@ -34,19 +34,10 @@ from extauthz.wire.envoy import encode as envoy
 from extauthz.wire.envoy.decode import REQUIRED_SCOPE
 from extauthz.wire.http import nginx
 from extauthz.wire.http.nginx import METADATA
-from fuzz.doors import (
-    NOW,
-    POLICY,
-    STATES,
-    Doors,
-    compiled,
-    read_check_response,
-    read_nginx_answer,
-    unframed,
-    verdict,
-)
+from fuzz.doors import NOW, POLICY, STATES, Doors, compiled, unframed
 from fuzz.oddities import BASES, HOSTS, PLACES, TARGETS as PATHS, one_by_one, with_urls
 from fuzz.questions import Form, Question, asked, check_request, field, frame, nginx_lines, octets
+from fuzz.verdicts import read_check_response, read_nginx_answer, verdict
 from property.references import best_rule, read_as_nginx, read_as_rfc3986, read_as_whatwg, read_challenges
 
 SEEDS = Path(__file__).with_name("seeds")
