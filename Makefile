@@ -27,9 +27,10 @@ bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/resu
 	@tools/programs.sh nginx wrk h2load
 	@$(BIN)/python -m bench $(ARGS)
 
-fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"
+fuzz: $(ENVIRONMENT) ## fuzz with coverage, then parity at length; SECONDS=300, TARGETS="path_judge" for one alone
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),300) $(TARGETS)
+	@$(if $(TARGETS),,HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q --timeout=3600 tests/property/test_parity.py)
 
 protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 	@$(BIN)/python protos/generate.py
