@@ -1,4 +1,4 @@
-"""How many examples hypothesis tries: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout)."""
+"""How many examples hypothesis tries: `ci` by default, `long` with HYPOTHESIS_PROFILE=long, as `make fuzz` does."""
 
 import os
 
