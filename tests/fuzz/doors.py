@@ -203,3 +203,7 @@ def unframed(sent: list[Message]) -> bytes:
     assert trailers["headers"] == [(b"grpc-status", b"0")]
     assert body["body"] == frame(body["body"][5:])
     return bytes(body["body"][5:])
+
+
+DOORS = Doors(compiled(POLICY), STATES)
+"""Those of the policy above, for all who need no others."""

@@ -34,7 +34,7 @@ from extauthz.wire.envoy import encode as envoy
 from extauthz.wire.envoy.decode import REQUIRED_SCOPE
 from extauthz.wire.http import nginx
 from extauthz.wire.http.nginx import METADATA
-from fuzz.doors import NOW, POLICY, STATES, Doors, compiled, unframed
+from fuzz.doors import DOORS, NOW, STATES, Doors, unframed
 from fuzz.oddities import BASES, HOSTS, PLACES, TARGETS as PATHS, one_by_one, with_urls
 from fuzz.questions import Form, Question, asked, check_request, field, frame, nginx_lines, octets
 from fuzz.verdicts import read_check_response, read_nginx_answer, verdict
@@ -67,7 +67,6 @@ _GUARDED_POLICY = policy(
 
 _DOORS = Doors(_GUARDED_POLICY, STATES)
 _DEMANDING_DOORS = Doors(_GUARDED_POLICY, STATES, read_extensions=True)
-_OPEN_DOORS = Doors(compiled(POLICY), STATES)
 
 # ---- grpc_check -------------------------------------------------------------------------------------------------
 
@@ -315,8 +314,8 @@ def nginx_headers(data: bytes) -> None:
     Each line of the input is a header; names come in lower case from any HTTP server.
     """
     lines = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in data.split(b"\n"))]
-    told = _OPEN_DOORS.nginx(lines)
-    admitted = _OPEN_DOORS.admitted
+    told = DOORS.nginx(lines)
+    admitted = DOORS.admitted
     if told.allows and told.reason != Reason.PUBLIC:
         assert admitted is not None
         assert any(name == b"authorization" and admitted.encode() in value for name, value in lines)
@@ -324,14 +323,14 @@ def nginx_headers(data: bytes) -> None:
     if isinstance(question, Reason):
         assert (told.reason, told.allows) == (question.value, False)
     else:
-        assert told == _OPEN_DOORS.engine(question)
+        assert told == DOORS.engine(question)
 
 
 def _read_slowly(lines: list[tuple[str, str]]) -> Question | Reason:
     """The question in these headers, or the reason that they give for having none."""
     values: Mapping[str, list[str]] = {name: [value for key, value in lines if key == name] for name, _ in lines}
     once = [*_METADATA, "x-request-id"]
-    read = {*once, *_OPEN_DOORS.guarded}
+    read = {*once, *DOORS.guarded}
     url, host = _one(values, "x-original-url"), _one(values, "x-original-host") or ""
     method, target = _one(values, "x-original-method"), _one(values, "x-original-uri")
     if url is not None:

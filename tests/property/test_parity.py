@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse
 from extauthz.cli.processes import free_ports
 from extauthz.core.identity import FAILURE_MODE_HEADER
-from fuzz.doors import POLICY, REPLIES, STATES, unframed
+from fuzz.doors import DOORS, POLICY, REPLIES, STATES, unframed
 from fuzz.oddities import BASES, PLACES, one_by_one, questions, with_urls
 from fuzz.questions import Form, Question, check_request, frame
 from fuzz.verdicts import read_check_response
 from fuzz.wires import EVERY, GRPC, HTTP, MAP, NGINX, RAW, Ask, grpc_call, grpc_codec, http_call, http_door, over_socket
-from property.differences import DIFFERENCES, DOORS, Difference, expected, stripped
+from property.carriage import stripped
+from property.differences import DIFFERENCES, Difference, expected
 from support.running import running
 from support.stub_server import StubServer
 
