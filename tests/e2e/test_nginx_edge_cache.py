@@ -21,8 +21,8 @@ import pytest
 
 from extauthz.cli.processes import free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
-from support.fronts import exchange
 from support.gateways import GATEWAY_FILES
+from support.http1 import exchange
 from support.nginx import HOST, SECRET_FILE, Change, Changes, Site, nginx, with_edge_cache, write_secret
 from support.running import Running, running
 from support.stub_server import AUDIENCE, Reply, StubServer, active, raw

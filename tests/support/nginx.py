@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from extauthz.cli.processes import Process, free_ports, nginx_command, render_gateway
-from support.fronts import Answer, Lines, exchange
 from support.gateways import GATEWAY_FILES
+from support.http1 import Answer, Lines, exchange
 from support.serving import wait_until
 
 HOST = "api.example.com"
