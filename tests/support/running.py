@@ -55,6 +55,7 @@ authorization_servers:
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
     timeout: 500ms
+    circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
     cache: {{ttl: 60s, negative_ttl: 10s}}
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
