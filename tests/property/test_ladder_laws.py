@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from hypothesis import given, settings, strategies as st
 
-from extauthz.core.introspection import Active, TokenState
+from extauthz.core.batch_answer import read_batch_answer
+from extauthz.core.introspection import Active, Answer, TokenState, Unavailable, read_answer
 from extauthz.core.token import Token
 from extauthz.resolver.batch import Batcher, BatchSettings
 from extauthz.resolver.breaker import Breaker, BreakerSettings, State
 from extauthz.resolver.limiter import InactiveLimiter, LimitSettings
 from extauthz.resolver.retry_budget import RetryBudget
 from extauthz.testing import TickingClock, active
+from property import strategies as our
 from support.virtual_time import in_virtual_time
 
 law = settings(deadline=None, max_examples=200)
@@ -151,6 +153,32 @@ class TestLimiter:
         for address in addresses:
             limiter.take(address)
             assert len(limiter) <= bound
+
+
+class TestBatchAnswers:
+    """What stands in a batch means what it would mean alone."""
+
+    @law
+    @given(st.lists(our.answers, min_size=1, max_size=5))
+    def test_each_response_is_read_as_a_single_answer_would_be(self, bodies: list[str]) -> None:
+        """Or the whole is trouble, when one of them is no JSON of the strict kind."""
+        whole = read_batch_answer(_json(f'{{"responses":[{",".join(bodies)}]}}'), count=len(bodies), issuer=None)
+        single = [read_answer(_json(body), issuer=None, answers_others=True) for body in bodies]
+        if isinstance(whole, Unavailable):
+            assert any(isinstance(state, Unavailable) for state in single)
+        else:
+            assert list(whole) == single
+
+    @law
+    @given(st.lists(our.answers, max_size=5), st.integers(0, 6))
+    def test_an_answer_of_another_length_says_nothing(self, bodies: list[str], count: int) -> None:
+        """Nobody knows which token is missing."""
+        whole = read_batch_answer(_json(f'{{"responses":[{",".join(bodies)}]}}'), count=count, issuer=None)
+        assert isinstance(whole, Unavailable) or len(bodies) == count
+
+
+def _json(body: str) -> Answer:
+    return Answer(status=200, content_type="application/json", body=body.encode("utf-8", "surrogatepass"))
 
 
 class _Echo:
