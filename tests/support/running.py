@@ -65,6 +65,7 @@ authorization_servers:
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
     timeout: 500ms
+    circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
     cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
 {_another_server(files.get("stranger", ""))}
 audit: {{path: "{folder / "audit.jsonl"}"}}

@@ -66,15 +66,19 @@ class StubServer:
     """Serves introspection in a thread of ours. A context manager.
 
     Attributes:
-        replies: what to say about a token; unknown tokens are inactive.
+        replies: what to say about a token.
+        unknown: what to say about any other one; inactive unless told.
         calls: questions by token.
         url: where it answers so.
         stranger: where another server answers, which has issued none of the tokens.
+        batches: how many tokens each question about many named (`tokens=<token> <token> …`).
     """
 
-    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]]) -> None:
+    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]], unknown: Reply = INACTIVE) -> None:
         self.replies = replies
+        self.unknown = unknown
         self.calls: Counter[str] = Counter()
+        self.batches: list[int] = []
         self.url = f"http://127.0.0.1:{port}/introspect"
         self.stranger = f"http://127.0.0.1:{port}/stranger"
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -95,7 +99,12 @@ class StubServer:
     def reply(self, token: str) -> Reply:
         """What to say about the token."""
         self.calls[token] += 1
-        return self.replies.get(token, lambda: INACTIVE)()
+        return self.replies.get(token, lambda: self.unknown)()
+
+    def reply_to_all(self, tokens: list[str]) -> Reply:
+        """What to say about many at once."""
+        self.batches.append(len(tokens))
+        return raw(b'{"responses":[' + b",".join(self.reply(token).body for token in tokens) + b"]}")
 
 
 class _Server(ThreadingHTTPServer):
@@ -109,13 +118,18 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body in one packet: in two, the second one waits for an acknowledgement
     server: _Server
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-        stranger = self.path == "/stranger"
-        reply = INACTIVE if stranger else self.server.stub.reply(form["token"][0])
+        stub = self.server.stub
+        if self.path == "/stranger":
+            reply = INACTIVE
+        elif "tokens" in form:
+            reply = stub.reply_to_all(form["tokens"][0].split(" "))
+        else:
+            reply = stub.reply(form["token"][0])
         if reply.slow:
             time.sleep(SLOW_SECONDS)
         if reply.dropped:
