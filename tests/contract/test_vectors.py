@@ -99,7 +99,7 @@ class TestFaults:
             ("request: {target: 5}", "put quotes around it"),
             ("request: {target: é€}", "a character is one octet"),
             ("request: {target: [{repeat: a}]}", "a list of pieces"),
-            ("shows: [S61]", "name a statement"),
+            ("shows: [S98]", "name a statement"),
             ("shows: [S1, S1]", "name each statement once"),
             ("shows: [X1]", "name a statement"),
             ("differs: {envoi: {status: 400, because: it does}}", "did you mean 'envoy'"),

@@ -34,7 +34,7 @@ PLACES = {
 }
 """Where a request can end otherwise, by the names that `differs` uses."""
 
-STATEMENTS = {"S": 60, "E": 90, "N": 65}
+STATEMENTS = {"O": 17, "S": 97, "E": 90, "N": 65}
 """The lists of statements that `shows` names, and how long each is: of the standards, of Envoy and of NGINX."""
 
 # ---- types ------------------------------------------------------------------------------------------------------
