@@ -27,6 +27,7 @@ from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
+from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
 
@@ -109,16 +110,16 @@ def build(config: ServiceConfig) -> Service:
     options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    http = HttpDoor(
+        authorizer,
+        trusted_proxies=settings.trusted_proxies,
+        dialects=settings.dialects,
+        trust_route_header=settings.trust_route_header,
+    )
+    gateway = GatewayApp(methods, http)
+    names = None if settings.tls is None else settings.tls.client_names
     return Service(
-        gateway=GatewayApp(
-            methods,
-            HttpDoor(
-                authorizer,
-                trusted_proxies=settings.trusted_proxies,
-                dialects=settings.dialects,
-                trust_route_header=settings.trust_route_header,
-            ),
-        ),
+        gateway=gateway if names is None else KnownPeers(gateway, names),
         ops=OpsDoor(readiness, metrics.exposition),
         authorizer=authorizer,
         check=check,

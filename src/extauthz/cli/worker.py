@@ -10,7 +10,9 @@
 import asyncio
 import gc
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from grpc import aio
@@ -59,7 +61,9 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load) -> None:
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings
     servers = [
-        _server(service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn"),
+        _server(
+            service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn", tls=_tls_files(config)
+        ),
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
@@ -88,8 +92,22 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load) -> None:
         await service.close()
 
 
-def _server(app: App, descriptor: int, settings: ServiceFile, *, grpc: bool) -> Server:
+def _tls_files(config: ServiceConfig) -> dict[str, Any]:
+    """The certificates of the gateway listener, as h2corn calls them; none for plain text."""
+    tls = config.settings.tls
+    if tls is None:
+        return {}
+    files = {"certfile": config.folder / tls.certificate, "keyfile": config.folder / tls.key}
+    if tls.client_ca is None:
+        return files
+    return {**files, "ca_certs": config.folder / tls.client_ca, "cert_reqs": "required"}
+
+
+def _server(
+    app: App, descriptor: int, settings: ServiceFile, *, grpc: bool, tls: Mapping[str, Any] | None = None
+) -> Server:
     config = Config(
+        **(tls or {}),
         bind=(f"fd://{descriptor}",),
         grpc=grpc,
         request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),

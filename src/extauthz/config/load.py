@@ -48,12 +48,14 @@ class ServiceConfig:
         secrets: the client secret for each authorization server, by its name.
         policy_path: where the policy file is.
         snapshot: the compiled policy.
+        folder: where `extauthz.yaml` is; paths in it are relative to that.
     """
 
     settings: ServiceFile
     secrets: Mapping[str, Secret]
     policy_path: Path
     snapshot: Snapshot
+    folder: Path = Path()
 
 
 class _UnusableError(Exception):
@@ -71,10 +73,23 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
-    faults = (*faults, *secret_faults, *policy_faults)
+    faults = (*faults, *secret_faults, *_unreadable_certificates(document, path.parent, settings), *policy_faults)
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
-    return ServiceConfig(settings=settings, secrets=secrets, policy_path=policy_path, snapshot=snapshot)
+    return ServiceConfig(
+        settings=settings, secrets=secrets, policy_path=policy_path, snapshot=snapshot, folder=path.parent
+    )
+
+
+def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:
+    tls = None if settings is None else settings.tls
+    files = {} if tls is None else {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
+    for key, file in files.items():
+        try:
+            if file is not None:
+                _read(folder / file, MAX_SECRET_BYTES)
+        except _UnusableError as error:
+            yield document.fault(("tls", key), str(error), value=file or "")
 
 
 @contextmanager

@@ -189,11 +189,28 @@ class Socket(Section):
     group: Text | None = None
 
 
+class Tls(Section):
+    """Certificates of the gateway listener: our own, who signs those of gateways, and which names they may have."""
+
+    certificate: Text = Field(examples=["/etc/extauthz/tls.crt"])
+    key: Text = Field(examples=["/etc/extauthz/tls.key"])
+    client_ca: Text | None = None
+    client_names: Texts | None = None
+
+    @field_validator("client_names")
+    @classmethod
+    def _of_signed_certificates(cls, names: Texts | None, info: ValidationInfo) -> Texts | None:
+        if names and info.data.get("client_ca") is None:
+            raise Misfit("names of certificates mean nothing until client_ca: says who may have signed them")
+        return names
+
+
 class ServiceFile(Section):
     """`extauthz.yaml`. `drain_delay` is in seconds."""
 
     grpc_server: Literal["h2corn", "grpcio"] = "h2corn"
     listen: Listen = Field(examples=["{gateway: 127.0.0.1:9191, ops: 127.0.0.1:9192}"])
+    tls: Tls | None = None
     socket: Socket = Socket()
     on_outage: Literal["deny", "gateway"] = "deny"
     context_extensions: Flag = False
@@ -220,6 +237,16 @@ class ServiceFile(Section):
         if server == "h2corn" and listen.grpc is not None:
             raise Misfit("h2corn answers gRPC on the gateway address: take grpc out", at=("grpc",))
         return listen
+
+    @field_validator("tls")
+    @classmethod
+    def _on_our_tcp_listener(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        if tls is not None and info.data.get("grpc_server") == "grpcio":
+            raise Misfit("TLS is spoken on the gateway address alone: take out grpc_server: grpcio, or tls")
+        listen = info.data.get("listen")
+        if tls is not None and listen is not None and listen.gateway.path:
+            raise Misfit("TLS is for TCP: a Unix socket is guarded by socket.mode and socket.group")
+        return tls
 
     @field_validator("authorization_servers")
     @classmethod

@@ -102,6 +102,27 @@ SERVICE_FAULTS = [
     Mistake(
         "policy: policy.yaml", "policy: policy.yaml\ntrusted_proxies: [0.0.0.0/0]", "5:19", "trusts every host", ""
     ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: a, key: policy.yaml}",
+        "5:20",
+        "does not exist",
+        "",
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml, client_names: [a]}",
+        "5:65",
+        "until client_ca: says who",
+        "",
+    ),
+    Mistake(
+        "127.0.0.1:9191\n  ops: 127.0.0.1:9192\npolicy: policy.yaml",
+        "unix:/x\n  ops: 127.0.0.1:9192\npolicy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml}",
+        "5:6",
+        "a Unix socket is guarded by socket.mode",
+        "",
+    ),
     Mistake("https://as", "http://as", "7:29", "use https here", ""),
     Mistake("https://as", "https://me:pw@as", "7:29", "no user name or password", ""),
     Mistake("/introspect\n", "/introspect?key=x\n", "7:29", "before ? or #", ""),
