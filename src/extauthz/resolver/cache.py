@@ -7,6 +7,7 @@ out the good ones.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cachetools import TLRUCache
 
@@ -15,6 +16,12 @@ from extauthz.core.token import Token
 from extauthz.resolver.settings import ServerSettings
 
 Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    resolution: Resolution
+    asked_at: float
 
 
 class TokenCache:
@@ -34,7 +41,7 @@ class TokenCache:
         self._active = self._store(settings.max_entries)
         self._inactive = self._store(max(1, settings.max_entries // 10))
 
-    def _store(self, max_entries: int) -> TLRUCache[bytes, Resolution]:
+    def _store(self, max_entries: int) -> TLRUCache[bytes, _Entry]:
         return TLRUCache(max_entries, _expiry, timer=self._monotonic)
 
     def key(self, token: Token) -> bytes:
@@ -43,15 +50,15 @@ class TokenCache:
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""
-        known = self._known(key)
-        if known is None:
+        entry = self._known(key)
+        if entry is None:
             return None
-        if max_age is not None and self._monotonic() - known.asked_at >= max_age:
+        if max_age is not None and self._monotonic() - entry.asked_at >= max_age:
             return None
-        state = known.state
+        state = entry.resolution.state
         if isinstance(state, Active) and state.exp is not None and state.exp <= self._wall():
             return None
-        return known
+        return entry.resolution
 
     def put(self, key: bytes, state: TokenState, asked_at: float) -> Resolution:
         """Keep an answer to a question asked at `asked_at`; an answer to a later question is not overwritten.
@@ -61,15 +68,15 @@ class TokenCache:
         if isinstance(state, Unavailable):
             return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
         fresh_until = asked_at + self._lifetime(state)
-        kept = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
+        entry = _Entry(Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at), asked_at)
         known = self._known(key)
         if known is None or known.asked_at <= asked_at:
             self._active.pop(key, None)
             self._inactive.pop(key, None)
-            (self._active if isinstance(state, Active) else self._inactive)[key] = kept
+            (self._active if isinstance(state, Active) else self._inactive)[key] = entry
         return Resolution(state=state, level="server", fresh_until=fresh_until, asked_at=asked_at)
 
-    def _known(self, key: bytes) -> Resolution | None:
+    def _known(self, key: bytes) -> _Entry | None:
         try:  # `TLRUCache.get` would look twice
             return self._active[key]
         except KeyError:
@@ -91,5 +98,5 @@ class TokenCache:
         return len(self._active) + len(self._inactive)
 
 
-def _expiry(_key: bytes, known: Resolution, _now: float) -> float:
-    return known.fresh_until
+def _expiry(_key: bytes, entry: _Entry, _now: float) -> float:
+    return entry.resolution.fresh_until
