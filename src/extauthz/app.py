@@ -30,6 +30,7 @@ from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
+from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
 
@@ -50,6 +51,7 @@ class Service:
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
+        observer: is told what happens to the parts.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -62,6 +64,7 @@ class Service:
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
+    observer: Observer
     check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -103,7 +106,10 @@ def build(config: ServiceConfig) -> Service:
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     cache_secret = secrets.token_bytes(32)
-    servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
+    servers = [
+        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
+        for name, server in settings.authorization_servers.items()
+    ]
 
     def cache_of(settings: ServerSettings) -> TokenCache:
         return TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
@@ -128,10 +134,16 @@ def build(config: ServiceConfig) -> Service:
     options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    http = HttpDoor(
+        authorizer,
+        trusted_proxies=settings.trusted_proxies,
+        dialects=settings.dialects,
+        trust_route_header=settings.trust_route_header,
+    )
+    gateway = GatewayApp(methods, http)
+    names = None if settings.tls is None else settings.tls.client_names
     return Service(
-        gateway=GatewayApp(
-            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
-        ),
+        gateway=gateway if names is None else KnownPeers(gateway, names),
         ops=OpsDoor(readiness, metrics.exposition),
         authorizer=authorizer,
         check=check,
@@ -140,6 +152,7 @@ def build(config: ServiceConfig) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        observer=observer,
         check_servers=_self_checks(sources, servers, observer),
         background=tuple(server.discovery.run for server in servers if server.discovery is not None),
     )

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Client
 from extauthz.config.files import tls_files
-from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import AuthorizationServer
+from extauthz.config.secret import Secret
 from extauthz.config.values import on_loopback
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
@@ -60,7 +60,13 @@ def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
 
 
 class ServerParts:
-    """Makes the parts of one server, each once.
+    """Makes the parts of one server.
+
+    Args:
+        name: as the policy calls it.
+        server: the file's section about it.
+        secret: the client secret, if it has one; read again from its file if it comes from one.
+        folder: what paths in the section are relative to.
 
     Attributes:
         server: the file's section about it.
@@ -70,10 +76,13 @@ class ServerParts:
         discovery: what finds that out, if something must.
     """
 
-    def __init__(self, name: str, config: ServiceConfig, observer: Observer) -> None:
-        self.server = config.settings.authorization_servers[name]
+    def __init__(
+        self, name: str, server: AuthorizationServer, observer: Observer, *, secret: Secret | None, folder: Path
+    ) -> None:
+        self.server = server
         self._client = self.server.client or Client(auth="none")
-        self._config = config
+        self._secret_now = secret
+        self._folder = folder
         self._observer = observer
         self.settings = server_settings(name, self.server)
         self.transport = Transport(max_connections=self.server.max_connections, tls=self._tls())
@@ -104,7 +113,7 @@ class ServerParts:
 
     def _keys(self) -> Keys:
         if self.server.jwt.jwks_file is not None:
-            path = self._config.folder / self.server.jwt.jwks_file
+            path = self._folder / self.server.jwt.jwks_file
             return FileKeys(self._watched((path,), lambda: read_jwks_file(path)))
         return FetchedKeys(
             self.settings.name, self.known, self.transport, observer=self._observer, monotonic=time.monotonic
@@ -180,17 +189,17 @@ class ServerParts:
 
     def _secret(self, client: Client, check: Callable[[str], str]) -> Current[str]:
         if client.secret is None or client.secret.file is None:
-            return Fixed(self._config.secrets[self.settings.name].reveal())
-        path = self._config.folder / client.secret.file
+            return Fixed("" if self._secret_now is None else self._secret_now.reveal())
+        path = self._folder / client.secret.file
         return self._watched((path,), lambda: check(read_secret(path)))
 
     def _key(self, client: Client) -> Current[PrivateKey]:
-        path = self._config.folder / ("" if client.key is None else client.key.file)
+        path = self._folder / ("" if client.key is None else client.key.file)
         algorithm = client.assertion.algorithm or ""
         return self._watched((path,), lambda: read_private_key(path, algorithm))
 
     def _tls(self) -> Current[ssl.SSLContext] | None:
-        files = tls_files(self.server.tls, self._config.folder)
+        files = tls_files(self.server.tls, self._folder)
         return self._watched(files.paths, lambda: tls_context(files)) if files.paths else None
 
     def _watched(self, paths: tuple[Path, ...], read: Callable[[], T]) -> Watched[T]:

@@ -11,12 +11,13 @@ from typing import NamedTuple, TypedDict, Unpack
 
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
+from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Happened, Introspected
@@ -36,6 +37,8 @@ class RequestFields(TypedDict, total=False):
     patience: float | None
     source: str
     flaw: Reason | None
+    preflight: str
+    route: str | None
 
 
 def request(
@@ -62,7 +65,10 @@ class RuleFields(TypedDict, total=False):
     methods: tuple[str, ...]
     host: str
     anonymous: bool
+    preflight: bool
     alternatives: tuple[frozenset[str], ...]
+    implications: Implications
+    demands: Demands | None
     audience: str
     authorization_server: str
     max_age: float | None
@@ -153,6 +159,7 @@ class StubResolver:
         remembered: likewise, for tokens that are known without waiting.
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
+        asked_at: likewise.
         fault: raised instead of an answer, when set.
         gate: awaited before every answer, when set.
         asked: every question so far.
@@ -164,6 +171,7 @@ class StubResolver:
         *,
         level: str = "server",
         fresh_until: float = 0.0,
+        asked_at: float = float("-inf"),
         fault: Exception | None = None,
         gate: asyncio.Event | None = None,
     ) -> None:
@@ -171,6 +179,7 @@ class StubResolver:
         self.remembered: dict[str, TokenState] = {}
         self.level = level
         self.fresh_until = fresh_until
+        self.asked_at = asked_at
         self.fault = fault
         self.gate = gate
         self.asked: list[Asked] = []
@@ -195,7 +204,7 @@ class StubResolver:
         if self.fault is not None:
             raise self.fault
         state = self.states.get(token.reveal(), Inactive())
-        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until)
+        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until, asked_at=self.asked_at)
 
 
 class RecordingObserver:

@@ -46,6 +46,11 @@ def loaded(folder: Path, **server: Any) -> ServiceConfig:  # noqa: ANN401 - what
     return load_service(path, {"CLIENT_SECRET": SECRET})
 
 
+def parts_of(config: ServiceConfig) -> ServerParts:
+    server, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
+    return ServerParts("main", server, RecordingObserver(), secret=secret, folder=config.folder)
+
+
 @pytest.mark.parametrize("source", [{"env": "CLIENT_SECRET"}, {"file": "secret"}], ids=["env", "file"])
 @pytest.mark.parametrize(
     ("client", "header", "form"),
@@ -65,7 +70,7 @@ async def test_each_method_sends_its_own(
     needs_none = client.get("auth", "") in ("private_key_jwt", "tls_client_auth", "unsafe_none")
     written = {"id": "rs", **client} | ({} if needs_none else {"secret": source})
     config = loaded(folder, client=written, tls={"certificate": "rs.pem", "key": "rs.key"})
-    parts = ServerParts("main", config, RecordingObserver())
+    parts = parts_of(config)
     sent = await parts.authenticator().credentials(Metadata())
     assert isinstance(sent, Credentials)
     assert (sent.authorization.startswith(header), bool(sent.authorization)) == (True, bool(header))

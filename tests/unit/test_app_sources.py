@@ -50,7 +50,8 @@ def built(tmp_path: Path) -> Built:
             return TokenCache(settings, secret=b"k" * 32, monotonic=TickingClock(), wall=TickingClock())
 
         observer = RecordingObserver()
-        parts = ServerParts("main", config, observer)
+        section, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
+        parts = ServerParts("main", section, observer, secret=secret, folder=tmp_path)
         return {source.name: source for source in sources_of(parts, observer, cache_of)}, made
 
     return build

@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from extauthz.cli.listeners import listening
+from extauthz.cli.reload import Load
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
@@ -37,12 +38,12 @@ _config_option = click.option(
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; overrides `workers` in the file.")
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
 def serve(config_path: Path, workers: int | None, inherited: str | None) -> None:
-    """Answer gateways until SIGTERM, then drain."""
+    """Answer gateways until SIGTERM, then drain. SIGHUP reads the policy again."""
     config = _load(config_path)
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True)))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), _loader(config_path)))
     else:
         _serve(config, config_path, workers or config.settings.workers)
 
@@ -66,7 +67,7 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
                     pass  # each worker opens it anew; that nobody can is better told here
             sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
             if workers == 1:
-                uvloop.run(work(config, sockets))
+                uvloop.run(work(config, sockets, _loader(config_path)))
             else:
                 uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
     except OSError as error:
@@ -75,6 +76,10 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
 
 async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
     await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
+
+
+def _loader(config_path: Path) -> Load:
+    return lambda: load_service(config_path, os.environ)
 
 
 def _load(config_path: Path) -> ServiceConfig:

@@ -1,12 +1,14 @@
 """Routes as an operator writes them to rules as the core decides them. Pure; what it is given has been validated."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, HeaderClaim, RouteEntry, Scopes
+from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
 from extauthz.core.routes import RouteTable
+from extauthz.core.scopes import Implications
 from extauthz.core.snapshot import Snapshot
 
 
@@ -18,11 +20,13 @@ class Policy:
         entries: the routes, each with its index in the file.
         defaults: what they have in common.
         realm: the protection space.
+        implications: what each scope implies.
     """
 
     entries: tuple[tuple[int, RouteEntry], ...]
     defaults: Defaults
     realm: str
+    implications: Implications = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,10 @@ def _compile_rule(
         methods=entry.methods or (),
         host=entry.host or "",
         anonymous=anonymous,
+        preflight=entry.allow_preflight,
         alternatives=tuple(frozenset(words) for words in alternatives),
+        implications=policy.implications,
+        demands=_demands(entry),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
         authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
@@ -85,6 +92,20 @@ def _compile_rule(
         realm=policy.realm,
         challenge_scope=alternatives[0] if alternatives else (),
     )
+
+
+def _demands(entry: RouteEntry) -> Demands | None:
+    demands = Demands(
+        details=tuple(
+            DetailsRule(
+                type=each.type, actions=frozenset(each.actions or ()), locations=frozenset(each.locations or ())
+            )
+            for each in entry.authorization_details or ()
+        ),
+        actors=frozenset(entry.actors or ()),
+        subject=entry.require_sub,
+    )
+    return None if demands == Demands() else demands
 
 
 def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:

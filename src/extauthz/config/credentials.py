@@ -121,7 +121,7 @@ class Client(Section):
         return key
 
 
-class Tls(Section):
+class ServerTls(Section):
     """PEM files for connections to the server: whom we trust, and who we are."""
 
     ca: Text | None = None

@@ -35,7 +35,7 @@ from extauthz.config.validate import (
 )
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import UnusableError, check_secret, read_file, read_secret
+from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, check_secret, read_file, read_secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +69,29 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
-    faults = (*faults, *secret_faults, *file_faults, *policy_faults)
+    faults = (
+        *faults,
+        *secret_faults,
+        *file_faults,
+        *_unreadable_certificates(document, path.parent, settings),
+        *policy_faults,
+    )
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, folder=path.parent, secrets=secrets, policy_path=policy_path, snapshot=snapshot
+        settings=settings, secrets=secrets, policy_path=policy_path, snapshot=snapshot, folder=path.parent
     )
+
+
+def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:
+    tls = None if settings is None else settings.tls
+    files = {} if tls is None else {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
+    for key, file in files.items():
+        try:
+            if file is not None:
+                read_file(folder / file, MAX_SECRET_BYTES)
+        except UnusableError as error:
+            yield document.fault(("tls", key), str(error), value=file or "")
 
 
 @contextmanager

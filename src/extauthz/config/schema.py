@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from extauthz.config.credentials import Client, Tls, check_client, refuse_plain_http
+from extauthz.config.credentials import Client, ServerTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
+    MAX_IDENTITY_HEADERS,
     AuditPath,
     Claim,
     Connections,
@@ -38,10 +39,12 @@ from extauthz.config.fields import (
     RuleName,
     ScopeAlternatives,
     ScopeList,
+    ScopeWord,
     ServerName,
     ServerNames,
     SocketMode,
     Text,
+    Texts,
     Timeout,
     TrustedNetwork,
     Url,
@@ -54,8 +57,18 @@ from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing
+from extauthz.core.scopes import all_implied
 
-TOKENLESS_KEYS = ("audience", "authorization_server", "mode", "freshness", "edge_cache")
+TOKENLESS_KEYS = (
+    "audience",
+    "authorization_server",
+    "mode",
+    "freshness",
+    "edge_cache",
+    "authorization_details",
+    "actors",
+    "require_sub",
+)
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
@@ -108,7 +121,7 @@ class AuthorizationServer(Section):
     introspection_endpoint: Url | None = Field(
         default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
     )
-    tls: Tls = Tls()
+    tls: ServerTls = ServerTls()
     client: Client | None = Field(
         default=None, validate_default=True, examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"]
     )
@@ -203,17 +216,35 @@ class Socket(Section):
     group: Text | None = None
 
 
+class Tls(Section):
+    """Certificates of the gateway listener: our own, who signs those of gateways, and which names they may have."""
+
+    certificate: Text = Field(examples=["/etc/extauthz/tls.crt"])
+    key: Text = Field(examples=["/etc/extauthz/tls.key"])
+    client_ca: Text | None = None
+    client_names: Texts | None = None
+
+    @field_validator("client_names")
+    @classmethod
+    def _of_signed_certificates(cls, names: Texts | None, info: ValidationInfo) -> Texts | None:
+        if names and info.data.get("client_ca") is None:
+            raise Misfit("names of certificates mean nothing until client_ca: says who may have signed them")
+        return names
+
+
 class ServiceFile(Section):
     """`extauthz.yaml`. `drain_delay` is in seconds."""
 
     grpc_server: Literal["h2corn", "grpcio"] = "h2corn"
     listen: Listen = Field(examples=["{gateway: 127.0.0.1:9191, ops: 127.0.0.1:9192}"])
+    tls: Tls | None = None
     socket: Socket = Socket()
     on_outage: Literal["deny", "gateway"] = "deny"
     context_extensions: Flag = False
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
     dialects: Dialects = ("nginx",)
+    trust_route_header: Flag = False
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     inactive_limit: InactiveLimit | None = None
@@ -233,6 +264,16 @@ class ServiceFile(Section):
         if server == "h2corn" and listen.grpc is not None:
             raise Misfit("h2corn answers gRPC on the gateway address: take grpc out", at=("grpc",))
         return listen
+
+    @field_validator("tls")
+    @classmethod
+    def _on_our_tcp_listener(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        if tls is not None and info.data.get("grpc_server") == "grpcio":
+            raise Misfit("TLS is spoken on the gateway address alone: take out grpc_server: grpcio, or tls")
+        listen = info.data.get("listen")
+        if tls is not None and listen is not None and listen.gateway.path:
+            raise Misfit("TLS is for TCP: a Unix socket is guarded by socket.mode and socket.group")
+        return tls
 
     @field_validator("authorization_servers")
     @classmethod
@@ -289,6 +330,14 @@ HeaderSource = Annotated[
 """The name of a claim, or a mapping that also says how it is written."""
 
 
+class Details(Section):
+    """What one element of a token's `authorization_details` must have (RFC 9396)."""
+
+    type: Text = Field(examples=["payment_initiation"])
+    actions: Texts | None = None
+    locations: Texts | None = None
+
+
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
@@ -296,6 +345,13 @@ class Defaults(Section):
     audience: Text | None = None
     identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
+
+    @field_validator("identity_headers")
+    @classmethod
+    def _not_too_many(cls, headers: dict[str, HeaderSource]) -> dict[str, HeaderSource]:
+        if len(headers) > MAX_IDENTITY_HEADERS:
+            raise Misfit(f"a policy has at most {MAX_IDENTITY_HEADERS} identity headers")
+        return headers
 
 
 class RouteEntry(Section):
@@ -306,7 +362,11 @@ class RouteEntry(Section):
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
+    authorization_details: tuple[Details, ...] | None = None
+    actors: Texts | None = None
+    require_sub: Flag = False
     audience: Text | None = None
     authorization_server: ServerChoice | None = None
     mode: Mode | None = None
@@ -347,7 +407,17 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
+    scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
+
+    @field_validator("scope_implies")
+    @classmethod
+    def _in_no_circle(cls, direct: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        try:
+            all_implied(direct)
+        except ValueError as error:
+            raise Misfit(f"{error}, directly or by way of others: take out one of the steps") from None
+        return direct
 
     @field_validator("routes")
     @classmethod

@@ -12,6 +12,7 @@ from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
 from extauthz.config.sentences import describe, path_of
+from extauthz.core.scopes import all_implied
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,7 +49,12 @@ def sound_secrets(document: Document) -> Iterator[tuple[Path, SecretSource]]:
 def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
     """The policy, or as much of it as has no fault of its own."""
     if policy is not None:
-        return Policy(entries=tuple(enumerate(policy.routes)), defaults=policy.defaults, realm=policy.realm)
+        return Policy(
+            entries=tuple(enumerate(policy.routes)),
+            defaults=policy.defaults,
+            realm=policy.realm,
+            implications=all_implied(policy.scope_implies),
+        )
     routes = [sound(RouteEntry, document.at(route)) for route in _routes(document)]
     entries = tuple((index, entry) for index, entry in enumerate(routes) if entry is not None)
     defaults = sound(Defaults, document.at(("defaults",)) or {}) or Defaults()

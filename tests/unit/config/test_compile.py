@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from extauthz.config.compile import Policy, Tie, compile_policy, servers_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
+from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule
 
@@ -61,6 +64,7 @@ def test_an_empty_list_lets_every_valid_token_pass() -> None:
     assert rule.challenge_scope == ()
 
 
+@pytest.mark.shows("S33")
 def test_freshness_is_the_age_that_an_answer_may_have() -> None:
     """Live means none, default leaves it to the cache."""
     ages = [compiled(route(scopes=[], freshness=text)).max_age for text in ("live", "default", "10s")]
@@ -71,6 +75,22 @@ def test_a_route_overrides_the_defaults() -> None:
     """What is nearer counts."""
     rule = compiled(route(scopes=[], audience="urn:mine", authorization_server="main"), Defaults(audience="urn:all"))
     assert (rule.audience, rule.authorization_server) == ("urn:mine", "main")
+
+
+@pytest.mark.shows("S47", "S49", "S51")
+def test_demands_are_what_the_route_says() -> None:
+    """And None where it says nothing."""
+    details = [{"type": "payment", "actions": ["initiate"]}, {"type": "account", "locations": ["https://a.example"]}]
+    rule = compiled(route(scopes=[], authorization_details=details, actors=["a", "b"], require_sub=True))
+    assert rule.demands == Demands(
+        details=(
+            DetailsRule(type="payment", actions=frozenset({"initiate"})),
+            DetailsRule(type="account", locations=frozenset({"https://a.example"})),
+        ),
+        actors=frozenset({"a", "b"}),
+        subject=True,
+    )
+    assert compiled(route(scopes=[])).demands is None
 
 
 def test_a_public_route_asks_for_nothing() -> None:

@@ -64,6 +64,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     assert policy.defaults.identity_headers == {"x-auth-sub": "sub", "x-auth-scope": "scope"}
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize(
     "change",
     [
@@ -103,5 +104,11 @@ def test_a_route_says_once_who_may_pass(scopes: object, allow: object) -> None:
 
 def test_the_schema_can_be_published_for_editors() -> None:
     """Both files have a JSON Schema that knows all keys."""
-    assert set(PolicyFile.model_json_schema()["properties"]) == {"version", "realm", "defaults", "routes"}
+    assert set(PolicyFile.model_json_schema()["properties"]) == {
+        "version",
+        "realm",
+        "defaults",
+        "scope_implies",
+        "routes",
+    }
     assert "authorization_servers" in ServiceFile.model_json_schema()["required"]

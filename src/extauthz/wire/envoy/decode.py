@@ -4,6 +4,7 @@ from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
 from extauthz.core.decision import Reason
+from extauthz.core.preflight import METHOD, ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
 from extauthz.core.scopes import parse_scope
 
@@ -11,6 +12,12 @@ DOOR = "envoy"
 
 REQUIRED_SCOPE = "required_scope"
 """The entry of `context_extensions` (in Contour: of the authorization context) that may ask for more scopes."""
+
+NAMESPACE = "extauthz"
+"""The namespace of a route's metadata where the same entry may stand."""
+
+MAX_ADDED_LENGTH = 1024
+"""Characters of a list of added scopes, which stand in a challenge together with those of the rule."""
 
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
@@ -23,7 +30,8 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
     Args:
         message: a serialized CheckRequest.
         patience: seconds that the gateway will wait for the answer, when it said so.
-        read_extensions: whether `context_extensions.required_scope` adds scopes to what the rule asks for.
+        read_extensions: whether `required_scope` of the route, in `context_extensions` or in the route's metadata,
+            adds scopes to what the rule asks for.
     """
     try:
         attributes = CheckRequest.FromString(message).attributes
@@ -33,6 +41,7 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
     if not http.method or not http.path:
         return AuthRequest(door=DOOR, method=http.method, target=http.path, flaw=Reason.BAD_METADATA)
     authorization, request_id = _headers(http)
+    preflight = _preflight(http) if http.method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(
         door=DOOR,
@@ -45,17 +54,37 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         patience=patience,
         source=attributes.source.address.socket_address.address,
         flaw=flaw,
+        preflight=preflight,
     )
 
 
+def _preflight(http: HttpRequest) -> str:
+    """The method that a CORS preflight announces."""
+    return announced_method(http.method, _values(http, ORIGIN), _values(http, REQUEST_METHOD))
+
+
+def _values(http: HttpRequest, name: str) -> list[str]:
+    """All values of a header, from either form."""
+    lines = [
+        each.raw_value.decode("latin-1") or each.value for each in http.header_map.headers if each.key.lower() == name
+    ]
+    return lines + [http.headers[key] for key in http.headers if key.lower() == name]
+
+
 def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason | None]:
-    """The scopes in `required_scope`; a value that is no list of scopes is the operator's mistake, and denies."""
-    if REQUIRED_SCOPE not in attributes.context_extensions:
-        return (), None
+    """The scopes that the gateway asks for; a value that is no list of scopes is the operator's mistake, and denies."""
+    said = []
+    if REQUIRED_SCOPE in attributes.context_extensions:
+        said.append(attributes.context_extensions[REQUIRED_SCOPE])
+    metadata = attributes.route_metadata_context.filter_metadata
+    if NAMESPACE in metadata and REQUIRED_SCOPE in metadata[NAMESPACE].fields:
+        said.append(metadata[NAMESPACE].fields[REQUIRED_SCOPE].string_value)
     try:
-        return parse_scope(attributes.context_extensions[REQUIRED_SCOPE]), None
+        words = [word for text in said for word in parse_scope(text)]
     except ValueError:
         return (), Reason.MISCONFIGURED_GATEWAY
+    fits = len(" ".join(words)) <= MAX_ADDED_LENGTH
+    return (tuple(dict.fromkeys(words)), None) if fits else ((), Reason.MISCONFIGURED_GATEWAY)
 
 
 def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:

@@ -31,7 +31,7 @@ class Options:
 
     Attributes:
         outage_is_error: an outage is the gateway's to decide (`on_outage: gateway`).
-        read_extensions: `context_extensions.required_scope` adds scopes.
+        read_extensions: `required_scope` of the route adds scopes.
         metadata: answers carry `dynamic_metadata` for the access log.
     """
 
