@@ -9,9 +9,11 @@ import stat
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from extauthz.app_ladder import introspector, limiter, shape, token_for_check
+from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
@@ -19,7 +21,6 @@ from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
-from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.selfcheck import self_check
@@ -28,6 +29,7 @@ from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
 _FILE_WRITE_BYTES = 64 * 1024
@@ -46,6 +48,7 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        sharing: what it has in common with other processes.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
@@ -58,6 +61,7 @@ class Service:
     readiness: Readiness
     metrics: Metrics
     resolver: Resolver
+    sharing: Sharing
     audit: AuditLog | None
     check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
@@ -73,6 +77,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
+        await self.sharing.close()
         self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
@@ -93,15 +98,22 @@ class GatewayApp:
         await self._methods.get(scope["path"], self._http)(scope, receive, send)
 
 
-def build(config: ServiceConfig) -> Service:
-    """Wire a worker. Needs no event loop; connections are opened when they are first used."""
+def build(config: ServiceConfig, together: Path | None = None) -> Service:
+    """Wire a worker. Needs no event loop; connections are opened when they are first used.
+
+    `together`: the folder of the workers of one supervisor, if there is one.
+    """
     settings = config.settings
     metrics = Metrics()
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
-    cache_secret = secrets.token_bytes(32)
+    sharing = Sharing(config, observer, together)
     servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
-    sources = [_source(server, cache_secret, observer) for server in servers]
+    sources = [_source(server, sharing, observer) for server in servers]
+    for server in servers:
+        ttl = server.settings.ttl
+        metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
+    metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
     authorizer = Authorizer(
@@ -119,7 +131,7 @@ def build(config: ServiceConfig) -> Service:
         gateway=GatewayApp(
             methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
         ),
-        ops=OpsDoor(readiness, metrics.exposition),
+        ops=OpsDoor(readiness, metrics.exposition, RevokeDoor(_ops_token(config), sharing.revoke)),
         authorizer=authorizer,
         check=check,
         health=health,
@@ -128,7 +140,11 @@ def build(config: ServiceConfig) -> Service:
         resolver=resolver,
         audit=audit,
         check_servers=_self_checks(sources, servers, observer),
-        background=tuple(server.discovery.run for server in servers if server.discovery is not None),
+        background=(
+            sharing.feed.run,
+            *(server.discovery.run for server in servers if server.discovery is not None),
+        ),
+        sharing=sharing,
     )
 
 
@@ -140,10 +156,19 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(parts: ServerParts, cache_secret: bytes, observer: Observer) -> Source:
-    cache = TokenCache(parts.settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    client = introspector(parts, observer)
-    return Source(name=parts.settings.name, cache=cache, client=client, shape=shape(parts.server.tokens))
+def _source(parts: ServerParts, sharing: Sharing, observer: Observer) -> Source:
+    cache = sharing.cache(parts.settings)
+    return Source(
+        name=parts.settings.name,
+        cache=cache,
+        client=introspector(parts, observer),
+        shape=shape(parts.server.tokens),
+        shared=sharing.shared(parts.settings, cache),
+    )
+
+
+def _ops_token(config: ServiceConfig) -> str:
+    return "" if config.own.ops_token is None else config.own.ops_token.reveal()
 
 
 def _self_checks(

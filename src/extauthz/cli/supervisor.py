@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
+from extauthz.app_resolver import prepare
 from extauthz.cli.worker import STOP_SECONDS, Sockets
 
 RESTART_SECONDS = 1.0
@@ -37,21 +39,25 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        with tempfile.TemporaryDirectory(prefix="extauthz-metrics-") as metrics:
-            environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
-            await asyncio.gather(*(self._keep_alive(environment) for _ in range(self._count)))
+        with tempfile.TemporaryDirectory(prefix="extauthz-") as name:
+            together = Path(name)
+            numbers = _furnish(together)
+            await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
 
-    async def _keep_alive(self, environment: dict[str, str]) -> None:
+    async def _keep_alive(self, together: Path, numbers: Path) -> None:
+        command = [*self._command, "--together", str(together)]
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
         while not self._stopping.is_set():
             started = time.monotonic()
             worker = await asyncio.create_subprocess_exec(
-                *self._command,
+                *command,
                 stdin=asyncio.subprocess.PIPE,  # closes when we die, whatever kills us: the worker then drains
                 env=environment,
                 pass_fds=self._descriptors,
                 start_new_session=True,
             )
             await self._watch(worker)
+            mark_process_dead(worker.pid, str(numbers))  # type: ignore[no-untyped-call] # the library has no types here
             if not self._stopping.is_set():
                 _log.error("a worker ended and is started again", pid=worker.pid, status=worker.returncode)
                 await self._pause(RESTART_SECONDS - (time.monotonic() - started))
@@ -76,3 +82,11 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), max(0.0, seconds))
         except TimeoutError:
             return
+
+
+def _furnish(together: Path) -> Path:
+    """Make what workers share, in their folder; returns the folder of their metrics."""
+    prepare(together)
+    numbers = together / "metrics"
+    numbers.mkdir()
+    return numbers

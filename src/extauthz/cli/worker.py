@@ -11,6 +11,7 @@ import asyncio
 import gc
 import signal
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from grpc import aio
@@ -49,9 +50,9 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets) -> None:
+async def work(config: ServiceConfig, sockets: Sockets, together: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
-    service = build(config)
+    service = build(config, together)
     service.start()
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings

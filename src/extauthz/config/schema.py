@@ -17,6 +17,7 @@ from pydantic import (
 from extauthz.config.credentials import Client, Tls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     AuditPath,
+    CacheBytes,
     Claim,
     Connections,
     Dialects,
@@ -49,6 +50,7 @@ from extauthz.config.fields import (
 )
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.section import Section
+from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
 
 TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
@@ -76,11 +78,13 @@ class Listen(Section):
 
 
 class Cache(Section):
-    """How long answers are kept, in seconds; a `ttl` of 0 keeps none."""
+    """How long answers are kept, in seconds, and how many; a `ttl` of 0 keeps none."""
 
     ttl: Lifetime = 60.0
     negative_ttl: Lifetime = 10.0
+    stale_if_error: Lifetime = 0.0
     max_entries: Entries = 100_000
+    max_bytes: CacheBytes = 256 * 1024 * 1024
 
 
 class AuthorizationServer(Section):
@@ -178,6 +182,8 @@ class ServiceFile(Section):
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     inactive_limit: InactiveLimit | None = None
+    shared_cache: SharedCache | None = None
+    ops: Ops = Ops()
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
