@@ -9,9 +9,11 @@ import stat
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from extauthz.app_ladder import limiter, token_for_check
+from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of
 from extauthz.authorizer import Authorizer
@@ -20,18 +22,17 @@ from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
-from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
-from extauthz.resolver.settings import ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
 _FILE_WRITE_BYTES = 64 * 1024
@@ -50,6 +51,7 @@ class Service:
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
         metrics: to be flushed now and then.
+        sharing: what it has in common with other processes.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
         observer: is told what happens to the parts.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
@@ -63,6 +65,7 @@ class Service:
     readiness: Readiness
     metrics: Metrics
     resolver: Resolver
+    sharing: Sharing
     audit: AuditLog | None
     observer: Observer
     check_servers: Callable[[], Awaitable[object]]
@@ -79,6 +82,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
+        await self.sharing.close()
         self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
@@ -99,22 +103,25 @@ class GatewayApp:
         await self._methods.get(scope["path"], self._http)(scope, receive, send)
 
 
-def build(config: ServiceConfig) -> Service:
-    """Wire a worker. Needs no event loop; connections are opened when they are first used."""
+def build(config: ServiceConfig, together: Path | None = None) -> Service:
+    """Wire a worker. Needs no event loop; connections are opened when they are first used.
+
+    `together`: the folder of the workers of one supervisor, if there is one.
+    """
     settings = config.settings
     metrics = Metrics()
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
-    cache_secret = secrets.token_bytes(32)
+    sharing = Sharing(config, observer, together)
     servers = [
         ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
         for name, server in settings.authorization_servers.items()
     ]
-
-    def cache_of(settings: ServerSettings) -> TokenCache:
-        return TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-
-    sources = [source for server in servers for source in sources_of(server, observer, cache_of)]
+    sources = [source for server in servers for source in sources_of(server, observer, sharing)]
+    for server in servers:
+        ttl = server.settings.ttl
+        metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
+    metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
         sources,
@@ -144,7 +151,7 @@ def build(config: ServiceConfig) -> Service:
     names = None if settings.tls is None else settings.tls.client_names
     return Service(
         gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(readiness, metrics.exposition),
+        ops=OpsDoor(readiness, metrics.exposition, RevokeDoor(_ops_token(config), sharing.revoke)),
         authorizer=authorizer,
         check=check,
         health=health,
@@ -154,7 +161,11 @@ def build(config: ServiceConfig) -> Service:
         audit=audit,
         observer=observer,
         check_servers=_self_checks(sources, servers, observer),
-        background=tuple(server.discovery.run for server in servers if server.discovery is not None),
+        background=(
+            sharing.feed.run,
+            *(server.discovery.run for server in servers if server.discovery is not None),
+        ),
+        sharing=sharing,
     )
 
 
@@ -164,6 +175,10 @@ def _decision_ids() -> Callable[[], str]:
     start = secrets.token_hex(half // 2)
     numbers = itertools.count()
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
+
+
+def _ops_token(config: ServiceConfig) -> str:
+    return "" if config.own.ops_token is None else config.own.ops_token.reveal()
 
 
 def _self_checks(

@@ -54,8 +54,10 @@ def server_settings(name: str, server: AuthorizationServer) -> ServerSettings:
         max_connections=server.max_connections,
         ttl=server.cache.ttl,
         negative_ttl=server.cache.negative_ttl,
+        stale_if_error=server.cache.stale_if_error,
         max_entries=server.cache.max_entries,
         mode=server.mode,
+        max_bytes=server.cache.max_bytes,
     )
 
 

@@ -10,6 +10,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from extauthz.core.bearer import extract
@@ -86,7 +87,9 @@ class Authorizer:
                     resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
-                if rule.edge_cache and isinstance(decision, Allow):
+                if resolution.level == "stale" and isinstance(decision, Allow):
+                    decision = replace(decision, reason=Reason.ALLOWED_STALE)
+                elif rule.edge_cache and isinstance(decision, Allow):
                     decision = self._cacheable(decision, rule, resolution, now)
             else:
                 decision = found

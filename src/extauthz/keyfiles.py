@@ -6,6 +6,7 @@ with a file and repeats nothing of what is in it.
 
 import re
 import ssl
+from base64 import b64decode
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,17 @@ MIN_RSA_BITS = 2048
 MIN_HMAC_BYTES = 32
 """RFC 7518 §3.2, for HS256."""
 
+SHARED_KEY_BYTES = 32
+"""Of each key for what processes share."""
+
 RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 EC_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_URL_SAFE = str.maketrans("-_", "+/")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
@@ -99,6 +105,42 @@ def check_secret(text: str) -> str:
     if _CONTROL.search(text):
         raise UnusableError("the secret has a second line or a control character")
     return text
+
+
+def read_shared_keys(path: Path) -> tuple[bytes, ...]:
+    """Keys of 32 bytes each, one a line.
+
+    Raises:
+        UnusableError: when there is none, or anything else.
+    """
+    try:
+        return check_shared_keys(_read_small(path).decode())
+    except UnicodeDecodeError:
+        raise UnusableError("this file is not UTF-8 text") from None
+
+
+def check_shared_keys(text: str) -> tuple[bytes, ...]:
+    """Keys of 32 bytes each in base64 or hexadecimal, with blanks or line ends between them.
+
+    Raises:
+        UnusableError: when there is none, or anything else.
+    """
+    keys = tuple(_shared_key(number, word) for number, word in enumerate(text.split(), start=1))
+    if not keys:
+        raise UnusableError("there is no key here: make one with openssl rand -base64 32")
+    if len(set(keys)) < len(keys):
+        raise UnusableError("a key stands here twice")
+    return keys
+
+
+def _shared_key(number: int, word: str) -> bytes:
+    try:
+        key = bytes.fromhex(word) if _HEX_KEY.fullmatch(word) else b64decode(word.translate(_URL_SAFE), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != SHARED_KEY_BYTES:
+        raise UnusableError(f"key {number} is not {SHARED_KEY_BYTES} bytes in base64 or hexadecimal")
+    return key
 
 
 def check_hmac_secret(text: str) -> str:

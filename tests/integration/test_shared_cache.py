@@ -158,6 +158,32 @@ class TestLifetime:
         assert (found.level, found.fresh_until) == ("shared", other.monotonic.now + 60.0)
 
 
+class TestStale:
+    """A process that begins in an outage finds what others knew before it."""
+
+    PATIENT = replace(SETTINGS, stale_if_error=30.0)
+
+    @pytest.mark.parametrize(("age", "level"), [(61.0, "stale"), (89.0, "stale"), (91.0, "server")])
+    async def test_an_answer_lies_there_as_long_as_it_may_be_used(self, bench: Bench, age: float, level: str) -> None:
+        """Not only as long as it is fresh."""
+        one, other = await bench.worker(settings=self.PATIENT), await bench.worker(settings=self.PATIENT)
+        await one.resolve()
+        assert 85_000 < bench.redis.command("PTTL", bench.value_name()) <= 90_000
+        bench.server.state = TROUBLE
+        other.pass_time(age)
+        assert (await other.resolve()).level == level
+
+    async def test_it_is_never_kept_past_exp(self, bench: Bench) -> None:
+        """Nor is it used."""
+        one, other = await bench.worker(settings=self.PATIENT), await bench.worker(settings=self.PATIENT)
+        bench.server.state = active(exp=NOW + 70)
+        await one.resolve()
+        assert bench.redis.command("PTTL", bench.value_name()) <= 70_000
+        bench.server.state = TROUBLE
+        other.pass_time(71.0)
+        assert (await other.resolve()).state == TROUBLE
+
+
 class TestFreshness:
     """What a route wants holds for shared answers as for any."""
 

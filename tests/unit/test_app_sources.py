@@ -15,6 +15,7 @@ from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Source
 from extauthz.resolver.hybrid import Comparing, JwtOnly, JwtThenIntrospect
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.shared_cache import SharedCache
 from extauthz.testing import RecordingObserver, TickingClock
 
 SERVER: dict[str, Any] = {
@@ -24,6 +25,21 @@ SERVER: dict[str, Any] = {
     "cache": {"ttl": "60s"},
 }
 JWT: dict[str, Any] = {"jwks_uri": "https://as.example.com/jwks", "audience": ["https://api.example.com"]}
+
+
+class Memory:
+    """Makes caches, and remembers what for."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, ServerSettings] = {}
+
+    def cache(self, settings: ServerSettings) -> TokenCache:
+        self.made[settings.name] = settings
+        return TokenCache(settings, secret=b"k" * 32, monotonic=TickingClock(), wall=TickingClock())
+
+    def shared(self, settings: ServerSettings, cache: TokenCache) -> SharedCache | None:
+        assert settings.mode != "jwt", "a signature needs no cache that processes share"
+        return None
 
 
 Built = Callable[..., tuple[dict[str, Source], dict[str, ServerSettings]]]
@@ -43,16 +59,11 @@ def built(tmp_path: Path) -> Built:
         (tmp_path / "policy.yaml").write_text("version: 1\nroutes: [{name: a, path: /a, scopes: []}]\n")
         (tmp_path / "extauthz.yaml").write_text(yaml.safe_dump(service))
         config = load_service(tmp_path / "extauthz.yaml", {"CLIENT_SECRET": "s3cret"})
-        made: dict[str, ServerSettings] = {}
-
-        def cache_of(settings: ServerSettings) -> TokenCache:
-            made[settings.name] = settings
-            return TokenCache(settings, secret=b"k" * 32, monotonic=TickingClock(), wall=TickingClock())
-
+        memory = Memory()
         observer = RecordingObserver()
         section, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
         parts = ServerParts("main", section, observer, secret=secret, folder=tmp_path)
-        return {source.name: source for source in sources_of(parts, observer, cache_of)}, made
+        return {source.name: source for source in sources_of(parts, observer, memory)}, memory.made
 
     return build
 

@@ -112,13 +112,23 @@ class Service:
     """The authorization server without HTTP. Every method that asks the store may raise ``StoreError``."""
 
     def __init__(
-        self, store: Store, issuer: str, wall_clock: Callable[[], float], *, verifier: SecretVerifier | None = None
+        self,
+        store: Store,
+        issuer: str,
+        wall_clock: Callable[[], float],
+        *,
+        verifier: SecretVerifier | None = None,
+        on_revoked: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Raise ``ValueError`` if the issuer is not an http(s) URL without query and fragment (RFC 8414 §2)."""
+        """Raise ``ValueError`` if the issuer is not an http(s) URL without query and fragment (RFC 8414 §2).
+
+        ``on_revoked`` is told the ``jti`` of each token that was revoked, once the store has it.
+        """
         self._store = store
         self._issuer = _checked_issuer(issuer)
         self._wall_clock = wall_clock
         self._verifier = SecretVerifier() if verifier is None else verifier
+        self._on_revoked = on_revoked
 
     async def authenticate(self, readings: Sequence[Presented]) -> ClientRecord:
         """Return the client that one of the readings proves; raise ``invalid_client`` if none does."""
@@ -169,6 +179,7 @@ class Service:
         if record.client_id != caller.client_id:
             return Revocation.OTHER_CLIENT
         await self._store.revoke_token(digest, revoked_at=int(self._wall_clock()))
+        self._on_revoked(record.jti)
         return Revocation.REVOKED
 
     def metadata(self) -> Metadata:

@@ -7,8 +7,10 @@ import re
 import secrets
 import signal
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import h2corn
@@ -16,13 +18,14 @@ import uvloop
 
 from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.asgi import create_app
+from extauthz.authserver.notify import notifying
 from extauthz.authserver.service import Service
 from extauthz.authserver.store.base import DuplicateClientError, StoreError
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.core.scopes import parse_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from extauthz.authserver.store.base import TokenRecord
 
@@ -67,6 +70,27 @@ class SqliteUrl(click.ParamType[Path]):
         return Path(path)
 
 
+class NotifyUrl(click.ParamType[str]):
+    """``https://…``, or ``http://…`` on this machine: a secret goes there."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        url = urlsplit(str(value))
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            self.fail("write a whole URL, such as http://127.0.0.1:9192/revoke", param, ctx)
+        if url.scheme == "http" and not _is_here(url.hostname):
+            self.fail("use https: a secret would cross the network in plain text", param, ctx)
+        return str(value)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class ScopeText(click.ParamType[tuple[str, ...]]):
     """Scopes with one space between them (RFC 6749 §3.3)."""
 
@@ -95,9 +119,24 @@ def authserver() -> None:
 @click.option("--listen", default="127.0.0.1:9190", show_default=True, help="HOST:PORT to listen on.")
 @click.option("--issuer", default="http://127.0.0.1:9190", show_default=True, help="The URL that clients know it by.")
 @_store_option
-def serve(*, listen: str, issuer: str, path: Path) -> None:
+@click.option(
+    "--notify",
+    "urls",
+    type=NotifyUrl(),
+    multiple=True,
+    help="Tell this address which tokens were revoked: http://HOST:PORT/revoke of extauthz's ops listener.",
+)
+@click.option(
+    "--notify-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The token of that ops listener.",
+)
+def serve(*, listen: str, issuer: str, path: Path, urls: tuple[str, ...], notify_token_file: Path | None) -> None:
     """Serve token, introspection, revocation and metadata over HTTP until SIGTERM or SIGINT."""
-    _run(_serve(listen, issuer, path))
+    if urls and notify_token_file is None:
+        raise click.UsageError("--notify needs --notify-token-file")
+    secret = "" if notify_token_file is None else _read_secret(notify_token_file)
+    _run(_serve(listen, issuer, path, [(url, secret) for url in urls]))
 
 
 @click.group()
@@ -179,9 +218,9 @@ def token_issue(
     click.echo(access_token)
 
 
-async def _serve(listen: str, issuer: str, path: Path) -> None:
-    async with SqliteStore(path) as store:
-        app = create_app(Service(store, issuer, time.time))
+async def _serve(listen: str, issuer: str, path: Path, notified: Sequence[tuple[str, str]]) -> None:
+    async with SqliteStore(path) as store, notifying(notified) as tell:
+        app = create_app(Service(store, issuer, time.time, on_revoked=tell))
         config = h2corn.Config(bind=(listen,), access_log=False, date_header=False, lifespan="on")
         server = h2corn.Server(app, config)
         loop = asyncio.get_running_loop()

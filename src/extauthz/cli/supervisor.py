@@ -13,7 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
+from extauthz.app_resolver import prepare
 from extauthz.cli.worker import STOP_SECONDS, Sockets
 
 RESTART_SECONDS = 1.0
@@ -40,20 +42,23 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._hand_on, signal.SIGHUP)
-        with tempfile.TemporaryDirectory(prefix="extauthz-metrics-") as metrics:
-            environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
-            await asyncio.gather(*(self._keep_alive(environment) for _ in range(self._count)))
+        with tempfile.TemporaryDirectory(prefix="extauthz-") as name:
+            together = Path(name)
+            numbers = _furnish(together)
+            await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
 
     def _hand_on(self, number: signal.Signals) -> None:
         for worker in self._workers:
             with suppress(ProcessLookupError):  # it has just ended
                 worker.send_signal(number)
 
-    async def _keep_alive(self, environment: dict[str, str]) -> None:
+    async def _keep_alive(self, together: Path, numbers: Path) -> None:
+        command = [*self._command, "--together", str(together)]
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
         while not self._stopping.is_set():
             started = time.monotonic()
             worker = await asyncio.create_subprocess_exec(
-                *self._command,
+                *command,
                 stdin=asyncio.subprocess.PIPE,  # closes when we die, whatever kills us: the worker then drains
                 env=environment,
                 pass_fds=self._descriptors,
@@ -62,6 +67,7 @@ class Supervisor:
             self._workers.add(worker)
             await self._watch(worker)
             self._workers.discard(worker)
+            mark_process_dead(worker.pid, str(numbers))  # type: ignore[no-untyped-call] # the library has no types here
             if not self._stopping.is_set():
                 _log.error("a worker ended and is started again", pid=worker.pid, status=worker.returncode)
                 await self._pause(RESTART_SECONDS - (time.monotonic() - started))
@@ -86,3 +92,11 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), max(0.0, seconds))
         except TimeoutError:
             return
+
+
+def _furnish(together: Path) -> Path:
+    """Make what workers share, in their folder; returns the folder of their metrics."""
+    prepare(together)
+    numbers = together / "metrics"
+    numbers.mkdir()
+    return numbers

@@ -12,6 +12,7 @@ import gc
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -52,12 +53,12 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets, load: Load) -> None:
+async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short.
 
     SIGHUP reads the files again by `load`.
     """
-    service = build(config)
+    service = build(config, together)
     service.start()
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings

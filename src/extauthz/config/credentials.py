@@ -31,7 +31,8 @@ MIN_HMAC_SECRET_BYTES = 32
 """For HS256 (RFC 7518 §3.2)."""
 
 
-def _refuse_plain_secret(value: object) -> object:
+def refuse_plain_secret(value: object) -> object:
+    """Return it unchanged unless it is the secret itself."""
     if not isinstance(value, dict):
         raise Misfit("write {file: …} or {env: …}: secrets do not belong in this file")
     return value
@@ -83,7 +84,7 @@ class Client(Section):
     auth: Literal[Method, "bearer", "none", "unsafe_none"] | None = None
     token: OwnToken = OwnToken()
     id: Text | None = Field(default=None, validate_default=True, examples=["gateway"])
-    secret: Annotated[SecretSource | None, BeforeValidator(_refuse_plain_secret)] = Field(
+    secret: Annotated[SecretSource | None, BeforeValidator(refuse_plain_secret)] = Field(
         default=None, examples=["{file: /run/secrets/gateway}"]
     )
     key: KeySource | None = Field(default=None, validate_default=True, examples=["{file: /run/secrets/gateway.pem}"])
@@ -121,7 +122,7 @@ class Client(Section):
         return key
 
 
-class ServerTls(Section):
+class ClientTls(Section):
     """PEM files for connections to the server: whom we trust, and who we are."""
 
     ca: Text | None = None

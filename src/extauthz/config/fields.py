@@ -13,6 +13,7 @@ from extauthz.config.values import (
     Network,
     check_url,
     parse_address,
+    parse_bytes,
     parse_duration,
     parse_network,
     parse_text,
@@ -36,6 +37,10 @@ MAX_SCOPES_LENGTH = 1024
 MAX_LIFETIME = "24h"
 """Longest time that an answer of an authorization server may be kept."""
 
+MIN_CACHE_BYTES = 1024 * 1024
+"""A cache with less room is a mistake."""
+
+_REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SERVER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CLAIM = re.compile(r"[!-~]{1,256}")
@@ -73,6 +78,13 @@ def _duration(shortest: str, longest: str) -> PlainValidator:
         return seconds
 
     return PlainValidator(parse)
+
+
+def _check_size(value: object) -> int:
+    size = parse_bytes(value)
+    if size < MIN_CACHE_BYTES:
+        raise Misfit("write 1MiB or more: less holds hardly anything")
+    return size
 
 
 def _whole(smallest: int, largest: int) -> PlainValidator:
@@ -221,6 +233,8 @@ AuditPath = Annotated[str, _written(_check_audit_path), _TEXT_SCHEMA]
 Workers = Annotated[int, _whole(1, 256), WithJsonSchema({"type": "integer"})]
 Connections = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
 Entries = Annotated[int, _whole(1, 10_000_000), WithJsonSchema({"type": "integer"})]
+CacheBytes = Annotated[int, PlainValidator(_check_size), _TEXT_SCHEMA]
+RedisPrefix = Annotated[str, _shaped(_REDIS_PREFIX, "a prefix is letters, digits, - _ and ."), _TEXT_SCHEMA]
 Retries = Annotated[int, _whole(0, 10), WithJsonSchema({"type": "integer"})]
 Waiting = Annotated[int, _whole(0, 1_000_000), WithJsonSchema({"type": "integer"})]
 Results = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]

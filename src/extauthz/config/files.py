@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from extauthz.config.credentials import Client, ServerTls
+from extauthz.config.credentials import Client, ClientTls
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
@@ -17,7 +17,7 @@ def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret])
     faults = []
     for name in described_servers(document):
         place: Place = ("authorization_servers", name)
-        client, tls = sound(Client, document.at((*place, "client"))), sound(ServerTls, document.at((*place, "tls")))
+        client, tls = sound(Client, document.at((*place, "client"))), sound(ClientTls, document.at((*place, "tls")))
         keys = document.at((*place, "jwt", "jwks_file"))
         found = (
             *_check_client(client, folder, secrets.get(name)),
@@ -28,7 +28,7 @@ def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret])
     return faults
 
 
-def tls_files(tls: ServerTls, folder: Path) -> TlsFiles:
+def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
     """The files of the section, as paths."""
     ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
     return TlsFiles(ca=ca, certificate=certificate, key=key)
@@ -47,7 +47,7 @@ def _check_client(client: Client | None, folder: Path, secret: Secret | None) ->
             yield ("client", "secret"), str(error)
 
 
-def _check_tls(tls: ServerTls | None, folder: Path) -> Iterator[tuple[Place, str]]:
+def _check_tls(tls: ClientTls | None, folder: Path) -> Iterator[tuple[Place, str]]:
     if tls is not None:
         try:
             tls_context(tls_files(tls, folder))

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from extauthz.config.compile import compile_policy
-from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
 from extauthz.config.groups import check_groups
 from extauthz.config.modes import check_modes
+from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.secret import Secret
 from extauthz.config.validate import (
@@ -35,7 +35,7 @@ from extauthz.config.validate import (
 )
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, check_secret, read_file, read_secret
+from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class ServiceConfig:
         settings: `extauthz.yaml`.
         folder: where it is, which paths in it are relative to.
         secrets: the client secret for each authorization server that has one, by its name.
+        own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
         snapshot: the compiled policy.
     """
@@ -53,6 +54,7 @@ class ServiceConfig:
     settings: ServiceFile
     folder: Path
     secrets: Mapping[str, Secret]
+    own: OwnSecrets
     policy_path: Path
     snapshot: Snapshot
 
@@ -68,18 +70,20 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
+        own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
         policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
         *file_faults,
+        *own_faults,
         *_unreadable_certificates(document, path.parent, settings),
         *policy_faults,
     )
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, secrets=secrets, policy_path=policy_path, snapshot=snapshot, folder=path.parent
+        settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
     )
 
 
@@ -113,20 +117,11 @@ def _read_secrets(
     faults = []
     for path, source in sound_secrets(document):
         try:
-            secrets[str(path[1])] = Secret(_read_secret(source, folder, environ))
+            secrets[str(path[1])] = Secret(read_source(source, folder, environ))
         except UnusableError as error:
             place = (*path, "env" if source.file is None else "file")
             faults.append(document.fault(place, str(error), excerpt=False))
     return MappingProxyType(secrets), faults
-
-
-def _read_secret(source: SecretSource, folder: Path, environ: Mapping[str, str]) -> str:
-    if source.file is not None:
-        return read_secret(folder / source.file)
-    text = environ.get(source.env or "")
-    if text is None:
-        raise UnusableError("this environment variable is not set")
-    return check_secret(text)
 
 
 def _load_policy(

@@ -15,10 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from extauthz.config.credentials import Client, ServerTls, check_client, refuse_plain_http
+from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
     AuditPath,
+    CacheBytes,
     Claim,
     Connections,
     Dialects,
@@ -56,6 +57,7 @@ from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
 from extauthz.config.section import Section
+from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
 from extauthz.core.scopes import all_implied
 
@@ -93,11 +95,13 @@ class Listen(Section):
 
 
 class Cache(Section):
-    """How long answers are kept, in seconds; a `ttl` of 0 keeps none."""
+    """How long answers are kept, in seconds, and how many; a `ttl` of 0 keeps none."""
 
     ttl: Lifetime = 60.0
     negative_ttl: Lifetime = 10.0
+    stale_if_error: Lifetime = 0.0
     max_entries: Entries = 100_000
+    max_bytes: CacheBytes = 256 * 1024 * 1024
 
 
 class Compat(Section):
@@ -121,7 +125,7 @@ class AuthorizationServer(Section):
     introspection_endpoint: Url | None = Field(
         default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
     )
-    tls: ServerTls = ServerTls()
+    tls: ClientTls = ClientTls()
     client: Client | None = Field(
         default=None, validate_default=True, examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"]
     )
@@ -248,6 +252,8 @@ class ServiceFile(Section):
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     inactive_limit: InactiveLimit | None = None
+    shared_cache: SharedCache | None = None
+    ops: Ops = Ops()
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]

@@ -1,7 +1,7 @@
 """The faults that the schema finds, in sentences for an operator.
 
-A secret that stands where it should not must not be repeated. Nothing below `client` is ever shown, nor text that
-may be a URL with credentials in it, nor the value of a key that nobody knows.
+A secret that stands where it should not must not be repeated. Nothing in a section that names secrets is ever shown,
+nor text that may be a URL with credentials in it, nor the value of a key that nobody knows.
 """
 
 import re
@@ -90,7 +90,7 @@ def _misfit(error: ValueError, path: Path, model: type[BaseModel], document: Doc
         path = (*path[:-1], error.beside)
     if isinstance(error, Missing):
         return _missing_key(path, model, document)
-    if document.private and "client" in path:
+    if document.private and _may_hold_secrets(path):
         hint = ""  # made from what was written
     value = str(path[-1]) if on_key else None
     return _fault(document, (*path, *at), str(error), hint=hint, on_key=on_key, value=value)
@@ -103,16 +103,21 @@ def _fault(
     written = _as_written(document.at(path)) if value is None else value
     if not document.private:
         return document.fault(path, message, value=written, hint=hint, on_key=on_key)
-    below_client = "client" in path[:-1]
+    among_secrets = _may_hold_secrets(path[:-1])
     suspicious = _MAY_HOLD_CREDENTIALS.search(written) is not None
     return document.fault(
         path,
         message,
-        value="" if below_client or suspicious else written,
+        value="" if among_secrets or suspicious else written,
         hint="" if suspicious else hint,
         on_key=on_key,
-        excerpt=not below_client and not (on_key and suspicious),
+        excerpt=not among_secrets and not (on_key and suspicious),
     )
+
+
+def _may_hold_secrets(path: Path) -> bool:
+    """Whether the path leads into a section that names secrets."""
+    return "client" in path or path[:1] in (("shared_cache",), ("ops",))
 
 
 def _either(words: list[str]) -> str:

@@ -13,6 +13,8 @@ Network = IPv4Network | IPv6Network
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_BYTE_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_BYTES = re.compile(r"([0-9]{1,7})(KiB|MiB|GiB)")
 _NUMBER = re.compile(r"[0-9.]+")
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _TCP = re.compile(r"(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -154,11 +156,27 @@ def _split_url(text: str) -> SplitResult | None:
 
 def on_loopback(url: str) -> bool:
     """Whether the host of a checked URL is this machine."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes in a text such as `64MiB`.
+
+    Raises:
+        Misfit: when it is not a number with a unit.
+    """
+    match = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Misfit("write a number with a unit (KiB, MiB or GiB), such as 64MiB")
+    return int(match[1]) * _BYTE_UNITS[match[2]]
 
 
 def parse_network(text: str) -> Network:

@@ -45,6 +45,11 @@ class RevocationFeed:
         self._sleep = sleep
         self._pending: list[Notice] = []
 
+    @property
+    def follows(self) -> bool:
+        """Whether there is a log of others to be followed."""
+        return self._log is not None
+
     async def revoke(self, names: Iterable[tuple[Kind, str]]) -> bool:
         """Forget these tokens, subjects and clients; a token is named by itself. No answer older than this call is used.
 

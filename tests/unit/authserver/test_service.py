@@ -354,6 +354,18 @@ async def test_revoking_twice_is_no_error(service: Service, store: SqliteStore) 
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.REVOKED)
 
 
+async def test_who_wants_to_know_is_told_what_was_revoked(store: SqliteStore, clock: Clock) -> None:
+    """The name of the token, once the store has it; nothing when nothing was revoked."""
+    told: list[str] = []
+    service = Service(store, ISSUER, clock, on_revoked=told.append)
+    await store.add_tokens(record())
+    await service.revoke(APP, "unknown")
+    await service.revoke(RS, "t0ken")
+    assert told == []
+    await service.revoke(APP, "t0ken")
+    assert told == [record().jti]
+
+
 async def test_nothing_is_active_after_a_revocation_has_returned(
     service: Service, store: SqliteStore, clock: Clock, tmp_path: Path
 ) -> None:

@@ -14,6 +14,9 @@ GOOD: list[tuple[Any, object, object]] = [
     (fields.Timeout, "30s", 30.0),
     (fields.Leeway, "0s", 0.0),
     (fields.Lifetime, "0s", 0.0),
+    (fields.CacheBytes, "1MiB", 1024**2),
+    (fields.CacheBytes, "2GiB", 2 * 1024**3),
+    (fields.CacheBytes, "2048KiB", 2 * 1024**2),
     (fields.Variable, "CLIENT_SECRET_2", "CLIENT_SECRET_2"),
     (fields.AuditPath, "off", "off"),
     (fields.AuditPath, "/var/log/audit.jsonl", "/var/log/audit.jsonl"),
@@ -40,6 +43,10 @@ GOOD: list[tuple[Any, object, object]] = [
 ]
 
 BAD: list[tuple[Any, object, str, str]] = [
+    (fields.CacheBytes, 1_000_000, "a number with a unit", ""),
+    (fields.CacheBytes, "64MB", "a number with a unit", ""),
+    (fields.CacheBytes, "-1MiB", "a number with a unit", ""),
+    (fields.CacheBytes, "1023KiB", "1MiB or more", ""),
     (fields.Flag, "no", "true or false", ""),
     (fields.Flag, "True", "true or false", "true"),
     (fields.Flag, 1, "true or false", ""),

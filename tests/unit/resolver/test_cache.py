@@ -319,6 +319,86 @@ class TestRevocation:
         assert bench.get("t") is not None
 
 
+@pytest.mark.shows("S37")
+class TestStale:
+    """For a server that cannot be asked: the answer from before, for so long and no longer."""
+
+    def bench(self, **changes: float) -> Bench:
+        return Bench(replace(SETTINGS, stale_if_error=30.0, **changes))  # type: ignore[arg-type] # seconds all of them
+
+    def stale(self, bench: Bench, max_age: float | None = None, token: str = "t") -> bool:
+        found = bench.cache.stale(bench.cache.key(Token(token)), max_age)
+        assert found is None or (found.level, found.fresh_until) == ("stale", bench.monotonic.now)
+        return found is not None
+
+    @pytest.mark.parametrize(("age", "usable"), [(0.0, True), (60.0, True), (89.9, True), (90.0, False)])
+    def test_it_is_bounded(self, age: float, usable: bool) -> None:
+        """By the ttl and this much; meanwhile it is not taken for a fresh one."""
+        bench = self.bench()
+        bench.put("t", active())
+        bench.pass_time(age)
+        assert self.stale(bench) == usable
+        assert (bench.get("t") is None) == (age >= TTL)
+
+    def test_it_is_off_by_default(self, bench: Bench) -> None:
+        """An outage does not prolong a token."""
+        bench.put("t", active())
+        bench.pass_time(TTL)
+        assert not self.stale(bench)
+
+    @pytest.mark.parametrize("clock", ["both", "wall"])
+    def test_it_is_never_used_past_exp(self, clock: str) -> None:
+        """By the wall clock, also when that was set."""
+        bench = self.bench()
+        bench.put("t", active(exp=NOW + 70))
+        bench.pass_time(65.0)
+        assert self.stale(bench)
+        bench.pass_time(5.0) if clock == "both" else bench.wall.advance(5.0)
+        assert not self.stale(bench)
+
+    def test_a_revoked_one_is_never_used(self) -> None:
+        """Whatever happened to the server."""
+        bench = self.bench()
+        bench.put("t", active())
+        bench.pass_time(TTL)
+        bench.revoke(Kind.SUB, "u1")
+        assert not self.stale(bench)
+
+    def test_an_inactive_one_is_not_kept_longer(self) -> None:
+        """It may have become active; that is for the server to say."""
+        bench = self.bench()
+        bench.put("t", Inactive())
+        bench.pass_time(NEGATIVE_TTL)
+        assert not self.stale(bench)
+
+    @pytest.mark.parametrize(
+        ("max_age", "age", "usable"), [(0.0, 0.0, False), (5.0, 34.9, True), (5.0, 35.0, False), (500.0, 89.9, True)]
+    )
+    def test_a_route_that_wants_fresher_answers_has_its_own_bound(
+        self, max_age: float, age: float, usable: bool
+    ) -> None:
+        """Its age and this much; a live one takes none."""
+        bench = self.bench()
+        bench.put("t", active())
+        bench.pass_time(age)
+        assert self.stale(bench, max_age) == usable
+
+    def test_it_works_where_nothing_else_is_kept(self) -> None:
+        """A ttl of 0 asks every time, as long as somebody answers."""
+        bench = self.bench(ttl=0.0)
+        bench.put("t", active())
+        assert bench.get("t") is None
+        assert self.stale(bench)
+
+    def test_a_wall_clock_set_back_does_not_prolong_it(self) -> None:
+        """Its end is a monotonic one."""
+        bench = self.bench()
+        bench.put("t", active())
+        bench.wall.advance(-3600.0)
+        bench.monotonic.advance(90.0)
+        assert not self.stale(bench)
+
+
 class TestTrouble:
     """A server in trouble has said nothing about the token."""
 

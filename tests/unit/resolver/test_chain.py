@@ -65,7 +65,8 @@ class StubServer:
 class Bench:
     """A resolver with two servers and both clocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stale_if_error: float = 0.0) -> None:
+        self.settings = replace(SETTINGS, stale_if_error=stale_if_error)
         self.monotonic = TickingClock(1000.0)
         self.wall = TickingClock(NOW)
         self.observer = RecordingObserver()
@@ -80,7 +81,7 @@ class Bench:
         )
 
     def source(self, name: str, server: StubServer) -> Source:
-        settings = replace(SETTINGS, name=name)
+        settings = replace(self.settings, name=name)
         cache = TokenCache(
             settings, secret=b"k", monotonic=self.monotonic, wall=self.wall, revocations=self.revocations
         )
@@ -344,6 +345,67 @@ class TestPatience:
         bench.main.gates[0].set()
         await settle()
         assert ((await bench.resolve()).state, bench.main.asked) == (active(), ["t"])
+
+
+@pytest.mark.shows("S37")
+class TestStale:
+    """An answer from before, while the server cannot be asked."""
+
+    @pytest.fixture
+    def bench(self) -> Bench:
+        return Bench(stale_if_error=30.0)
+
+    async def outage(self, bench: Bench) -> None:
+        """Begin one after the answer about `t` has become too old."""
+        await bench.resolve()
+        bench.pass_time(61.0)
+        bench.main.state = TROUBLE
+
+    async def test_it_is_served_after_the_server_was_asked_in_vain(self, bench: Bench) -> None:
+        """And says that it is one; no gateway may keep it."""
+        await self.outage(bench)
+        answer = await bench.resolve()
+        assert (answer.state, answer.level, answer.fresh_until) == (active(), "stale", bench.monotonic.now)
+        assert bench.main.asked == ["t", "t"]
+
+    async def test_all_who_shared_the_question_have_it(self, bench: Bench) -> None:
+        """But not those who wanted a live answer."""
+        await self.outage(bench)
+        answers = await asyncio.gather(bench.resolve(), bench.resolve(), bench.resolve(max_age=0))
+        assert [answer.level for answer in answers] == ["stale", "stale", "server"]
+
+    async def test_it_ends(self, bench: Bench) -> None:
+        """Half a minute after the answer was too old."""
+        await self.outage(bench)
+        bench.pass_time(29.0)
+        assert (await bench.resolve()).state == TROUBLE
+
+    async def test_a_token_that_is_not_known_has_none(self, bench: Bench) -> None:
+        """Nobody is let in because of an outage."""
+        await self.outage(bench)
+        assert (await bench.resolve("other")).state == TROUBLE
+
+    async def test_what_the_server_says_holds(self, bench: Bench) -> None:
+        """An inactive token is inactive."""
+        await self.outage(bench)
+        bench.main.state = Inactive()
+        assert (await bench.resolve()).state == Inactive()
+        bench.main.state = TROUBLE
+        assert (await bench.resolve()).state != active()
+
+    async def test_a_caller_without_patience_has_it_too(self, bench: Bench) -> None:
+        """A slow server is no better than one that is away."""
+        await self.outage(bench)
+        bench.main.gated = True
+        answer = await bench.resolver.resolve("main", Token("t"), None, 0.001)
+        assert (answer.state, answer.level) == (active(), "stale")
+        await bench.resolver.close()
+
+    async def test_a_revocation_in_an_outage_ends_it(self, bench: Bench) -> None:
+        """Then nobody can say whether the token is good."""
+        await self.outage(bench)
+        bench.revocations.take(ALL)
+        assert (await bench.resolve()).state == TROUBLE
 
 
 class TestRevocation:
