@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from extauthz.cli.processes import Process, free_ports
 from extauthz.resolver.breaker import Breaker, BreakerSettings
 from extauthz.resolver.redis import Mode, RedisClient, RedisSettings, RedisTrouble, Tls as TlsFiles
 from extauthz.testing import TickingClock
 from support.certificates import Authority
+from support.redis_groups import MASTER_NAME, cluster, sentinel
 from support.redis_server import LOOPBACK, RedisServer, Tls
-from support.serving import wait_until
 from support.sharing import PATIENT, settings_for
 
 ECHO = "return {KEYS[1], ARGV[1]}"
@@ -40,11 +38,6 @@ async def connected(settings: RedisSettings) -> AsyncIterator[RedisClient]:
 
 async def echo(client: RedisClient, name: str = "k") -> Any:  # noqa: ANN401 - what the script returns
     return await client.run(ECHO, (f"{{{name}}}",), (b"\xff",))
-
-
-def is_whole(node: RedisServer) -> bool:
-    """Whether it knows of a node for every slot."""
-    return b"cluster_state:ok" in node.raw("CLUSTER", "INFO")
 
 
 async def eventually(client: RedisClient, script: str, key: str) -> None:
@@ -105,45 +98,27 @@ async def test_over_tls_with_certificates_on_both_ends(tmp_path: Path) -> None:
 
 async def test_behind_sentinel(tmp_path: Path) -> None:
     """Sentinel says where the master is; when it moves, we follow."""
-    (port,) = free_ports(1)
-    with RedisServer(tmp_path, name="one") as one, RedisServer(tmp_path, name="two") as two:
-        two.command("REPLICAOF", LOOPBACK, one.port)
-        file = tmp_path / "sentinel.conf"
-        monitor = f"sentinel monitor main {LOOPBACK} {one.port} 1\nsentinel down-after-milliseconds main 300"
-        file.write_text(f"port {port}\nbind {LOOPBACK}\n{monitor}\nsentinel failover-timeout main 2000\n")
-        command = ["redis-server", str(file), "--sentinel"]
-        with Process("sentinel", command, log=tmp_path / "sentinel.log") as sentinel:
-            sentinel.wait_for_port(port)
-            wait_until(lambda: "+slave" in sentinel.output(), 20)
-            settings = RedisSettings(mode=Mode.SENTINEL, nodes=((LOOPBACK, port),), service="main", timeout=PATIENT)
-            async with connected(settings) as client:
-                await client.run("return redis.call('SET', KEYS[1], '1')", ("a",), ())
-                one.kill()
-                wait_until(lambda: "+switch-master" in sentinel.output(), 20)
-                await eventually(client, "return redis.call('SET', KEYS[1], '2')", "b")
-        assert two.command("GET", "b") == "2"
+    with sentinel(tmp_path) as watched:
+        nodes = ((LOOPBACK, watched.port),)
+        settings = RedisSettings(mode=Mode.SENTINEL, nodes=nodes, service=MASTER_NAME, timeout=PATIENT)
+        async with connected(settings) as client:
+            await client.run("return redis.call('SET', KEYS[1], '1')", ("a",), ())
+            await asyncio.to_thread(watched.fail_over)
+            await eventually(client, "return redis.call('SET', KEYS[1], '2')", "b")
+        assert watched.second.command("GET", "b") == "2"
 
 
 async def test_a_cluster(tmp_path: Path) -> None:
     """Scripts sent together find their own nodes."""
-    cluster = ("--cluster-enabled", "yes", "--cluster-config-file")
-    with (
-        RedisServer(tmp_path, name="one", options=(*cluster, "one.conf")) as one,
-        RedisServer(tmp_path, name="two", options=(*cluster, "two.conf")) as two,
-    ):
-        one.command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-        two.command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        one.command("CLUSTER", "MEET", LOOPBACK, two.port)
-        for node in (one, two):
-            wait_until(partial(is_whole, node), 20)
-        settings = RedisSettings(mode=Mode.CLUSTER, nodes=((LOOPBACK, one.port),), timeout=PATIENT)
+    with cluster(tmp_path) as nodes:
+        settings = RedisSettings(mode=Mode.CLUSTER, nodes=((LOOPBACK, nodes[0].port),), timeout=PATIENT)
         async with connected(settings) as client:
             script = "return redis.call('SET', KEYS[1], redis.call('EXISTS', KEYS[2]))"
             names = [(f"{{{number}}}", f"{{{number}}}:lease") for number in range(50)]
             assert set(await asyncio.gather(*(client.run(script, pair, ()) for pair in names))) == {b"OK"}
-        assert len(one.keys()) + len(two.keys()) == 50
-        assert one.keys()
-        assert two.keys()
+        sizes = [len(node.keys()) for node in nodes]
+        assert sum(sizes) == 50
+        assert all(sizes)
 
 
 class TestCallers:

@@ -125,8 +125,7 @@ class RedisServer:
 
     def raw(self, *words: str | bytes) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Send one command and return the answer as bytes."""
-        with client(unix_socket_path=str(self.socket), decode_responses=False) as connection:
-            return connection.execute_command(*words)  # type: ignore[no-untyped-call] # as the library has it
+        return self._execute(words, decode_responses=False)
 
     def everything(self) -> dict[str, bytes]:
         """Every key that there is, with its whole content as Redis stores it."""
@@ -134,7 +133,10 @@ class RedisServer:
 
     def command(self, *words: str | int) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Send one command over the socket file, where TLS does not matter."""
-        with client(unix_socket_path=str(self.socket), password=self._password or None) as connection:
+        return self._execute(words)
+
+    def _execute(self, words: Sequence[str | bytes | int], **settings: bool) -> Any:  # noqa: ANN401 - as above
+        with client(unix_socket_path=str(self.socket), password=self._password or None, **settings) as connection:
             return connection.execute_command(*words)  # type: ignore[no-untyped-call] # as the library has it
 
 

@@ -58,6 +58,8 @@ class RevocationFeed:
         notices = [notice for kind, name in names for notice in self._notices(kind, name)]
         first = await self._append(notices)
         self._take(Logged(min(first + at, ONLY_HERE), notice) for at, notice in enumerate(notices))
+        if first == self._table.position + 1:  # nobody else wrote meanwhile
+            self._table.position = first + len(notices) - 1
         told = self._log is None or first < ONLY_HERE
         if not told:
             self._pending += notices
@@ -112,11 +114,12 @@ class RevocationFeed:
 
     def _take_page(self, page: Sequence[Logged]) -> None:
         """The next notices of the log, or the news that there are none."""
-        for position, _ in page:
+        news = [logged for logged in page if logged.position > self._table.position]
+        for position, _ in news:
             if position != self._table.position + 1:
                 self._table.missed(position - 1)
             self._table.position = position
-        self._take(page)
+        self._take(news)
         if len(page) < PAGE and not self._table.current:
             self._table.current = True
             self._observer.happened(Happened(what=Happening.REVOCATIONS_BACK, subject=_SUBJECT))

@@ -23,7 +23,7 @@ class ListLog:
         self.notices: list[Notice] = []
         self.first = 1
         self.trouble = False
-        self.reads = 0
+        self.slow: asyncio.Event | None = None
         self.closed = False
 
     async def append(self, notices: Sequence[Notice], known: int) -> int:
@@ -36,10 +36,11 @@ class ListLog:
 
     async def read(self, after: int) -> Sequence[Logged]:
         """From the list."""
-        self.reads += 1
         if self.trouble:
             raise LogTrouble("down")
         logged = [Logged(self.first + at, notice) for at, notice in enumerate(self.notices)]
+        if self.slow is not None:
+            await self.slow.wait()
         return [one for one in logged if one.position > after][:PAGE]
 
     async def close(self) -> None:
@@ -132,6 +133,33 @@ async def test_one_is_not_told_of_its_own_notice_twice(bench: Bench) -> None:
     await bench.read()
     assert bench.table.number == 1
     assert bench.told() == [Happening.REVOKED, Happening.REVOCATIONS_BACK]
+
+
+async def test_ones_own_notice_is_read_already(bench: Bench, log: ListLog) -> None:
+    """A question after it is known to be after it, unless others wrote in between."""
+    await bench.feed.revoke([(Kind.SUB, "u1"), (Kind.SUB, "u2")])
+    assert bench.table.position == 2
+    await Bench(log).feed.revoke([(Kind.SUB, "u3")])
+    await bench.feed.revoke([(Kind.SUB, "u4")])
+    assert bench.table.position == 2
+    await bench.read()
+    assert bench.table.position == 4
+    assert bench.table.last("any", active(sub="never revoked")) == (0, 0)
+
+
+async def test_a_page_that_was_read_before_ones_own_notice_is_no_gap(bench: Bench, log: ListLog) -> None:
+    """The log was being read while the notice was written."""
+    log.notices = [Notice(Kind.SUB, "a")]
+    log.slow = asyncio.Event()
+    reading = asyncio.create_task(bench.read())
+    await asyncio.sleep(0)
+    bench.table.position = 1
+    await bench.feed.revoke([(Kind.SUB, "u1")])
+    assert bench.table.position == 2
+    log.slow.set()
+    await reading
+    assert bench.table.position == 2
+    assert bench.table.last("any", active(sub="never revoked")) == (0, 0)
 
 
 async def test_those_who_read_under_an_older_key_are_told_too(log: ListLog) -> None:
