@@ -11,10 +11,10 @@ from hypothesis import given, settings, strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extauthz import __version__
 from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
+from extauthz.version import VERSION
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
 EVENT = Checked(
@@ -196,7 +196,7 @@ def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
 
 def test_the_version_is_told(metrics: Metrics) -> None:
     """For a fleet in the middle of an update."""
-    assert value(metrics, "extauthz_build_info", version=__version__) == 1.0
+    assert value(metrics, "extauthz_build_info", version=VERSION) == 1.0
 
 
 @pytest.mark.shows("E78", "N43")
@@ -245,4 +245,4 @@ def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
-    assert samples(pages[1])["extauthz_build_info", frozenset({("version", __version__)})] == 1.0
+    assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0
