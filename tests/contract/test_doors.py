@@ -24,7 +24,7 @@ from support.fronts import (
     misfits,
     nginx_door,
 )
-from support.running import SECRET, PerPolicy, running, write_files
+from support.running import SECRET, Files, PerPolicy, running, write_files
 from support.stub_server import StubServer
 
 
@@ -41,13 +41,12 @@ def _doors(
 ) -> Callable[[str], AbstractContextManager[list[Front]]]:
     @contextmanager
     def opened(policy: str) -> Iterator[list[Front]]:
+        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": "1s"}
         folders = [tmp_path_factory.mktemp(name) for name in ("engine", "h2corn", "grpcio")]
         with (
-            _engine(folders[0], stub, policy) as engine,
-            running(folders[1], introspection=stub.url, stranger=stub.stranger, policy=policy) as h2corn,
-            running(
-                folders[2], introspection=stub.url, stranger=stub.stranger, policy=policy, grpc_server="grpcio"
-            ) as grpcio,
+            _engine(folders[0], stub, files) as engine,
+            running(folders[1], introspection=stub.url, **files) as h2corn,
+            running(folders[2], introspection=stub.url, **(files | {"grpc_server": "grpcio"})) as grpcio,
             grpc.insecure_channel(f"127.0.0.1:{h2corn.grpc}") as to_h2corn,
             grpc.insecure_channel(f"127.0.0.1:{grpcio.grpc}") as to_grpcio,
         ):
@@ -67,8 +66,8 @@ def _doors(
     return opened
 
 
-def _engine(folder: Path, stub: StubServer, policy: str) -> Engine:
-    write_files(folder, introspection=stub.url, stranger=stub.stranger, policy=policy)
+def _engine(folder: Path, stub: StubServer, files: Files) -> Engine:
+    write_files(folder, introspection=stub.url, **files)
     return Engine(build(load_service(folder / "extauthz.yaml", {"EXTAUTHZ_CLIENT_SECRET": SECRET})))
 
 

@@ -103,6 +103,8 @@ class TestInProcess:
 # ---- through sockets --------------------------------------------------------------------------------------------
 
 Ways = list[tuple[str, Ask]]
+PATIENCE = "4s"
+"""None of the tokens takes long: on a busy machine, an answer that came late would be a difference."""
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +115,8 @@ def sockets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     guarded = DOORS.guarded
     with (
         StubServer(port, dict(REPLIES)) as stub,
-        running(folders[0], introspection=stub.url, policy=POLICY) as h2corn,
-        running(folders[1], introspection=stub.url, policy=POLICY, grpc_server="grpcio") as grpcio,
+        running(folders[0], introspection=stub.url, policy=POLICY, timeout=PATIENCE) as h2corn,
+        running(folders[1], introspection=stub.url, policy=POLICY, timeout=PATIENCE, grpc_server="grpcio") as grpcio,
         grpc.insecure_channel(f"127.0.0.1:{h2corn.grpc}") as to_h2corn,
         grpc.insecure_channel(f"127.0.0.1:{grpcio.grpc}") as to_grpcio,
     ):
