@@ -39,11 +39,19 @@ class TokenResolver(Protocol):
         """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
+        the request's. Cancelling the caller must not disturb others.
         """
 
 
@@ -84,7 +92,9 @@ class Authorizer:
                 server, max_age = rule.authorization_server, rule.max_age
                 resolution = self._resolver.known(server, token, max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
+                    resolution = await self._resolver.resolve(
+                        server, token, max_age, request.patience, request.source, trace=request.trace
+                    )
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if resolution.level == "stale" and isinstance(decision, Allow):

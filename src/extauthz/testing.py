@@ -38,6 +38,7 @@ class RequestFields(TypedDict, total=False):
     source: str
     flaw: Reason | None
     preflight: str
+    trace: str
     route: str | None
 
 
@@ -149,6 +150,7 @@ class Asked(NamedTuple):
     max_age: float | None
     patience: float | None = None
     address: str = ""
+    trace: str = ""
 
 
 class StubResolver:
@@ -195,10 +197,17 @@ class StubResolver:
         return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience, address))
+        self.asked.append(Asked(server, token, max_age, patience, address, trace))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

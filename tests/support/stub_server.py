@@ -69,6 +69,7 @@ class StubServer:
         replies: what to say about a token.
         unknown: what to say about any other one; inactive unless told.
         calls: questions by token.
+        traces: the `traceparent` of the last question about each token.
         documents: what is told to a GET, by path; without its path, 404.
         authorization: the `Authorization` that questions must have; None takes any.
         url: where it answers so.
@@ -80,6 +81,7 @@ class StubServer:
         self.replies = replies
         self.unknown = unknown
         self.calls: Counter[str] = Counter()
+        self.traces: dict[str, str] = {}
         self.authorization: str | None = None
         self.documents: dict[str, Callable[[], Reply]] = {}
         self.batches: list[int] = []
@@ -136,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif "tokens" in form:
             reply = stub.reply_to_all(form["tokens"][0].split(" "))
         else:
+            stub.traces[form["token"][0]] = self.headers.get("traceparent", "")
             reply = stub.reply(form["token"][0])
         self._send(reply)
 

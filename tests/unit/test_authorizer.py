@@ -11,7 +11,7 @@ from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.token import Token
-from extauthz.testing import Bench, StubResolver, active, policy, request, rule
+from extauthz.testing import Asked, Bench, StubResolver, active, policy, request, rule
 
 NOW = 1_700_000_000.0
 API = "https://api.example.com"
@@ -50,10 +50,10 @@ async def test_a_public_route_passes_without_identity_and_without_a_question() -
 
 
 async def test_the_resolver_is_asked_what_the_rule_says() -> None:
-    """The rule's server, the token itself and how old an answer may be; and whose token it is."""
+    """The rule's server, the token itself and how old an answer may be; whose token it is, and in which trace."""
     bench = bench_of(rule(authorization_server="partner", max_age=0.0))
-    await bench.check(request(token="good", source="10.0.0.7"))
-    assert bench.resolver.asked == [("partner", Token("good"), 0.0, None, "10.0.0.7")]
+    await bench.check(request(token="good", source="10.0.0.7", trace="00-a-b-01"))
+    assert bench.resolver.asked == [Asked("partner", Token("good"), 0.0, None, "10.0.0.7", "00-a-b-01")]
 
 
 async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:

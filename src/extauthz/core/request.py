@@ -20,6 +20,7 @@ class AuthRequest(NamedTuple):
         source: the client's address as the gateway has it; empty when it did not say. No decision rests on it.
         flaw: why the door could not read the question properly; such a request is denied for that reason.
         preflight: the method that a CORS preflight announces; empty when the request is none.
+        trace: the `traceparent` of the request, as sent; empty when there is none.
         route: name of the rule that decides, from a gateway that is trusted to choose it; None leaves it to the path.
     """
 
@@ -34,6 +35,7 @@ class AuthRequest(NamedTuple):
     source: str = ""
     flaw: Reason | None = None
     preflight: str = ""
+    trace: str = ""
     route: str | None = None
 
     def __repr__(self) -> str:

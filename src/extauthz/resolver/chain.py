@@ -36,6 +36,7 @@ from extauthz.resolver.limiter import InactiveLimiter
 from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
 from extauthz.resolver.shared_cache import SharedCache
+from extauthz.resolver.tracing import within
 
 Clock = Callable[[], float]
 
@@ -69,6 +70,16 @@ class Source:
     shape: TokenShape = ANY_SHAPE
     shared: SharedCache | None = None
     local: Local | None = None
+
+
+class _Question(NamedTuple):
+    """What is asked, at which server, how old the answer may be, and for the sake of which trace."""
+
+    source: Source
+    key: bytes
+    token: Token
+    max_age: float | None
+    trace: str
 
 
 class _Answer(NamedTuple):
@@ -105,12 +116,20 @@ class Resolver:
         return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
-        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones.
+        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. `trace`
+        is the `traceparent` of the request.
         """
         source = self._source(server, token)
         if source is None:
@@ -126,7 +145,7 @@ class Resolver:
         wait = self._limiter.take(address)
         if wait > 0:
             return _too_many_inactive(wait)
-        resolution = await self._learn(source, key, token, max_age, patience)
+        resolution = await self._learn(_Question(source, key, token, max_age, trace), patience)
         if not isinstance(resolution.state, Inactive):
             self._limiter.give_back(address)
         return resolution
@@ -136,34 +155,32 @@ class Resolver:
         source = self._sources.get(server)
         return source if source is not None else self._sources.get(self._selector.choose(server, token))
 
-    async def _learn(
-        self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
-    ) -> Resolution:
+    async def _learn(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 3 to 8."""
-        ask = partial(self._ask_within, source, key, token, max_age)
+        source, key, token, max_age, _ = question
+        ask = partial(self._ask_within, question)
         local = source.local  # 3
         resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
         if isinstance(resolution.state, Unavailable):
             return source.cache.stale(key, max_age) or resolution  # 8
         return resolution
 
-    async def _ask_within(
-        self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
-    ) -> Resolution:
+    async def _ask_within(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 4 to 7, within the caller's patience."""
         try:
             async with asyncio.timeout(patience):
-                return await self._share(source, key, token, max_age)
+                return await self._share(question)
         except TimeoutError:
             return Resolution(state=_OUT_OF_PATIENCE, level="server")
 
-    async def _share(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
+    async def _share(self, question: _Question) -> Resolution:
         """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
-        work = partial(self._fly, source, key, token, max_age)
+        source, key, _, max_age, trace = question
+        work = partial(self._fly, question)
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
         joined = self._flights.in_the_air(key, newer_than=newer_than)
-        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than)
+        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than, context=within(trace))
         if not joined:
             return resolution
         if resolution.level == "shared" and source.cache.get(key, max_age) is None:
@@ -171,8 +188,9 @@ class Resolver:
             return await self._flights.run(key, work, now=now, newer_than=now)
         return replace(resolution, level="joined")
 
-    async def _fly(self, source: Source, key: bytes, token: Token, max_age: float | None) -> Resolution:
+    async def _fly(self, question: _Question) -> Resolution:
         """Steps 5 to 7."""
+        source, key, token, max_age, _ = question
         shared = source.shared
         if shared is not None and max_age != 0:
             known = await shared.find(token, max_age)  # 5

@@ -1,5 +1,7 @@
 """CheckRequest → AuthRequest. Only `http.method`, `.path` and `.host` name the target; no header can."""
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
@@ -7,6 +9,7 @@ from extauthz.core.decision import Reason
 from extauthz.core.preflight import METHOD, ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
 from extauthz.core.scopes import parse_scope
+from extauthz.core.trace import TRACEPARENT
 
 DOOR = "envoy"
 
@@ -21,15 +24,18 @@ MAX_ADDED_LENGTH = 1024
 
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
-_WANTED = frozenset({_AUTHORIZATION, _REQUEST_ID})
+_WANTED = frozenset({_REQUEST_ID, TRACEPARENT})
 
 
-def decode(message: bytes, *, patience: float | None = None, read_extensions: bool = False) -> AuthRequest:
+def decode(
+    message: bytes, *, patience: float | None = None, trace: str = "", read_extensions: bool = False
+) -> AuthRequest:
     """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped.
 
     Args:
         message: a serialized CheckRequest.
         patience: seconds that the gateway will wait for the answer, when it said so.
+        trace: the `traceparent` of the question itself; without one, that of the request counts.
         read_extensions: whether `required_scope` of the route, in `context_extensions` or in the route's metadata,
             adds scopes to what the rule asks for.
     """
@@ -40,7 +46,7 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         return AuthRequest(door=DOOR, method="", target="", flaw=Reason.BAD_METADATA)
     if not http.method or not http.path:
         return AuthRequest(door=DOOR, method=http.method, target=http.path, flaw=Reason.BAD_METADATA)
-    authorization, request_id = _headers(http)
+    authorization, others = _headers(http)
     preflight = _preflight(http) if http.method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(
@@ -49,12 +55,13 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         target=http.path,
         host=http.host,
         authorization=authorization,
-        request_id=request_id or http.id,
+        request_id=others.get(_REQUEST_ID) or http.id,
         added_scopes=added_scopes,
         patience=patience,
         source=attributes.source.address.socket_address.address,
         flaw=flaw,
         preflight=preflight,
+        trace=trace or others.get(TRACEPARENT, ""),
     )
 
 
@@ -87,26 +94,24 @@ def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason
     return (tuple(dict.fromkeys(words)), None) if fits else ((), Reason.MISCONFIGURED_GATEWAY)
 
 
-def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:
-    """All `authorization` values and `x-request-id`, from either form in which gateways send headers.
+def _headers(http: HttpRequest) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """All `authorization` values, and the other headers that we read, from either form in which gateways send headers.
 
     With `encode_raw_headers` the bytes stand in `header_map`, one entry a line; else the map holds lines joined by
     commas. Envoy sends lower-case names, other clients of the protocol may not.
     """
     authorization: list[str] = []
-    request_id = ""
+    others: dict[str, str] = {}
     for entry in http.header_map.headers:
         name = entry.key.lower()
-        if name in _WANTED:
-            value = entry.raw_value.decode("latin-1") or entry.value
-            if name == _REQUEST_ID:
-                request_id = value
-            else:
-                authorization.append(value)
+        if name == _AUTHORIZATION:
+            authorization.append(entry.raw_value.decode("latin-1") or entry.value)
+        elif name in _WANTED:
+            others[name] = entry.raw_value.decode("latin-1") or entry.value
     for key in http.headers:
         name = key.lower()
-        if name == _REQUEST_ID:
-            request_id = http.headers[key]
-        elif name == _AUTHORIZATION:
+        if name == _AUTHORIZATION:
             authorization.append(http.headers[key])
-    return tuple(authorization), request_id
+        elif name in _WANTED:
+            others[name] = http.headers[key]
+    return tuple(authorization), others

@@ -47,6 +47,7 @@ def decode(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary = _VOCABULA
     target, host, source = values.get(_URI), values.get(_HOST, ""), values.get(_ADDRESS, "")
     if _URL in values:
         said, target, host = _with_url(said, values[_URL], target, host)
+        source = values.get(_INGRESS_ADDRESS, "")
     request = question(DOOR, said, method=values.get(_METHOD), target=target, host=host, source=source)
     return request._replace(route=values[ROUTE]) if ROUTE in values else request
 

@@ -45,7 +45,7 @@ def message(**extensions: str) -> bytes:
 async def test_the_timeout_header_is_read_as_grpc_writes_it(header: bytes, seconds: float | None) -> None:
     heard: list[float | None] = []
 
-    async def method(_message: bytes, deadline: float | None) -> bytes:
+    async def method(_message: bytes, deadline: float | None, _trace: str) -> bytes:
         heard.append(deadline)
         return b""
 

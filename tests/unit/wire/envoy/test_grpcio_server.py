@@ -18,12 +18,12 @@ V2 = "/envoy.service.auth.v2.Authorization/Check"
 TOO_LARGE = b"x" * (MAX_MESSAGE_BYTES + 1)
 
 
-async def check(message: bytes, _deadline: float | None) -> bytes | None:
+async def check(message: bytes, _deadline: float | None, _trace: str) -> bytes | None:
     """Echo."""
     return b"checked " + message[:10]
 
 
-async def health(message: bytes, _deadline: float | None) -> bytes | None:
+async def health(message: bytes, _deadline: float | None, _trace: str) -> bytes | None:
     """Know the empty name only."""
     return None if message else b"\x08\x01"
 
