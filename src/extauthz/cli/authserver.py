@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import signal
@@ -16,8 +17,9 @@ import uvloop
 
 from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.asgi import create_app
+from extauthz.authserver.cleanup import clean_up
 from extauthz.authserver.service import Service
-from extauthz.authserver.store.base import DuplicateClientError, StoreError
+from extauthz.authserver.store.base import DuplicateClientError, StoreError, TokenKind
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.core.scopes import parse_scope
 
@@ -79,6 +81,21 @@ class ScopeText(click.ParamType[tuple[str, ...]]):
             return parse_scope(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Claim(click.ParamType[tuple[str, object]]):
+    """``NAME=JSON``, as the name and the value."""
+
+    name = "claim"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, object]:
+        if isinstance(value, tuple):
+            return value
+        name, _, text = str(value).partition("=")
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=JSON: write acr='\"urn:mfa\"' or auth_time=1700000000", param, ctx)
 
 
 _store_option = click.option(
@@ -157,11 +174,21 @@ def token() -> None:
 @click.option("--client", "client_id", required=True, help="The client that the token is issued to.")
 @click.option("--scope", type=ScopeText(), default=(), help="Scopes with one space between them.")
 @click.option("--audience", multiple=True, help="An audience of the token; may be given more than once.")
+@click.option("--claim", "claims", type=Claim(), multiple=True, help="NAME=JSON: a member of its introspection answer.")
+@click.option("--refresh", is_flag=True, help="Issue a refresh token instead, which the client exchanges.")
 @click.option("--ttl", "ttl_seconds", type=WholeSeconds(), default="1h", show_default=True, help="The lifetime.")
 def token_issue(
-    *, path: Path, sub: str | None, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], ttl_seconds: int
+    *,
+    path: Path,
+    sub: str | None,
+    client_id: str,
+    scope: tuple[str, ...],
+    audience: tuple[str, ...],
+    claims: tuple[tuple[str, object], ...],
+    refresh: bool,
+    ttl_seconds: int,
 ) -> None:
-    """Issue an access token and print it, and nothing else."""
+    """Issue a token and print it, and nothing else."""
 
     async def issue() -> tuple[str, TokenRecord]:
         async with SqliteStore(path) as store:
@@ -171,12 +198,14 @@ def token_issue(
                 sub=sub,
                 scope=scope,
                 audience=audience,
+                claims=dict(claims),
+                kind=TokenKind.REFRESH if refresh else TokenKind.ACCESS,
                 ttl_seconds=ttl_seconds,
                 now=time.time(),
             )
 
-    access_token, _ = _run(issue())
-    click.echo(access_token)
+    issued, _ = _run(issue())
+    click.echo(issued)
 
 
 async def _serve(listen: str, issuer: str, path: Path) -> None:
@@ -187,7 +216,11 @@ async def _serve(listen: str, issuer: str, path: Path) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.shutdown)
-        await server.serve()
+        cleaning = asyncio.create_task(clean_up(store, time.time))
+        try:
+            await server.serve()
+        finally:
+            cleaning.cancel()
 
 
 def _run(work: Coroutine[object, object, _T]) -> _T:
