@@ -20,7 +20,8 @@ from extauthz.authserver.asgi import create_app
 from extauthz.authserver.cleanup import clean_up
 from extauthz.authserver.service import Service
 from extauthz.authserver.store.base import DuplicateClientError, StoreError, TokenKind
-from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.authserver.store.opening import open_store
+from extauthz.authserver.store.sql import SqlStore
 from extauthz.core.scopes import parse_scope
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_SQLITE: Final = "sqlite:///"
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -52,21 +52,18 @@ class WholeSeconds(click.ParamType[int]):
         return seconds
 
 
-class SqliteUrl(click.ParamType[Path]):
-    """``sqlite:///relative.db`` or ``sqlite:////absolute.db``, as the path of the file."""
+class StoreUrl(click.ParamType[SqlStore]):
+    """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user@host/name``, as a store."""
 
     name = "url"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if isinstance(value, Path):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> SqlStore:
+        if isinstance(value, SqlStore):
             return value
-        url = str(value)
-        if not url.startswith(_SQLITE):
-            self.fail("only sqlite is supported so far: write sqlite:///path.db", param, ctx)
-        path = url.removeprefix(_SQLITE)
-        if path in {"", ":memory:"}:
-            self.fail("the store needs a file: write sqlite:///path.db", param, ctx)
-        return Path(path)
+        try:
+            return open_store(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class ScopeText(click.ParamType[tuple[str, ...]]):
@@ -99,7 +96,11 @@ class Claim(click.ParamType[tuple[str, object]]):
 
 
 _store_option = click.option(
-    "--store", "path", type=SqliteUrl(), required=True, help="Where clients and tokens are kept: sqlite:///path.db."
+    "--store",
+    "store",
+    type=StoreUrl(),
+    required=True,
+    help="Where clients and tokens are kept: sqlite:///path.db or postgresql://user@host/name.",
 )
 
 
@@ -112,9 +113,9 @@ def authserver() -> None:
 @click.option("--listen", default="127.0.0.1:9190", show_default=True, help="HOST:PORT to listen on.")
 @click.option("--issuer", default="http://127.0.0.1:9190", show_default=True, help="The URL that clients know it by.")
 @_store_option
-def serve(*, listen: str, issuer: str, path: Path) -> None:
+def serve(*, listen: str, issuer: str, store: SqlStore) -> None:
     """Serve token, introspection, revocation and metadata over HTTP until SIGTERM or SIGINT."""
-    _run(_serve(listen, issuer, path))
+    _run(_serve(listen, issuer, store))
 
 
 @click.group()
@@ -138,7 +139,7 @@ def client() -> None:
 def client_add(
     *,
     client_id: str,
-    path: Path,
+    store: SqlStore,
     secret_file: Path | None,
     can_introspect: bool,
     audiences: tuple[str, ...],
@@ -148,7 +149,7 @@ def client_add(
     secret = secrets.token_urlsafe(32) if secret_file is None else _read_secret(secret_file)
 
     async def add() -> None:
-        async with SqliteStore(path) as store:
+        async with store:
             await add_client(
                 store,
                 client_id=client_id,
@@ -179,7 +180,7 @@ def token() -> None:
 @click.option("--ttl", "ttl_seconds", type=WholeSeconds(), default="1h", show_default=True, help="The lifetime.")
 def token_issue(
     *,
-    path: Path,
+    store: SqlStore,
     sub: str | None,
     client_id: str,
     scope: tuple[str, ...],
@@ -191,7 +192,7 @@ def token_issue(
     """Issue a token and print it, and nothing else."""
 
     async def issue() -> tuple[str, TokenRecord]:
-        async with SqliteStore(path) as store:
+        async with store:
             return await issue_token(
                 store,
                 client_id=client_id,
@@ -208,8 +209,8 @@ def token_issue(
     click.echo(issued)
 
 
-async def _serve(listen: str, issuer: str, path: Path) -> None:
-    async with SqliteStore(path) as store:
+async def _serve(listen: str, issuer: str, store: SqlStore) -> None:
+    async with store:
         app = create_app(Service(store, issuer, time.time))
         config = h2corn.Config(bind=(listen,), access_log=False, date_header=False, lifespan="on")
         server = h2corn.Server(app, config)
