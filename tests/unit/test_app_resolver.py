@@ -109,7 +109,7 @@ async def test_hosts_share_the_keys_of_the_file(tmp_path: Path) -> None:
     ],
 )
 async def test_each_deployment_is_reached_as_the_file_says(
-    tmp_path: Path, section: dict[str, object], settings: RedisSettings
+    tmp_path: Path, section: dict[str, Any], settings: RedisSettings
 ) -> None:
     """Nothing is connected before it is used."""
     one = sharing(tmp_path, **section)
