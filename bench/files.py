@@ -61,21 +61,15 @@ def _without_check(text: str) -> str:
 
 
 def write_nginx(file: Path, ports: Mapping[int, int], *, edge_cache: bool = False) -> Path:
-    """Write gateway/nginx.conf with other ports and one worker; with `edge_cache`, with its block (E) in effect."""
+    """Write gateway/nginx.conf with other ports and one worker; with `edge_cache`, with its lines (E) in effect."""
     text = _replaced(
         "worker_processes auto;", "worker_processes 1;", render_gateway(ROOT / "gateway/nginx.conf", ports)
     )
-    file.write_text(_with_edge_cache(text) if edge_cache else text, encoding="utf-8")
+    if edge_cache:
+        text = _replaced("/run/extauthz-edge", "edge_cache", re.sub(r"(?m)^( *)#E ", r"\1", text))
+        (file.parent / "extauthz-edge.secret").write_text(f'set $authz_secret "{CLIENT_SECRET}";\n', encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return file
-
-
-def _with_edge_cache(text: str) -> str:
-    """Take the comment sign from every line of the block, and set the map that one of them proposes."""
-    text, lines = re.subn(r"(?m)^( *)# (proxy_(?:cache|no_cache|ignore_headers)\w* +[^;\n]+;)", r"\1\2", text)
-    proposed = re.search(r"# (map \$http_authorization \$authz_anonymous \{[^}]*\})", text)
-    if lines < 2 or proposed is None:
-        raise ValueError("gateway/nginx.conf has no edge cache to be put into effect, or it is written in another way")
-    return _replaced("http {\n", f"http {{\n    {proposed[1]}\n", text)
 
 
 def _replaced(old: str, new: str, text: str) -> str:

@@ -6,13 +6,24 @@ set -eu
 package_of() {
     case "$1" in
         h2load) echo nghttp2-client ;;
+        nginx-set-misc) echo libnginx-mod-http-set-misc ;;
+        nginx-njs) echo libnginx-mod-http-js ;;
         *) echo "$1" ;;
+    esac
+}
+
+is_there() {
+    case "$1" in # some are no programs
+        nginx-set-misc) [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] ;;
+        nginx-njs) [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
+        postgresql) ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ;; # not on the PATH
+        *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
     esac
 }
 
 missing=""
 for program in "$@"; do
-    command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing="$missing $(package_of "$program")"
+    is_there "$program" || missing="$missing $(package_of "$program")"
 done
 [ -n "$missing" ] || exit 0
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from extauthz.app_ladder import introspector, limiter, shape, token_for_check
+from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
+from extauthz.app_sources import sources_of
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.observe.audit import AuditLog
@@ -23,11 +24,13 @@ from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
+from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
@@ -50,6 +53,7 @@ class Service:
         metrics: to be flushed now and then.
         sharing: what it has in common with other processes.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
+        observer: is told what happens to the parts.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -63,6 +67,7 @@ class Service:
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
+    observer: Observer
     check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -108,14 +113,23 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
     sharing = Sharing(config, observer, together)
-    servers = [ServerParts(name, config, observer) for name in settings.authorization_servers]
-    sources = [_source(server, sharing, observer) for server in servers]
+    servers = [
+        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
+        for name, server in settings.authorization_servers.items()
+    ]
+    sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
         ttl = server.settings.ttl
         metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
+    resolver = Resolver(
+        sources,
+        observer=observer,
+        monotonic=time.monotonic,
+        limiter=limiter(settings.inactive_limit),
+        selector=Selector({server.settings.name: server.marks() for server in servers}),
+    )
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,
@@ -127,10 +141,16 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    http = HttpDoor(
+        authorizer,
+        trusted_proxies=settings.trusted_proxies,
+        dialects=settings.dialects,
+        trust_route_header=settings.trust_route_header,
+    )
+    gateway = GatewayApp(methods, http)
+    names = None if settings.tls is None else settings.tls.client_names
     return Service(
-        gateway=GatewayApp(
-            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
-        ),
+        gateway=gateway if names is None else KnownPeers(gateway, names),
         ops=OpsDoor(readiness, metrics.exposition, RevokeDoor(_ops_token(config), sharing.revoke)),
         authorizer=authorizer,
         check=check,
@@ -139,6 +159,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         metrics=metrics,
         resolver=resolver,
         audit=audit,
+        observer=observer,
         check_servers=_self_checks(sources, servers, observer),
         background=(
             sharing.feed.run,
@@ -156,17 +177,6 @@ def _decision_ids() -> Callable[[], str]:
     return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
 
 
-def _source(parts: ServerParts, sharing: Sharing, observer: Observer) -> Source:
-    cache = sharing.cache(parts.settings)
-    return Source(
-        name=parts.settings.name,
-        cache=cache,
-        client=introspector(parts, observer),
-        shape=shape(parts.server.tokens),
-        shared=sharing.shared(parts.settings, cache),
-    )
-
-
 def _ops_token(config: ServiceConfig) -> str:
     return "" if config.own.ops_token is None else config.own.ops_token.reveal()
 
@@ -174,12 +184,15 @@ def _ops_token(config: ServiceConfig) -> str:
 def _self_checks(
     sources: list[Source], servers: list[ServerParts], observer: Observer
 ) -> Callable[[], Awaitable[object]]:
-    async def check(source: Source, parts: ServerParts) -> None:
-        await parts.found()
-        await self_check(source.name, source.client, token_for_check(parts.server.tokens), observer)
+    clients = {source.name: source.client for source in sources}
 
-    wanted = [(source, parts) for source, parts in zip(sources, servers, strict=True) if parts.server.self_check]
-    return lambda: asyncio.gather(*(check(source, parts) for source, parts in wanted))
+    async def check(parts: ServerParts) -> None:
+        await parts.found()
+        name = parts.settings.name
+        await self_check(name, clients[name], token_for_check(parts.server.tokens), observer)
+
+    wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
+    return lambda: asyncio.gather(*(check(parts) for parts in wanted))
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

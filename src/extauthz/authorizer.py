@@ -25,6 +25,9 @@ from extauthz.observe.events import Checked, Observer
 
 Clock = Callable[[], float]
 
+ROUNDING_SECONDS = 1
+"""NGINX counts whole seconds: what it may keep for N seconds, it keeps for up to N + 1."""
+
 _INTERNAL = Deny(reason=Reason.INTERNAL)
 _ABANDONED = Deny(reason=Reason.ABANDONED)
 
@@ -36,11 +39,19 @@ class TokenResolver(Protocol):
         """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
+        the request's. Cancelling the caller must not disturb others.
         """
 
 
@@ -81,7 +92,9 @@ class Authorizer:
                 server, max_age = rule.authorization_server, rule.max_age
                 resolution = self._resolver.known(server, token, max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
+                    resolution = await self._resolver.resolve(
+                        server, token, max_age, request.patience, request.source, trace=request.trace
+                    )
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if resolution.level == "stale" and isinstance(decision, Allow):
@@ -102,23 +115,26 @@ class Authorizer:
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
         """Steps 1 to 3: the rule and the token to resolve, or an answer that needs no token."""
+        if request.route is not None and request.flaw is None and known_method(request.method):
+            return _apply(request, policy.routes.named(request.route, request.method))
         place = _judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
-        rule = policy.routes.match(request.method, *place)
-        if rule is None:
-            return deny(Reason.NO_ROUTE)
-        if rule.anonymous:
-            return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
-        token = extract(request.authorization)
-        return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+        if request.preflight and not request.added_scopes:
+            announced = policy.routes.match(request.preflight, *place)
+            if announced is not None and announced.preflight:
+                return announced.public
+        return _apply(request, policy.routes.match(request.method, *place))
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
-        """The same answer with the seconds a gateway may keep it: never past `exp` or past our own cache entry."""
-        lifetimes = [float(rule.edge_cache), resolution.fresh_until - self._monotonic()]
+        """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
+        monotonic = self._monotonic()
+        lifetimes = [float(rule.edge_cache), resolution.fresh_until - monotonic]
+        if rule.max_age is not None:
+            lifetimes.append(resolution.asked_at + rule.max_age - monotonic - ROUNDING_SECONDS)
         if isinstance(resolution.state, Active) and resolution.state.exp is not None:
-            lifetimes.append(resolution.state.exp - now - 1)
-        seconds = max(0, int(min(lifetimes)))
+            lifetimes.append(resolution.state.exp - now - ROUNDING_SECONDS)
+        seconds = int(max(0.0, min(lifetimes)))
         return Allow(
             reason=allow.reason, rule=allow.rule, identity=allow.identity, absent=allow.absent, cache_seconds=seconds
         )
@@ -158,3 +174,13 @@ def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reas
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:
+    """Step 3, by the rule that was found, if any."""
+    if rule is None:
+        return deny(Reason.NO_ROUTE)
+    if rule.anonymous:
+        return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
+    token = extract(request.authorization)
+    return rule.denials[token] if isinstance(token, Reason) else (rule, token)

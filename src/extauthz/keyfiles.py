@@ -183,7 +183,7 @@ def algorithms_of(key: PrivateKey | PublicKey) -> tuple[str, ...]:
         case ec.EllipticCurvePrivateKey() | ec.EllipticCurvePublicKey():
             return EC_ALGORITHMS.get(key.curve.name, ())
         case _:
-            return ("EdDSA",)
+            return ("EdDSA", "Ed25519")  # RFC 8037 and its update RFC 9864
 
 
 def tls_context(files: TlsFiles) -> ssl.SSLContext:

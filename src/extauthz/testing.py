@@ -11,12 +11,13 @@ from typing import NamedTuple, TypedDict, Unpack
 
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
+from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Happened, Introspected
@@ -36,6 +37,9 @@ class RequestFields(TypedDict, total=False):
     patience: float | None
     source: str
     flaw: Reason | None
+    preflight: str
+    trace: str
+    route: str | None
 
 
 def request(
@@ -62,7 +66,10 @@ class RuleFields(TypedDict, total=False):
     methods: tuple[str, ...]
     host: str
     anonymous: bool
+    preflight: bool
     alternatives: tuple[frozenset[str], ...]
+    implications: Implications
+    demands: Demands | None
     audience: str
     authorization_server: str
     max_age: float | None
@@ -143,6 +150,7 @@ class Asked(NamedTuple):
     max_age: float | None
     patience: float | None = None
     address: str = ""
+    trace: str = ""
 
 
 class StubResolver:
@@ -153,6 +161,7 @@ class StubResolver:
         remembered: likewise, for tokens that are known without waiting.
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
+        asked_at: likewise.
         fault: raised instead of an answer, when set.
         gate: awaited before every answer, when set.
         asked: every question so far.
@@ -164,6 +173,7 @@ class StubResolver:
         *,
         level: str = "server",
         fresh_until: float = 0.0,
+        asked_at: float = float("-inf"),
         fault: Exception | None = None,
         gate: asyncio.Event | None = None,
     ) -> None:
@@ -171,6 +181,7 @@ class StubResolver:
         self.remembered: dict[str, TokenState] = {}
         self.level = level
         self.fresh_until = fresh_until
+        self.asked_at = asked_at
         self.fault = fault
         self.gate = gate
         self.asked: list[Asked] = []
@@ -186,16 +197,23 @@ class StubResolver:
         return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience, address))
+        self.asked.append(Asked(server, token, max_age, patience, address, trace))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:
             raise self.fault
         state = self.states.get(token.reveal(), Inactive())
-        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until)
+        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until, asked_at=self.asked_at)
 
 
 class RecordingObserver:

@@ -1,6 +1,7 @@
 """`extauthz doctor` against real gateways, in front of a running extauthz: sound ones, and ones with a way around."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from click.testing import CliRunner
 
 from cases import ANSWERS
 from extauthz.cli.doctor import doctor
-from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
+from extauthz.cli.processes import ENVOY_VARIABLE, Process, envoy_command, free_ports, nginx_command, render_gateway
 from extauthz.cli.upstream import Upstream
+from support.gateways import envoy_binary
 from support.running import Running, running
 from support.stub_server import StubServer
 
@@ -60,6 +62,7 @@ def named(errors: list[dict[str, Any]], check: str) -> set[str]:
     return {each["what"].split()[0] for each in errors if each["check"] == check}
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize(("file", "option"), [("envoy.yaml", "--envoy"), ("nginx.conf", "--nginx")])
 def test_a_sound_deployment_has_no_error(tmp_path: Path, authorizer: Running, file: str, option: str) -> None:
     with started(file, tmp_path, authorizer) as (config, url):
@@ -67,6 +70,7 @@ def test_a_sound_deployment_has_no_error(tmp_path: Path, authorizer: Running, fi
         assert examine(authorizer, *arguments) == (0, [])
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize("question", ["/_extauthz?x=1", "/_extautz"])
 def test_a_question_that_goes_to_the_application_itself(tmp_path: Path, authorizer: Running, question: str) -> None:
     with started("nginx.conf", tmp_path, authorizer, ASK, f"auth_request {question};") as (config, url):
@@ -79,6 +83,7 @@ def test_a_question_that_goes_to_the_application_itself(tmp_path: Path, authoriz
         assert [each["check"] for each in examine(authorizer, "--nginx", str(config))[1]] == ["auth-uri"]
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize(
     "trap", ["return 200;", "rewrite ^/me$ http://elsewhere.example.com/ permanent;", "satisfy any; allow all;"]
 )
@@ -90,12 +95,26 @@ def test_an_answer_before_the_question(tmp_path: Path, authorizer: Running, trap
         assert len(examine(authorizer, "--nginx", str(config))[1]) == 1
 
 
+@pytest.mark.shows("N63")
 def test_a_failure_that_opens(tmp_path: Path, authorizer: Running) -> None:
     """Nothing to see from outside while extauthz runs, so the file has to tell it."""
     opening = "recursive_error_pages on; error_page 502 504 =200 /50x.html;"
     with started("nginx.conf", tmp_path, authorizer, "recursive_error_pages on;", opening) as (config, url):
         assert examine(authorizer, "--url", url) == (0, [])
         assert [each["check"] for each in examine(authorizer, "--nginx", str(config))[1]] == ["auth-error-page"]
+
+
+@pytest.mark.parametrize(("release", "status"), [("newest", 0), ("oldest", 1)])
+def test_a_release_of_envoy_with_known_holes(
+    tmp_path: Path, authorizer: Running, monkeypatch: pytest.MonkeyPatch, release: str, status: int
+) -> None:
+    """Only the running Envoy knows which one it is."""
+    monkeypatch.setenv(ENVOY_VARIABLE, envoy_binary(release))
+    with started("envoy.yaml", tmp_path, authorizer) as (config, _):
+        (admin,) = re.findall(r"admin:\n.*port_value: (\d+)", config.read_text())
+        found = examine(authorizer, "--envoy-admin", f"http://127.0.0.1:{admin}")
+    assert found[0] == status
+    assert [each["check"] for each in found[1]] == ["envoy-release"] * status
 
 
 def test_a_route_of_envoy_without_the_check(tmp_path: Path, authorizer: Running) -> None:
@@ -114,6 +133,7 @@ def test_a_path_that_envoy_unescapes(tmp_path: Path, authorizer: Running) -> Non
         assert [each["check"] for each in examine(authorizer, "--envoy", str(config))[1]] == ["escaped-slashes"]
 
 
+@pytest.mark.shows("N58")
 def test_a_gateway_that_cannot_ask(tmp_path: Path, authorizer: Running) -> None:
     """503 is no way around, and no working deployment either."""
     with started("nginx.conf", tmp_path, authorizer) as (_, url):

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from extauthz.app_resolver import LOG_FILE, SECRET_FILE, Sharing, prepare
-from extauthz.app_server import ServerParts
+from extauthz.app_server import server_settings
 from extauthz.config.load import load_service
 from extauthz.core.token import Token
 from extauthz.resolver.redis import Mode, RedisSettings, Tls
 from extauthz.resolver.revocation import Kind
+from extauthz.resolver.settings import ServerSettings
 from extauthz.testing import RecordingObserver
 from support.certificates import Authority
 from support.redis_server import RedisServer
@@ -34,10 +35,14 @@ def sharing(folder: Path, together: Path | None = None, **shared_cache: Any) -> 
     return Sharing(load_service(path, SECRETS), RecordingObserver(), together)
 
 
+def settings_of_main(folder: Path) -> ServerSettings:
+    config = load_service(folder / "extauthz.yaml", SECRETS)
+    return server_settings("main", config.settings.authorization_servers["main"])
+
+
 def key(one: Sharing, folder: Path) -> bytes:
     """Of a token in the memory of a process."""
-    config = load_service(folder / "extauthz.yaml", SECRETS)
-    return one.cache(ServerParts("main", config, RecordingObserver()).settings).key(Token("t"))
+    return one.cache(settings_of_main(folder)).key(Token("t"))
 
 
 def redis_settings(one: Sharing) -> RedisSettings:
@@ -131,7 +136,7 @@ async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:
     one = sharing(tmp_path, redis="redis://127.0.0.1:1")
     observer = one._observer  # noqa: SLF001 - what was composed
     assert isinstance(observer, RecordingObserver)
-    settings = ServerParts("main", load_service(tmp_path / "extauthz.yaml", SECRETS), observer).settings
+    settings = settings_of_main(tmp_path)
     one.revocations.current = True
     shared = one.shared(settings, one.cache(settings))
     assert shared is not None

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from extauthz.app_server import ServerParts, server_settings
 from extauthz.config.load import ServiceConfig, load_service
+from extauthz.core.leniency import Leniency
 from extauthz.resolver.client_auth import Credentials
 from extauthz.resolver.metadata import Metadata
 from extauthz.testing import RecordingObserver
@@ -45,6 +46,11 @@ def loaded(folder: Path, **server: Any) -> ServiceConfig:  # noqa: ANN401 - what
     return load_service(path, {"CLIENT_SECRET": SECRET})
 
 
+def parts_of(config: ServiceConfig) -> ServerParts:
+    server, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
+    return ServerParts("main", server, RecordingObserver(), secret=secret, folder=config.folder)
+
+
 @pytest.mark.parametrize("source", [{"env": "CLIENT_SECRET"}, {"file": "secret"}], ids=["env", "file"])
 @pytest.mark.parametrize(
     ("client", "header", "form"),
@@ -64,7 +70,7 @@ async def test_each_method_sends_its_own(
     needs_none = client.get("auth", "") in ("private_key_jwt", "tls_client_auth", "unsafe_none")
     written = {"id": "rs", **client} | ({} if needs_none else {"secret": source})
     config = loaded(folder, client=written, tls={"certificate": "rs.pem", "key": "rs.key"})
-    parts = ServerParts("main", config, RecordingObserver())
+    parts = parts_of(config)
     sent = await parts.authenticator().credentials(Metadata())
     assert isinstance(sent, Credentials)
     assert (sent.authorization.startswith(header), bool(sent.authorization)) == (True, bool(header))
@@ -75,7 +81,10 @@ async def test_each_method_sends_its_own(
 def test_settings_are_those_of_the_file(folder: Path) -> None:
     """With the hint left out when it shall be."""
     client = {"id": "rs", "secret": {"env": "CLIENT_SECRET"}}
-    config = loaded(folder, client=client, token_type_hint="none", timeout="1s", cache={"ttl": "5s"})
+    compat = {"scope_array": True, "require_token_type": True}
+    more: dict[str, Any] = {"timeout": "1s", "cache": {"ttl": "5s"}, "compat": compat}
+    config = loaded(folder, client=client, token_type_hint="none", **more)
     settings = server_settings("main", config.settings.authorization_servers["main"])
     assert (settings.name, settings.issuer, settings.client_id) == ("main", "https://as.example.com", "rs")
     assert (settings.token_type_hint, settings.timeout, settings.ttl) == ("", 1.0, 5.0)
+    assert (settings.leniency, settings.token_type_required) == (Leniency(scope_array=True), True)

@@ -28,6 +28,7 @@ EDGE = {
 }
 
 
+@pytest.mark.shows("N51", "N52")
 @pytest.mark.parametrize(("edge_cache", "entry", "exp", "seconds"), EDGE.values(), ids=EDGE)
 async def test_an_allow_is_kept_no_longer_than_anyone_permits(
     edge_cache: int, entry: float, exp: float | None, seconds: int
@@ -43,6 +44,7 @@ async def test_an_allow_is_kept_no_longer_than_anyone_permits(
     assert allow.identity == (("x-auth-sub", "u1"), ("x-auth-scope", "orders:read"))
 
 
+@pytest.mark.shows("N52")
 @pytest.mark.parametrize("clock", ["wall", "monotonic"])
 async def test_the_seconds_count_from_the_answer_and_not_from_the_question(clock: str) -> None:
     """Time that passed while the server was thinking is gone, by the clock of `exp` and by that of our own entry."""
@@ -58,9 +60,23 @@ async def test_the_seconds_count_from_the_answer_and_not_from_the_question(clock
     assert allow.cache_seconds == 40
 
 
-async def test_an_answer_that_nobody_vouches_for_is_not_kept() -> None:
+@pytest.mark.shows("N52")
+@pytest.mark.parametrize(("asked_ago", "seconds"), [(0.0, 4), (1.0, 3), (3.1, 0), (4.5, 0), (30.0, 0)])
+async def test_an_allow_is_never_older_than_the_route_has_it(asked_ago: float, seconds: int) -> None:
+    """`freshness: 5s` bounds what clients get, so the time in our cache and in the gateway's add up; a gateway rounds up."""
+    resolver = StubResolver({"good": active()}, fresh_until=MONOTONIC + 500, asked_at=MONOTONIC - asked_ago)
+    bench = Bench(policy=policy(rule(edge_cache=5, max_age=5.0)), resolver=resolver)
+    bench.monotonic.now = MONOTONIC
+    allow = await bench.check(request(token="good"))
+    assert isinstance(allow, Allow)
+    assert allow.cache_seconds == seconds
+
+
+@pytest.mark.shows("N52")
+@pytest.mark.parametrize("max_age", [None, 5.0])
+async def test_an_answer_that_nobody_vouches_for_is_not_kept(max_age: float | None) -> None:
     """A resolver that names no time has not promised that it may be repeated."""
-    allow = await Bench(policy=policy(rule(edge_cache=60))).check(request(token="good"))
+    allow = await Bench(policy=policy(rule(edge_cache=5, max_age=max_age))).check(request(token="good"))
     assert isinstance(allow, Allow)
     assert allow.cache_seconds == 0
 

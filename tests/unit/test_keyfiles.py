@@ -89,7 +89,7 @@ def test_a_secret_that_signs_is_long_enough() -> None:
         (P256, ("ES256",)),
         (ec.generate_private_key(ec.SECP384R1()), ("ES384",)),
         (ec.generate_private_key(ec.SECP521R1()), ("ES512",)),
-        (ed25519.Ed25519PrivateKey.generate(), ("EdDSA",)),
+        (ed25519.Ed25519PrivateKey.generate(), ("EdDSA", "Ed25519")),
     ],
     ids=["RSA", "P-256", "P-384", "P-521", "Ed25519"],
 )

@@ -54,7 +54,7 @@ async def issue_token(
         not_before=not_before,
         expires_at=int(now) + ttl_seconds,
     )
-    await store.add_token(record)
+    await store.add_tokens(record)
     return token, record
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from extauthz.config.faults import ConfigError
+from extauthz.doctor.envoy_release import ask_release
 from extauthz.doctor.expected import Expected, load_expected
 from extauthz.doctor.findings import Finding, Severity
 from extauthz.doctor.nginx import examine_nginx
@@ -32,6 +33,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command()
 @click.option("--config", "config_path", type=_FILE, help="extauthz.yaml: what the gateway has to fit.")
 @click.option("--envoy", type=_FILE, help="Envoy's bootstrap file.")
+@click.option("--envoy-admin", help="Address of a running Envoy's admin interface: which release is it?")
 @click.option("--nginx", type=_FILE, help="nginx.conf, or what nginx -T prints.")
 @click.option("--url", help="A running gateway, as clients reach it. With --config, every route is asked.")
 @click.option("--unsafe-methods", is_flag=True, help="With --url, also ask with POST, PUT, PATCH, DELETE ...")
@@ -40,6 +42,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 def doctor(
     config_path: Path | None,
     envoy: Path | None,
+    envoy_admin: str | None,
     nginx: Path | None,
     url: str | None,
     *,
@@ -52,13 +55,17 @@ def doctor(
     Says what is wrong, where, why it matters and what to write instead. The exit status is 0 when there is no error,
     1 when there is one, 2 for wrong usage and files that cannot be read.
     """
-    if not (envoy or nginx or url):
-        raise click.UsageError("name at least one of --envoy, --nginx and --url")
-    address = _address(url) if url else None
+    if not (envoy or envoy_admin or nginx or url):
+        raise click.UsageError("name at least one of --envoy, --envoy-admin, --nginx and --url")
+    address = _address("--url", url) if url else None
+    admin = _address("--envoy-admin", envoy_admin) if envoy_admin else None
     expected = _expected(config_path)
     findings: list[Finding] = []
     if envoy:
         findings += _envoy_examiner()(_read(envoy), str(envoy), expected)
+    if admin:
+        with open_client() as client:
+            findings.append(ask_release(client, admin))
     if nginx:
         findings += examine_nginx(_read(nginx), str(nginx), expected, beside(nginx.parent))
     if address:
@@ -69,15 +76,15 @@ def doctor(
     sys.exit(1 if any(each.severity is Severity.ERROR for each in findings) else 0)
 
 
-def _address(url: str) -> httpx.URL:
+def _address(option: str, url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise click.UsageError(f"--url {url}: {error}") from None
+        raise click.UsageError(f"{option} {url}: {error}") from None
     if address.scheme not in ("http", "https") or not address.host or (address.port or 0) > _LAST_PORT:
-        raise click.UsageError(f"--url {url}: write a whole URL, such as https://api.example.com")
+        raise click.UsageError(f"{option} {url}: write a whole URL, such as https://api.example.com")
     if address.raw_path not in (b"", b"/") or address.userinfo:
-        raise click.UsageError(f"--url {url}: only scheme, host and port; the paths are those of the policy")
+        raise click.UsageError(f"{option}: only scheme, host and port; no path, and no password")
     return address
 
 

@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from extauthz.cli.listeners import listening
+from extauthz.cli.reload import Load
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
@@ -38,12 +39,12 @@ config_option = click.option(
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
 @click.option("--together", type=click.Path(path_type=Path), hidden=True, help="Folder of all its workers.")
 def serve(config_path: Path, workers: int | None, inherited: str | None, together: Path | None) -> None:
-    """Answer gateways until SIGTERM, then drain."""
+    """Answer gateways until SIGTERM, then drain. SIGHUP reads the policy again."""
     config = load(config_path)
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), together))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), _loader(config_path), together))
     else:
         _serve(config, config_path, workers or config.settings.workers)
 
@@ -67,7 +68,7 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
                     pass  # each worker opens it anew; that nobody can is better told here
             sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
             if workers == 1:
-                uvloop.run(work(config, sockets))
+                uvloop.run(work(config, sockets, _loader(config_path)))
             else:
                 uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
     except OSError as error:
@@ -76,6 +77,10 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
 
 async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
     await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
+
+
+def _loader(config_path: Path) -> Load:
+    return lambda: load_service(config_path, os.environ)
 
 
 def load(config_path: Path) -> ServiceConfig:

@@ -10,14 +10,17 @@
 import asyncio
 import gc
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
+from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
@@ -50,18 +53,24 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets, together: Path | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
+async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short.
+
+    SIGHUP reads the files again by `load`.
+    """
     service = build(config, together)
     service.start()
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings
     servers = [
-        _server(service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn"),
+        _server(
+            service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn", tls=_tls_files(config)
+        ),
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_count(service))]
+    reloading = reload_on_hangup(service, config, load)
+    background: list[asyncio.Future[object]] = [asyncio.ensure_future(each) for each in (_count(service), reloading)]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -85,8 +94,22 @@ async def work(config: ServiceConfig, sockets: Sockets, together: Path | None = 
         await service.close()
 
 
-def _server(app: App, descriptor: int, settings: ServiceFile, *, grpc: bool) -> Server:
+def _tls_files(config: ServiceConfig) -> dict[str, Any]:
+    """The certificates of the gateway listener, as h2corn calls them; none for plain text."""
+    tls = config.settings.tls
+    if tls is None:
+        return {}
+    files = {"certfile": config.folder / tls.certificate, "keyfile": config.folder / tls.key}
+    if tls.client_ca is None:
+        return files
+    return {**files, "ca_certs": config.folder / tls.client_ca, "cert_reqs": "required"}
+
+
+def _server(
+    app: App, descriptor: int, settings: ServiceFile, *, grpc: bool, tls: Mapping[str, Any] | None = None
+) -> Server:
     config = Config(
+        **(tls or {}),
         bind=(f"fd://{descriptor}",),
         grpc=grpc,
         request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),

@@ -122,7 +122,7 @@ class Client(Section):
         return key
 
 
-class Tls(Section):
+class ClientTls(Section):
     """PEM files for connections to the server: whom we trust, and who we are."""
 
     ca: Text | None = None
@@ -145,6 +145,8 @@ def refuse_plain_http(url: str, *, allowed: bool, at: tuple[str, ...] = ()) -> N
 
 def check_client(client: Client, server: Mapping[str, Any]) -> None:
     """Raise `Misfit` for a client that lacks something which stands elsewhere in its server's section."""
+    if server.get("introspection_endpoint", "-") is None and server.get("discovery") is False:
+        raise Misfit("write introspection_endpoint: too, or take out client: nobody is asked then")
     place = server.get("introspection_endpoint") or server.get("issuer") or ""
     if client.auth == "none" and not on_loopback(place):
         raise Misfit(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from extauthz.config.credentials import Client, Tls
+from extauthz.config.credentials import Client, ClientTls
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
 from extauthz.config.validate import described_servers, sound
+from extauthz.jwk_set import read_jwks_file
 from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, read_private_key, tls_context
 
 
@@ -16,13 +17,18 @@ def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret])
     faults = []
     for name in described_servers(document):
         place: Place = ("authorization_servers", name)
-        client, tls = sound(Client, document.at((*place, "client"))), sound(Tls, document.at((*place, "tls")))
-        found = (*_check_client(client, folder, secrets.get(name)), *_check_tls(tls, folder))
+        client, tls = sound(Client, document.at((*place, "client"))), sound(ClientTls, document.at((*place, "tls")))
+        keys = document.at((*place, "jwt", "jwks_file"))
+        found = (
+            *_check_client(client, folder, secrets.get(name)),
+            *_check_tls(tls, folder),
+            *_check_keys(keys, folder),
+        )
         faults += [document.fault((*place, *rest), message, excerpt=False) for rest, message in found]
     return faults
 
 
-def tls_files(tls: Tls, folder: Path) -> TlsFiles:
+def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
     """The files of the section, as paths."""
     ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
     return TlsFiles(ca=ca, certificate=certificate, key=key)
@@ -41,9 +47,17 @@ def _check_client(client: Client | None, folder: Path, secret: Secret | None) ->
             yield ("client", "secret"), str(error)
 
 
-def _check_tls(tls: Tls | None, folder: Path) -> Iterator[tuple[Place, str]]:
+def _check_tls(tls: ClientTls | None, folder: Path) -> Iterator[tuple[Place, str]]:
     if tls is not None:
         try:
             tls_context(tls_files(tls, folder))
         except UnusableError as error:
             yield ("tls",), str(error)
+
+
+def _check_keys(file: object, folder: Path) -> Iterator[tuple[Place, str]]:
+    if isinstance(file, str) and file:
+        try:
+            read_jwks_file(folder / file)
+        except UnusableError as error:
+            yield ("jwt", "jwks_file"), str(error)

@@ -19,6 +19,8 @@ from extauthz.config.compile import compile_policy
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
+from extauthz.config.groups import check_groups
+from extauthz.config.modes import check_modes
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.secret import Secret
@@ -33,7 +35,7 @@ from extauthz.config.validate import (
 )
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import UnusableError, read_file
+from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +72,30 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
         policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
-    faults = (*faults, *secret_faults, *file_faults, *own_faults, *policy_faults)
+    faults = (
+        *faults,
+        *secret_faults,
+        *file_faults,
+        *own_faults,
+        *_unreadable_certificates(document, path.parent, settings),
+        *policy_faults,
+    )
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
         settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
     )
+
+
+def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:
+    tls = None if settings is None else settings.tls
+    files = {} if tls is None else {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
+    for key, file in files.items():
+        try:
+            if file is not None:
+                read_file(folder / file, MAX_SECRET_BYTES)
+        except UnusableError as error:
+            yield document.fault(("tls", key), str(error), value=file or "")
 
 
 @contextmanager
@@ -117,11 +137,14 @@ def _load_policy(
         return path, None, [service.fault(("policy",), str(error), value=named)]
     policy, faults = validate(PolicyFile, document)
     sound = sound_policy(policy, document)
-    snapshot, ties = compile_policy(sound, {} if settings is None else settings.authorization_servers)
+    servers = {} if settings is None else settings.authorization_servers
+    snapshot, ties = compile_policy(sound, servers)
     found = [
         *faults,
         *check_names(document),
         *check_servers(sound, document, described_servers(service)),
+        *check_groups(sound, document, servers),
+        *check_modes(sound, document, servers),
         *check_ties(ties, sound, document),
     ]
     return path, None if policy is None or found else snapshot, found

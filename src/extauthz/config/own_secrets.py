@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from extauthz.config.credentials import SecretSource, Tls
+from extauthz.config.credentials import ClientTls, SecretSource
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.files import tls_files
@@ -95,7 +95,7 @@ def _variable(source: SecretSource, environ: Mapping[str, str]) -> str:
 
 def _check_tls(document: Document, folder: Path) -> Iterator[Fault]:
     place = ("shared_cache", "tls")
-    tls = sound(Tls, document.at(place))
+    tls = sound(ClientTls, document.at(place))
     if tls is not None:
         try:
             tls_context(tls_files(tls, folder))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
-from extauthz.config.credentials import SecretSource, Tls, refuse_plain_secret
+from extauthz.config.credentials import ClientTls, SecretSource, refuse_plain_secret
 from extauthz.config.fields import Flag, RedisPrefix, Text, Timeout
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, Missing, is_loopback, parse_text
@@ -70,7 +70,7 @@ class SharedCache(Section):
     username: Text | None = None
     password: Source | None = None
     sentinel_password: Source | None = None
-    tls: Tls = Tls()
+    tls: ClientTls = ClientTls()
     keys: Source = Field(examples=["{file: /run/secrets/cache-keys}"])
     prefix: RedisPrefix = "extauthz"
     timeout: Timeout = 0.05

@@ -86,11 +86,13 @@ class Resolution:
         state: the token's state.
         level: where the answer came from, as `LEVELS` has it.
         fresh_until: monotonic seconds until which this answer may be repeated without asking again.
+        asked_at: monotonic seconds at which the server was asked; long ago when nobody says.
     """
 
     state: TokenState
     level: str
     fresh_until: float = 0.0
+    asked_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,7 @@ def read_members(
     leniency: Leniency = STRICT,
     token_type_required: bool = False,
 ) -> TokenState:
-    """What the members of one such object say about one token (RFC 7662 §2.2)."""
+    """What the members of one such object say about one token (RFC 7662 §2.2); the arguments are as for `read_answer`."""
     try:
         state = _read_members(standard_shapes(members, leniency), issuer)
     except _GarbageError as garbage:

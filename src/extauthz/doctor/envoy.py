@@ -1,22 +1,19 @@
 """An Envoy bootstrap file, looked at for what an authorizer with token introspection needs. Pure: text to findings.
 
-The settings of the ext_authz filter are judged in `envoy_authz`; here is what stands around it.
+The settings of the ext_authz filter are judged in `envoy_authz` and `envoy_http`, the cluster of extauthz in
+`envoy_cluster`; here is what stands around them.
 """
 
 from collections.abc import Callable, Iterator
 
-from extauthz.config.document import Path
-from extauthz.doctor.envoy_api import Cluster, EscapedSlashes, HttpProtocolOptions, Underscores
-from extauthz.doctor.envoy_authz import AUTHZ_CHECKS
-from extauthz.doctor.envoy_chain import Authz, Chain, authz_filters, chains, clusters
-from extauthz.doctor.envoy_file import EnvoyFile, read_envoy, unpack
+from extauthz.doctor.envoy_api import EscapedSlashes, Underscores
+from extauthz.doctor.envoy_authz import AUTHZ_CHECKS, GRPC_CHECKS
+from extauthz.doctor.envoy_chain import Chain, authz_filters, chains
+from extauthz.doctor.envoy_cluster import CLUSTER_CHECKS, GRPC_CLUSTER_CHECKS
+from extauthz.doctor.envoy_file import read_envoy
+from extauthz.doctor.envoy_http import HTTP_CHECKS
 from extauthz.doctor.expected import Expected
 from extauthz.doctor.findings import Check, Finding, Problem, Severity, run
-
-SERVICE = "envoy.service.auth.v3.Authorization"
-"""The name by which extauthz says whether it is healthy; the empty one will do too."""
-
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def examine_envoy(text: str, file: str, expected: Expected) -> list[Finding]:
@@ -29,7 +26,10 @@ def examine_envoy(text: str, file: str, expected: Expected) -> list[Finding]:
         *([] if found else [_no_chain(file)]),
         *run(CHAIN_CHECKS, found, file),
         *run(AUTHZ_CHECKS, filters, file),
+        *run(GRPC_CHECKS, [each for each in filters if each.http is None], file),
+        *run(HTTP_CHECKS, [each for each in filters if each.http is not None], file),
         *run(CLUSTER_CHECKS, filters, file),
+        *run(GRPC_CLUSTER_CHECKS, [each for each in filters if each.http is None], file),
     ]
 
 
@@ -48,7 +48,7 @@ def _asks(chain: Chain) -> Iterator[Problem]:
     if authz_filters(chain):
         return
     off = [each for each in chain.filters if each.name.endswith("ext_authz")]
-    where: Path = ("http_filters", off[0].index) if off else ("http_filters",)
+    where = ("http_filters", off[0].index) if off else ("http_filters",)
     what = "the ext_authz filter is off, or is not in this file" if off else "no ext_authz filter in this chain"
     yield chain.problem(where, what, "the filter of gateway/envoy.yaml, before envoy.filters.http.router")
 
@@ -123,96 +123,5 @@ CHAIN_CHECKS: tuple[Check[Chain], ...] = (
         good="all routes stand in the file",
         why="A route can switch the check off.",
         look=_elsewhere,
-    ),
-)
-
-
-def _cluster(authz: Authz) -> tuple[Path, Cluster] | None:
-    """The cluster of extauthz, when it stands in the file."""
-    service = authz.config.grpc_service
-    name = service.envoy_grpc.cluster_name if service is not None and service.envoy_grpc is not None else ""
-    return clusters(authz.chain.file).get(name)
-
-
-def _known(authz: Authz) -> Iterator[Problem]:
-    if _cluster(authz) is None:
-        what = "the cluster of extauthz is not in this file: its health check could not be looked at"
-        fix = "envoy_grpc: {cluster_name: extauthz}, and that cluster as in gateway/envoy.yaml"
-        yield authz.problem(("grpc_service",), what, fix, Severity.WARNING)
-
-
-def _in_cluster(look: Callable[[EnvoyFile, Path, Cluster], Iterator[Problem]]) -> Callable[[Authz], Iterator[Problem]]:
-    """A check of the cluster of extauthz."""
-
-    def look_there(authz: Authz) -> Iterator[Problem]:
-        found = _cluster(authz)
-        if found is not None:
-            yield from look(authz.chain.file, *found)
-
-    return look_there
-
-
-def _http2(file: EnvoyFile, path: Path, cluster: Cluster) -> Iterator[Problem]:
-    options = unpack(cluster.typed_extension_protocol_options.get(_HTTP_OPTIONS))
-    if isinstance(options, HttpProtocolOptions):
-        explicit = options.explicit_http_config
-        if options.auto_config is not None or (explicit is not None and explicit.http2_protocol_options is not None):
-            return
-    elif cluster.http2_protocol_options is not None:
-        return
-    fix = f'{_HTTP_OPTIONS}: {{"@type": …, explicit_http_config: {{http2_protocol_options: {{}}}}}}'
-    where = file.where((*path, "typed_extension_protocol_options"))
-    yield Problem(where=where, what=f"the cluster {cluster.name} does not speak HTTP/2", fix=fix)
-
-
-def _health(file: EnvoyFile, path: Path, cluster: Cluster) -> Iterator[Problem]:
-    fix = f"health_checks: [{{…, grpc_health_check: {{service_name: {SERVICE}}}}}]"
-    if not cluster.health_checks:
-        where = file.where((*path, "health_checks"))
-        yield Problem(where=where, what=f"the cluster {cluster.name} has no health check", fix=fix)
-    for index, each in enumerate(cluster.health_checks):
-        where = file.where((*path, "health_checks", index, "grpc_health_check", "service_name"))
-        if each.grpc_health_check is None:
-            yield Problem(where=where, what="this health check does not ask by gRPC", fix=fix)
-        elif each.grpc_health_check.service_name not in ("", SERVICE):
-            what = f"extauthz knows no service {each.grpc_health_check.service_name}, and is never healthy"
-            yield Problem(where=where, what=what, fix=fix)
-
-
-def _panic(file: EnvoyFile, path: Path, cluster: Cluster) -> Iterator[Problem]:
-    common = cluster.common_lb_config
-    threshold = common.healthy_panic_threshold if common is not None else None
-    if threshold is None or threshold.value != 0:
-        where = file.where((*path, "common_lb_config", "healthy_panic_threshold"))
-        fix = "common_lb_config: {healthy_panic_threshold: {value: 0}}"
-        yield Problem(
-            where=where, what=f"the cluster {cluster.name} asks instances that say they are not well", fix=fix
-        )
-
-
-CLUSTER_CHECKS: tuple[Check[Authz], ...] = (
-    Check(
-        name="cluster",
-        good="the cluster of extauthz is in the file",
-        why="Without its health check, Envoy asks instances that are starting or draining.",
-        look=_known,
-    ),
-    Check(
-        name="http2",
-        good="Envoy speaks HTTP/2 with extauthz",
-        why="gRPC needs HTTP/2: without it every question fails.",
-        look=_in_cluster(_http2),
-    ),
-    Check(
-        name="health-check",
-        good="an instance that is not ready is not asked",
-        why="Envoy then learns of a start or a drain from requests that fail.",
-        look=_in_cluster(_health),
-    ),
-    Check(
-        name="panic-threshold",
-        good="an instance that drains is left alone",
-        why="By default Envoy ignores health when half of the instances are unwell, which a single one is at once.",
-        look=_in_cluster(_panic),
     ),
 )

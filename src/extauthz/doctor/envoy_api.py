@@ -10,11 +10,12 @@ with warnings.catch_warnings():
     from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation as Mutation, HeaderMutationRules
     from envoy_data_plane.envoy.config.core.v3 import (
         ApiVersion,
+        Http2ProtocolOptions,
         HttpProtocolOptionsHeadersWithUnderscoresAction as Underscores,
     )
     from envoy_data_plane.envoy.config.listener.v3 import Listener
     from envoy_data_plane.envoy.config.route.v3 import FilterConfig, RouteMatch
-    from envoy_data_plane.envoy.extensions.filters.http.ext_authz.v3 import ExtAuthz, ExtAuthzPerRoute
+    from envoy_data_plane.envoy.extensions.filters.http.ext_authz.v3 import ExtAuthz, ExtAuthzPerRoute, HttpService
     from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation
     from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
     from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -41,8 +42,10 @@ __all__ = [
     "FilterConfig",
     "HeaderMutation",
     "HeaderMutationRules",
+    "Http2ProtocolOptions",
     "HttpConnectionManager",
     "HttpProtocolOptions",
+    "HttpService",
     "ListStringMatcher",
     "Listener",
     "Message",

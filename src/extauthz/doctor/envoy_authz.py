@@ -4,7 +4,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from extauthz.doctor.envoy_api import ApiVersion, StatusCode
-from extauthz.doctor.envoy_chain import Authz, is_disabled, removes, request_mutations, routers, sends_body
+from extauthz.doctor.envoy_chain import (
+    Authz,
+    asks_elsewhere,
+    is_disabled,
+    removes,
+    request_mutations,
+    routers,
+    sends_body,
+)
 from extauthz.doctor.envoy_match import any_matches, may_change
 from extauthz.doctor.expected import FAILURE_MODE_HEADER, twins
 from extauthz.doctor.findings import Check, Problem, Severity
@@ -30,26 +38,30 @@ def _status(authz: Authz) -> Iterator[Problem]:
         yield authz.problem(("status_on_error",), what, "status_on_error: {code: ServiceUnavailable}")
 
 
-def _grpc(authz: Authz) -> Iterator[Problem]:
-    if authz.config.grpc_service is None:
+def _asks(authz: Authz) -> Iterator[Problem]:
+    if authz.config.grpc_service is None and authz.http is None:
         fix = "grpc_service: {envoy_grpc: {cluster_name: extauthz}, timeout: 1s}"
-        yield authz.problem(("http_service",), "the filter does not ask by gRPC", fix)
+        yield authz.problem((), "the filter does not say whom to ask", fix)
+
+
+def _elsewhere(authz: Authz) -> Iterator[Problem]:
+    for route in authz.chain.routes():
+        if asks_elsewhere(route.overrides, authz.filter.name):
+            what = f"{route.title} asks somebody else than the filter: who that is, and how, was not looked at"
+            yield authz.chain.problem(route.path, what, "take the service out of check_settings", Severity.WARNING)
 
 
 def _timeout(authz: Authz) -> Iterator[Problem]:
-    service = authz.config.grpc_service
-    if service is None:
-        return
-    place = ("grpc_service", "timeout")
+    place, timeout = authz.timeout
     least = authz.expected.patience_seconds
     enough = 1.0 if least is None else max(1.0, least)
-    fix = f"timeout: {enough:g}s   in grpc_service"
-    if service.timeout is None:
-        yield authz.problem(place, "grpc_service has no timeout, which is then 200 ms", fix)
-    elif not service.timeout:
+    fix = f"timeout: {enough:g}s   in {place[-2]}"
+    if timeout is None:
+        yield authz.problem(place, f"{place[-2]} has no timeout, which is then 200 ms", fix)
+    elif not timeout:
         yield authz.problem(place, "timeout is 0 s: no time at all, or no end, depending on Envoy's release", fix)
-    elif least is not None and service.timeout.total_seconds() < least:
-        what = f"timeout is {service.timeout.total_seconds():g} s, and extauthz may take {least:g} s"
+    elif least is not None and timeout.total_seconds() < least:
+        what = f"timeout is {timeout.total_seconds():g} s, and extauthz may take {least:g} s"
         yield authz.problem(place, what, fix)
 
 
@@ -196,7 +208,18 @@ AUTHZ_CHECKS: tuple[Check[Authz], ...] = (
         why="403 tells clients that they may not, when it is us who cannot.",
         look=_status,
     ),
-    Check(name="grpc", good="Envoy asks by gRPC", why="extauthz speaks gRPC with Envoy.", look=_grpc),
+    Check(
+        name="service",
+        good="Envoy knows whom to ask",
+        why="Envoy does not start without it.",
+        look=_asks,
+    ),
+    Check(
+        name="same-service",
+        good="every route asks the same extauthz",
+        why="Another authorizer has another policy, and old releases of Envoy crashed over such routes.",
+        look=_elsewhere,
+    ),
     Check(
         name="timeout",
         good="Envoy waits long enough for an introspection",
@@ -226,12 +249,6 @@ AUTHZ_CHECKS: tuple[Check[Authz], ...] = (
         good="bodies stay out of it",
         why="No decision needs the body, Envoy holds it back meanwhile, and a large one is refused.",
         look=_body,
-    ),
-    Check(
-        name="raw-headers",
-        good="extauthz gets the exact bytes of headers",
-        why="Otherwise Envoy writes ! for what is not UTF-8, and joins lines.",
-        look=_must_be("encode_raw_headers", True, "true", Severity.WARNING),
     ),
     Check(
         name="validate-mutations",
@@ -270,3 +287,13 @@ AUTHZ_CHECKS: tuple[Check[Authz], ...] = (
         look=_unchecked_routes,
     ),
 )
+
+GRPC_CHECKS: tuple[Check[Authz], ...] = (
+    Check(
+        name="raw-headers",
+        good="extauthz gets the exact bytes of headers",
+        why="Otherwise Envoy writes ! for what is not UTF-8, and joins lines.",
+        look=_must_be("encode_raw_headers", True, "true", Severity.WARNING),
+    ),
+)
+"""What concerns gRPC only."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from extauthz.config.document import Path
 from extauthz.doctor.envoy_api import (
@@ -12,6 +13,7 @@ from extauthz.doctor.envoy_api import (
     FilterConfig,
     HeaderMutation,
     HttpConnectionManager,
+    HttpService,
     Listener,
     Message,
     Mutation,
@@ -116,6 +118,28 @@ class Authz:
     def expected(self) -> Expected:
         """What our own files say."""
         return self.chain.expected
+
+    @property
+    def http(self) -> HttpService | None:
+        """How it asks, when it does not ask by gRPC."""
+        return self.config.http_service
+
+    @property
+    def cluster_name(self) -> str:
+        """Whom it asks; empty when that is no cluster."""
+        if self.http is not None:
+            return (self.http.server_uri.cluster or "") if self.http.server_uri is not None else ""
+        service = self.config.grpc_service
+        return service.envoy_grpc.cluster_name if service is not None and service.envoy_grpc is not None else ""
+
+    @property
+    def timeout(self) -> tuple[Path, timedelta | None]:
+        """Where it stands how long an answer may take, and how long."""
+        if self.http is not None:
+            uri = self.http.server_uri
+            return ("http_service", "server_uri", "timeout"), uri.timeout if uri is not None else None
+        service = self.config.grpc_service
+        return ("grpc_service", "timeout"), service.timeout if service is not None else None
 
     def at(self, *parts: str | int) -> Path:
         """Where a setting of the filter stands in the connection manager."""
@@ -234,6 +258,13 @@ def is_disabled(overrides: tuple[Overrides, ...], name: str) -> bool:
         elif isinstance(message, ExtAuthzPerRoute):
             disabled = bool(message.disabled)
     return disabled
+
+
+def asks_elsewhere(overrides: tuple[Overrides, ...], name: str) -> bool:
+    """Whether a route has somebody else asked than the filter says."""
+    messages = [unpack(level.get(name)) for level in overrides]
+    settings = [each.check_settings for each in messages if isinstance(each, ExtAuthzPerRoute)]
+    return any(each is not None and (each.grpc_service or each.http_service) is not None for each in settings)
 
 
 def sends_body(overrides: tuple[Overrides, ...], name: str) -> bool:

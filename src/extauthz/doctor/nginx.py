@@ -82,12 +82,11 @@ def _unread(where: str, pattern: str) -> Finding:
 
 def _unchecked(site: Site) -> Iterator[Problem]:
     for each in site.applications:
-        if each.question:
-            continue
-        if each.location.modifier == "@":
-            yield from _leading_there(site, each)
-        else:
+        if not each.question and each.location.modifier != "@":
             yield _open(each)
+    for each in (*site.applications, *site.inner_applications):
+        if not each.question and (each.location.modifier == "@" or each.location.own("internal")):
+            yield from _leading_there(site, each)
 
 
 def _open(context: Context) -> Problem:
@@ -105,15 +104,15 @@ def _open(context: Context) -> Problem:
 
 
 def _leading_there(site: Site, context: Context) -> Iterator[Problem]:
-    """Ways into a named location that does not ask: only those are good that were checked before."""
-    name = context.location.uri
+    """Ways into a location that clients cannot name: only those are good that were checked before."""
     for each in (site.server, *site.locations):
         for leading in each.own("try_files", "error_page"):
             statuses = {word for word in leading.args[:-1] if word.isdigit()}
             checked = each.question and (leading.name == "try_files" or statuses <= _AFTER_THE_CHECK)
-            if leading.args[-1:] == (name,) and not checked:
-                what = f"{leading.name} leads unchecked to {name}, which passes requests on to an application"
-                yield Problem(where=leading.where, what=what, fix=f"auth_request /_extauthz;   in location {name}")
+            target = "".join(leading.args[-1:])
+            if not checked and context.location.takes(target):
+                what = f"{leading.name} leads unchecked to {target}, which passes requests on to an application"
+                yield Problem(where=leading.where, what=what, fix=f"auth_request /_extauthz;   in {context.title}")
 
 
 def _questions(site: Site) -> Iterator[Problem]:

@@ -5,14 +5,11 @@ from collections.abc import Iterator
 
 from extauthz.doctor.findings import Check, Problem
 from extauthz.doctor.nginx_identity import clients_own
-from extauthz.doctor.nginx_site import Asking, made_of, warning
-
-ENDPOINT = "/nginx"
-"""Where extauthz answers NGINX."""
+from extauthz.doctor.nginx_site import ENDPOINT, Asking, made_of, warning
 
 TIMEOUTS = ("proxy_connect_timeout", "proxy_send_timeout", "proxy_read_timeout")
 
-_PASS = re.compile(r"\w+://(?:unix:[^:]+:|[^/]+)(?P<path>/[^?]*)?.*")
+_PASS = re.compile(r"\w+://(?P<server>unix:[^:]+:|[^/]+)(?P<path>/[^?]*)?.*")
 _DECODED = {"uri", "document_uri", "request_filename"}
 _TIME = re.compile(r"(\d+)(ms|s|m|h|d|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -26,6 +23,15 @@ def _endpoint(asking: Asking) -> Iterator[Problem]:
         return
     what = f"{context.title} asks {target}, and extauthz answers NGINX at {ENDPOINT}"
     yield Problem(where=context.place("proxy_pass"), what=what, fix=f"proxy_pass http://extauthz{ENDPOINT};")
+
+
+def _backup(asking: Asking) -> Iterator[Problem]:
+    context = asking.context
+    match = _PASS.fullmatch(context.value("proxy_pass"))
+    groups = [each for each in context.outside("upstream") if match is not None and each.args == (match["server"],)]
+    for server in (each for group in groups for each in group.block or () if "backup" in each.args):
+        what = f"server {' '.join(server.args)} answers in place of extauthz when that is down"
+        yield warning(server.where, what, "take it out, unless it is another extauthz")
 
 
 def _body(asking: Asking) -> Iterator[Problem]:
@@ -130,6 +136,12 @@ AUTH_CHECKS: tuple[Check[Asking], ...] = (
         good="no failure of extauthz becomes a success",
         why="Whatever is 2xx there lets the request pass: extauthz only has to fail.",
         look=_error_page,
+    ),
+    Check(
+        name="auth-backup",
+        good="nobody answers in place of extauthz",
+        why="A page that says sorry with a 200 is a yes to auth_request: extauthz only has to fail.",
+        look=_backup,
     ),
     Check(
         name="auth-body",

@@ -1,4 +1,4 @@
-"""The edge cache of decisions: whose answer is kept for whom, and how long."""
+"""The edge cache of decisions: whose answer is kept for whom, how long, and where."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,16 @@ from extauthz.doctor.findings import Check, Problem
 from extauthz.doctor.nginx_site import Asking, Context, made_of, variables, warning
 from extauthz.doctor.nginx_syntax import Directive
 
-KEY = '"v1 $request_method $scheme $host $authz_path $http_authorization"'
+KEY = '"v1 $proxy_host $request_method $scheme $host $authz_path $authz_digest"'
+DIGEST = "set_hmac_sha256 $authz_hmac $authz_secret $http_authorization;   set_encode_hex $authz_digest $authz_hmac;"
 
+_TOKEN = "http_authorization"  # noqa: S105 - the name of a variable
 _SCRIPTS = ("js_set", "perl_set")
 _HOSTS = {"host", "http_host", "server_name"}
+_DECISIVE = ("Cache-Control", "Vary", "Set-Cookie")
+"""Headers by which NGINX learns that an answer must not be kept, or not for others."""
+
+_EVERYBODYS = ("/tmp/", "/var/tmp/", "/dev/shm/")  # noqa: S108 - where a folder must not be
 
 
 def keeps(asking: Asking) -> bool:
@@ -44,22 +50,42 @@ def _definitions(context: Context, names: set[str]) -> list[Directive]:
     return [each for outer in context.chain for each in outer.block or () if set(each.args[:2]) & shown]
 
 
-def _is_token(context: Context, name: str) -> bool:
+def _is_token(context: Context, name: str, seen: frozenset[str] = frozenset()) -> bool:
     """Whether the variable is the token, or a digest of it: `set_hmac_sha256 $h "…" $http_authorization;`."""
-    if name == "http_authorization":
-        return True
-    made = [
-        each for each in _definitions(context, {name}) if each.name.startswith("set") and each.args[0] == f"${name}"
-    ]
-    if any(_is_token(context, source) for each in made for word in each.args[1:] for source in variables(word)):
-        return True
-    maps = [each for each in _definitions(context, {name}) if each.name == "map" and each.args[1] == f"${name}"]
-    return any(
-        _is_token(context, source)
-        for each in maps
-        for source in variables(each.args[0])
-        if any("$" in word for entry in each.block or () for word in entry.args)
-    )
+    if name == _TOKEN or name in seen:
+        return name == _TOKEN
+    found = _definitions(context, {name})
+    texts = [word for each in found if _sets(each, name) for word in each.args[1:]]
+    texts += [each.args[0] for each in found if each.name == "map" and each.args[1] == f"${name}" and _carries(each)]
+    return any(_is_token(context, source, seen | {name}) for text in texts for source in variables(text))
+
+
+def _sets(directive: Directive, name: str) -> bool:
+    return directive.name.startswith("set") and directive.args[0] == f"${name}"
+
+
+def _carries(table: Directive) -> bool:
+    """Whether a `map` hands on a part of what it looks at, and not only words of its own."""
+    return any("$" in word for entry in table.block or () for word in entry.args)
+
+
+def _clear_token(asking: Asking) -> Iterator[Problem]:
+    context = asking.context
+    named = variables(" ".join(context.words("proxy_cache_key")))
+    clear = [name for name in named if _is_token(context, name) and _TOKEN in made_of(context, f"${name}")]
+    if clear:
+        what = f"the key of the edge cache has the token in clear: ${clear[0]}"
+        fix = f"{DIGEST}   and $authz_digest in its place"
+        yield warning(context.place("proxy_cache_key"), what, fix)
+
+
+def _anonymous(asking: Asking) -> Iterator[Problem]:
+    context = asking.context
+    for name in ("proxy_cache_bypass", "proxy_no_cache"):
+        if _TOKEN not in made_of(context, " ".join(context.words(name))):
+            what = f"{name} does not leave requests without a token alone"
+            fix = f'{name} $authz_anonymous;   with   map $http_authorization $authz_anonymous {{ default 0; "" 1; }}'
+            yield warning(context.place(name), what, fix)
 
 
 def _stale(asking: Asking) -> Iterator[Problem]:
@@ -72,8 +98,28 @@ def _stale(asking: Asking) -> Iterator[Problem]:
 
 def _valid(asking: Asking) -> Iterator[Problem]:
     for each in asking.context.holding("proxy_cache_valid"):
-        what = f"proxy_cache_valid {' '.join(each.args)} keeps what extauthz did not say may be kept"
-        yield Problem(where=each.where, what=what, fix="take it out: extauthz says how long, with edge_cache")
+        if "".join(each.args[-1:]).rstrip("smhd") != "0":
+            what = f"proxy_cache_valid {' '.join(each.args)} keeps what extauthz did not say may be kept"
+            fix = f"proxy_cache_valid any 0;   in {asking.context.title}: extauthz says how long, with edge_cache"
+            yield Problem(where=each.where, what=what, fix=fix)
+
+
+def _ignored(asking: Asking) -> Iterator[Problem]:
+    context = asking.context
+    ignored = {word.lower() for word in context.words("proxy_ignore_headers")}
+    lost = [name for name in _DECISIVE if name.lower() in ignored]
+    if lost:
+        what = f"proxy_ignore_headers makes NGINX deaf to {', '.join(lost)}"
+        fix = f"proxy_ignore_headers X-Accel-Expires Expires;   in {context.title}"
+        yield Problem(where=context.place("proxy_ignore_headers"), what=what, fix=fix)
+
+
+def _folder(asking: Asking) -> Iterator[Problem]:
+    zone = f"keys_zone={asking.context.value('proxy_cache')}:"
+    for each in asking.context.outside("proxy_cache_path"):
+        if any(word.startswith(zone) for word in each.args) and each.args[0].startswith(_EVERYBODYS):
+            what = f"decisions are kept in {each.args[0]}, which anybody on this machine could have made first"
+            yield warning(each.where, what, "proxy_cache_path /run/extauthz-edge …;")
 
 
 CACHE_CHECKS: tuple[Check[Asking], ...] = (
@@ -82,6 +128,18 @@ CACHE_CHECKS: tuple[Check[Asking], ...] = (
         good="no decision is kept for another request than its own",
         why="What is not in the key is not told apart: one client's yes is served to all.",
         look=_key,
+    ),
+    Check(
+        name="cache-token",
+        good="no token is written to the cache's folder",
+        why="Each file of the cache names its key: whoever reads the folder, or a copy of it, has the tokens.",
+        look=_clear_token,
+    ),
+    Check(
+        name="cache-anonymous",
+        good="nothing is kept for those who have no token",
+        why="All of them have the same key: what is kept for one of them is served to the rest.",
+        look=_anonymous,
     ),
     Check(
         name="cache-stale",
@@ -94,5 +152,17 @@ CACHE_CHECKS: tuple[Check[Asking], ...] = (
         good="only extauthz says how long a decision is kept",
         why="It keeps errors and denials too, and overrides the policy where extauthz says nothing.",
         look=_valid,
+    ),
+    Check(
+        name="cache-headers",
+        good="NGINX hears what extauthz says about keeping",
+        why="`no-store` on denials and errors, and the token in Vary, are what keeps answers apart and short-lived.",
+        look=_ignored,
+    ),
+    Check(
+        name="cache-folder",
+        good="nobody else can write to the cache's folder",
+        why="Who made the folder may change what is in it, and a kept yes is believed.",
+        look=_folder,
     ),
 )

@@ -14,7 +14,7 @@ def clients_own(names: set[str]) -> list[str]:
 
 
 def _identity(site: Site) -> Iterator[Problem]:
-    for context in site.applications:
+    for context in (*site.applications, *site.inner_applications):
         for setter in {PASSES[each.name] for each in context.own(*PASSES)}:
             for header in site.expected.identity_headers:
                 yield from _header(context, setter, header)

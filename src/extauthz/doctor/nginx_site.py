@@ -12,6 +12,9 @@ from extauthz.doctor.expected import Expected
 from extauthz.doctor.findings import Problem, Severity
 from extauthz.doctor.nginx_syntax import Directive, NginxFile
 
+ENDPOINT = "/nginx"
+"""Where extauthz answers NGINX."""
+
 PASSES = {
     "proxy_pass": "proxy_set_header",
     "grpc_pass": "grpc_set_header",
@@ -47,6 +50,10 @@ class Context:
         """Of a location: its path, regular expression, or name with `@`."""
         return _location(self.block)[1]
 
+    def takes(self, target: str) -> bool:
+        """Of a location: whether NGINX may come here when it is led to this path or name; patterns are not judged."""
+        return target == self.uri or (self.modifier in ("", "^~") and target.startswith(self.uri))
+
     @property
     def location(self) -> "Context":
         """The location that this block is, or is in."""
@@ -75,6 +82,10 @@ class Context:
             if found:
                 return found
         return []
+
+    def outside(self, name: str) -> list[Directive]:
+        """Directives of this name in this block and in all blocks around it."""
+        return [each for depth in range(1, len(self.chain) + 1) for each in Context(self.chain[:depth]).own(name)]
 
     def words(self, name: str) -> tuple[str, ...]:
         """The words after a directive that holds here; empty when there is none."""
@@ -143,12 +154,18 @@ class Site:
     @property
     def applications(self) -> list[Context]:
         """Where requests of clients go on to an application."""
+        return [each for each in self._passing if not each.location.own("internal")]
+
+    @property
+    def inner_applications(self) -> list[Context]:
+        """Likewise, where only NGINX itself leads requests to; questions to extauthz that nobody asks are none."""
+        inner = [each for each in self._passing if each.location.own("internal")]
+        return [each for each in inner if not each.value("proxy_pass").endswith(ENDPOINT)]
+
+    @property
+    def _passing(self) -> list[Context]:
         asking = {each.context.block for each in self.asking}
-        return [
-            each
-            for each in self.locations
-            if each.own(*PASSES) and not each.location.own("internal") and each.location.block not in asking
-        ]
+        return [each for each in self.locations if each.own(*PASSES) and each.location.block not in asking]
 
     @property
     def checked(self) -> list[Context]:

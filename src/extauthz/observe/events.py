@@ -82,6 +82,8 @@ class Happening(StrEnum):
     SECRET_RELOADED = "secret_reloaded"  # noqa: S105 - a word for the log
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a word for the log
     CLAIM_MISMATCH = "claim_mismatch"
+    POLICY_RELOADED = "policy_reloaded"
+    POLICY_REFUSED = "policy_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

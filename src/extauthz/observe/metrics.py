@@ -14,9 +14,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extauthz import __version__
 from extauthz.core.decision import ALLOWING, Reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
+from extauthz.version import VERSION
 
 _CHECK_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _INTROSPECTION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -86,7 +86,7 @@ class Metrics:
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
         )
         build = Gauge("extauthz_build_info", "Version.", ("version",), multiprocess_mode="max", registry=self._registry)
-        build.labels(__version__).set(1)
+        build.labels(VERSION).set(1)
         self._waiting: list[Checked] = []
 
     def checked(self, event: Checked) -> None:

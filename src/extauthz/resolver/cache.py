@@ -119,9 +119,10 @@ class TokenCache:
         An answer to a later question is not overwritten. Trouble is never kept, and does not push out what is known.
         """
         if isinstance(state, Unavailable):
-            return Resolution(state=state, level="server", fresh_until=asked_at)
+            return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
         fresh_until = self.fresh_until(state, asked_at)
-        entry = _Entry(Resolution(state=state, level="memory", fresh_until=fresh_until), asked_at, number)
+        known_as = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
+        entry = _Entry(known_as, asked_at, number)
         known = self._known(key)
         if known is None or known.asked_at <= asked_at:
             self._active.pop(key, None)
@@ -129,7 +130,7 @@ class TokenCache:
             store = self._active if isinstance(state, Active) else self._inactive
             with suppress(ValueError):  # larger than the whole room
                 store[key] = entry
-        return Resolution(state=state, level="server", fresh_until=fresh_until)
+        return Resolution(state=state, level="server", fresh_until=fresh_until, asked_at=asked_at)
 
     def fresh_until(self, state: Active | Inactive, asked_at: float) -> float:
         """Monotonic seconds until which an answer may be repeated: so long after the question, and never beyond `exp`."""

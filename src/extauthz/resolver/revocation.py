@@ -101,6 +101,13 @@ class Revocations:
             marks += [self._marks[notice] for notice in self._about(token_hash, state) if notice in self._marks]
         return Mark(max(mark.number for mark in marks), max(mark.position for mark in marks))
 
+    def names(self, token_hash: str, state: Active) -> bool:
+        """Whether a notice names this very token, by itself or by its `jti`."""
+        if not self._marks:
+            return False
+        about = (notice for notice in self._about(token_hash, state) if notice.kind in (Kind.TOKEN, Kind.JTI))
+        return any(notice in self._marks for notice in about)
+
     def _about(self, token_hash: str, state: TokenState) -> Iterator[Notice]:
         yield Notice(Kind.TOKEN, token_hash)
         if isinstance(state, Active):

@@ -52,6 +52,7 @@ class ServerSettings:
         token_type_hint: sent along when not empty.
         leniency: which shapes beside the standard's its answers may have.
         token_type_required: whether an answer without `token_type` is about no access token.
+        mode: what decides about a token: `introspect`, `jwt` or `jwt_then_introspect`.
         timeout: total time for one question, body included.
         max_connections: connections open at once.
         ttl: longest life of an active answer in the cache.
@@ -68,6 +69,7 @@ class ServerSettings:
     token_type_hint: str = "access_token"  # noqa: S105 - a hint, not a token
     leniency: Leniency = STRICT
     token_type_required: bool = False
+    mode: str = "introspect"
     timeout: float = 0.5
     max_connections: int = 100
     ttl: float = 60.0

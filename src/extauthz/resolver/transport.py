@@ -1,5 +1,6 @@
 """HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment."""
 
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer
+from extauthz.core.trace import TRACEPARENT, child_of
+from extauthz.resolver.tracing import TRACE
 from extauthz.resolver.watched_file import Current
 
 KEEPALIVE_SECONDS: Final = 30.0
@@ -60,6 +63,8 @@ class Transport:
     ) -> Answer:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
         headers = _HEADERS | _FORM | ({"authorization": authorization} if authorization else {})
+        if trace := TRACE.get():
+            headers[TRACEPARENT] = child_of(trace, secrets.token_hex)
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
     async def _request(

@@ -24,6 +24,7 @@ async def ask(client: IntrospectionClient, token: str) -> TokenState:
 class TestBothServers:
     """What is so at each of them."""
 
+    @pytest.mark.shows("S100")
     async def test_a_live_token_has_its_scope(self, real_server: RealServer) -> None:
         """And its client, and a time at which it ends."""
         state = await ask(real_server.client(), real_server.issue("orders:write orders:read"))
@@ -32,6 +33,7 @@ class TestBothServers:
         assert (state.client_id, state.sub) == (APP.id, None)
         assert state.exp is not None
 
+    @pytest.mark.shows("S100")
     async def test_a_revoked_token_is_inactive(self, real_server: RealServer) -> None:
         """The next question already says so, over the same connection."""
         token = real_server.issue()
@@ -50,12 +52,14 @@ class TestBothServers:
         """However it is spelled."""
         assert await ask(real_server.client(), token) == Inactive()
 
+    @pytest.mark.shows("S29")
     @pytest.mark.parametrize("hint", ["access_token", ""])
     async def test_the_hint_changes_nothing(self, real_server: RealServer, hint: str) -> None:
         """It is for the server's speed (RFC 7662 §2.1)."""
         state = await ask(real_server.client(token_type_hint=hint), real_server.issue())
         assert isinstance(state, Active)
 
+    @pytest.mark.shows("S25")
     @pytest.mark.parametrize("wrong", [(GATEWAY.id, "wrong"), ("nobody", GATEWAY.secret)])
     async def test_a_wrong_secret_is_our_trouble_and_not_the_token_s(
         self, real_server: RealServer, wrong: tuple[str, str]

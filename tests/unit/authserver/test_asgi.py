@@ -123,6 +123,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             yield World(store=store, clock=clock, app=app, http=http)
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post"])
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"])
 async def test_endpoints_take_post_only(world: World, method: str, path: str) -> None:
@@ -142,6 +143,7 @@ async def test_body_must_be_a_form(world: World, path: str, content_type: str) -
     check_refusal(await world.post(path, '{"token":"x"}', content_type=content_type), 400, "invalid_request")
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("path", ["/oauth2/introspect", "/oauth2/revoke"])
 @pytest.mark.parametrize(
     "body",
@@ -162,6 +164,7 @@ async def test_token_is_named_exactly_once(world: World, path: str, body: str | 
     check_refusal(await world.post(path, body), 400, "invalid_request")
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("query", ["token=x", "token=", "%74oken=x", "client_secret=x"])
 async def test_token_in_the_url_is_refused_and_not_logged(
     world: World, query: str, caplog: pytest.LogCaptureFixture
@@ -174,6 +177,7 @@ async def test_token_in_the_url_is_refused_and_not_logged(
     assert not [each for each in caplog.records if each.name.startswith("extauthz")]
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize(
     "rest",
     [
@@ -222,6 +226,7 @@ async def test_oversized_body_is_not_read_to_its_end(world: World) -> None:
     assert chunks <= MAX_BODY_BYTES // 16_384 + 2
 
 
+@pytest.mark.shows("S89")
 async def test_active_token_is_told_in_full(world: World) -> None:
     """4.2-1: the audience of a token is told all that is known, times as integers, nothing as null."""
     answer = await world.introspect(await world.token(not_before=NOW))
@@ -246,12 +251,14 @@ async def test_active_token_is_told_in_full(world: World) -> None:
     assert all(type(members[name]) is int for name in ("exp", "iat", "nbf"))
 
 
+@pytest.mark.shows("S90")
 async def test_scope_is_narrowed_to_the_resource_server(world: World) -> None:
     """4.2-4: a resource server registered for one scope is told that one."""
     answer = await world.introspect(await world.token(), ("reader", SECRET))
     assert answer.json()["scope"] == "orders:read"
 
 
+@pytest.mark.shows("S87")
 async def test_every_inactive_answer_is_the_same_to_the_byte(world: World) -> None:
     """4.2-2, 4.2-3, 4.2-7, 4.3-11: why a token is inactive cannot be told from the answer."""
     revoked = await world.token()
@@ -281,6 +288,7 @@ async def test_client_may_introspect_its_own_token(world: World) -> None:
     assert (await world.introspect(token, ("stranger", SECRET))).json() == {"active": False}
 
 
+@pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     ("path", "realm"),
     [
@@ -321,6 +329,7 @@ async def test_missing_credentials_are_asked_for_in_words(world: World) -> None:
     assert answer.json() == {"error": "invalid_client", "error_description": "Client authentication is required"}
 
 
+@pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     "body",
     [
@@ -399,6 +408,7 @@ async def test_token_endpoint_refuses_in_the_words_of_the_standard(world: World,
     check_refusal(await world.http.post("/oauth2/token", content=body, headers=headers, auth=APP), 400, error)
 
 
+@pytest.mark.shows("S93")
 @pytest.mark.parametrize(
     ("auth", "active"),
     [
@@ -428,6 +438,7 @@ async def test_unknown_or_revoked_token_may_be_revoked_again(world: World) -> No
         assert (await world.http.post("/oauth2/revoke", data={"token": each}, auth=APP)).status_code == 200
 
 
+@pytest.mark.shows("S93")
 async def test_no_active_answer_follows_a_confirmed_revocation(world: World) -> None:
     """7-6: among many concurrent introspections, none that begins after the 200 says active."""
     token = await world.token()
@@ -484,6 +495,7 @@ async def test_logs_never_hold_tokens_or_secrets(world: World, caplog: pytest.Lo
     assert "canary" not in caplog.text
 
 
+@pytest.mark.shows("S97")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_metadata_describes_the_server(world: World, method: str) -> None:
     """8.1-8: the document names the exact issuer and its endpoints, without credentials, without empty lists."""

@@ -24,6 +24,7 @@ BARE = Active(
 )
 
 
+@pytest.mark.shows("S87")
 @pytest.mark.parametrize("why", list(Why))
 def test_every_inactive_token_looks_the_same(why: Why) -> None:
     """Whatever the reason, the answer is the same to the byte."""
@@ -31,6 +32,7 @@ def test_every_inactive_token_looks_the_same(why: Why) -> None:
     assert render.introspected(Inactive(why=why)).body == b'{"active":false}'
 
 
+@pytest.mark.shows("S89")
 def test_what_a_token_lacks_is_left_out() -> None:
     """An active answer has no nulls, no empty scope and no empty audience."""
     assert json.loads(render.introspected(BARE).body) == {

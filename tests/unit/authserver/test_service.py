@@ -150,6 +150,7 @@ async def test_trouble_of_the_store_is_not_a_refusal(tmp_path: Path, clock: Cloc
         await service.revoke(APP, "t0ken")
 
 
+@pytest.mark.shows("S88")
 @pytest.mark.parametrize(
     ("caller", "token", "expected"),
     [
@@ -175,7 +176,7 @@ async def test_token_is_active_only_for_whom_and_while_it_is_meant(
     service: Service, store: SqliteStore, caller: ClientRecord, token: TokenRecord, expected: Why | None
 ) -> None:
     """Every check must pass, by the server's clock and without leeway, before a token is called active."""
-    await store.add_token(token)
+    await store.add_tokens(token)
     state = await service.introspect(caller, "t0ken")
     assert (state.why if isinstance(state, Inactive) else None) == expected
 
@@ -183,13 +184,13 @@ async def test_token_is_active_only_for_whom_and_while_it_is_meant(
 @pytest.mark.parametrize("token", ["unknown", "", "T0KEN", "t0ken ", "é" * 100])
 async def test_unknown_token_is_inactive(service: Service, store: SqliteStore, token: str) -> None:
     """A token is known by exactly its own text."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     assert await service.introspect(RS, token) == Inactive(why=Why.UNKNOWN)
 
 
 async def test_active_token_tells_what_was_recorded(service: Service, store: SqliteStore) -> None:
     """The meaning of a token is its record under the issuer's name."""
-    await store.add_token(record(not_before=NOW))
+    await store.add_tokens(record(not_before=NOW))
     assert await service.introspect(RS, "t0ken") == Active(
         client_id="app",
         iss=ISSUER,
@@ -204,15 +205,17 @@ async def test_active_token_tells_what_was_recorded(service: Service, store: Sql
     )
 
 
+@pytest.mark.shows("S88")
 async def test_token_expires_while_the_clock_ticks(service: Service, store: SqliteStore, clock: Clock) -> None:
     """The clock is read at each introspection."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     clock.now += 299.9
     assert isinstance(await service.introspect(RS, "t0ken"), Active)
     clock.now += 0.1
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.EXPIRED)
 
 
+@pytest.mark.shows("S90")
 @pytest.mark.parametrize(
     ("caller", "expected"),
     [
@@ -227,7 +230,7 @@ async def test_resource_server_sees_its_own_scopes(
     service: Service, store: SqliteStore, caller: ClientRecord, expected: tuple[str, ...]
 ) -> None:
     """A resource server that is registered for scopes sees no others, in the token's order."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     state = await service.introspect(caller, "t0ken")
     assert isinstance(state, Active)
     assert state.scope == expected
@@ -316,6 +319,7 @@ async def test_resource_server_of_all_gets_a_token_for_none(service: Service) ->
     assert state.aud == ()
 
 
+@pytest.mark.shows("S93")
 @pytest.mark.parametrize(
     ("caller", "token", "expected", "why"),
     [
@@ -336,7 +340,7 @@ async def test_client_revokes_its_own_tokens_only(
     why: Why | None,
 ) -> None:
     """A token is revoked by the client it was issued to and by nobody else."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     assert await service.revoke(caller, token) is expected
     state = await service.introspect(RS, "t0ken")
     assert (state.why if isinstance(state, Inactive) else None) == why
@@ -344,7 +348,7 @@ async def test_client_revokes_its_own_tokens_only(
 
 async def test_revoking_twice_is_no_error(service: Service, store: SqliteStore) -> None:
     """7-2: a token that is revoked already stays so."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     await service.revoke(APP, "t0ken")
     assert await service.revoke(APP, "t0ken") is Revocation.REVOKED
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.REVOKED)
@@ -354,7 +358,7 @@ async def test_who_wants_to_know_is_told_what_was_revoked(store: SqliteStore, cl
     """The name of the token, once the store has it; nothing when nothing was revoked."""
     told: list[str] = []
     service = Service(store, ISSUER, clock, on_revoked=told.append)
-    await store.add_token(record())
+    await store.add_tokens(record())
     await service.revoke(APP, "unknown")
     await service.revoke(RS, "t0ken")
     assert told == []
@@ -366,7 +370,7 @@ async def test_nothing_is_active_after_a_revocation_has_returned(
     service: Service, store: SqliteStore, clock: Clock, tmp_path: Path
 ) -> None:
     """7-6: an introspection that begins after the revocation returned says inactive, on every replica."""
-    await store.add_token(record())
+    await store.add_tokens(record())
     revoked = asyncio.Event()
 
     async def watch(replica: Service) -> None:
@@ -387,6 +391,7 @@ async def test_nothing_is_active_after_a_revocation_has_returned(
         await asyncio.gather(*(watch(each) for each in (service, replica) * 4), revoke())
 
 
+@pytest.mark.shows("S97")
 @pytest.mark.parametrize(
     ("issuer", "base"),
     [

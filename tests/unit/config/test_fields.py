@@ -31,6 +31,10 @@ GOOD: list[tuple[Any, object, object]] = [
     (fields.ScopeList, ["no", "orders:read"], ("no", "orders:read")),
     (fields.HeaderName, "x-auth-sub", "x-auth-sub"),
     (fields.Claim, "client_id", "client_id"),
+    (fields.Claim, "token_kind", "token_kind"),
+    (fields.Realm, "x" * 256, "x" * 256),
+    (fields.ScopeList, ["x" * 512, "y" * 511], ("x" * 512, "y" * 511)),
+    (fields.Texts, ["https://a.example", "b c"], ("https://a.example", "b c")),
     (fields.Freshness, "live", 0.0),
     (fields.Freshness, "default", None),
     (fields.Freshness, "10s", 10.0),
@@ -80,6 +84,10 @@ BAD: list[tuple[Any, object, str, str]] = [
     (fields.HeaderName, "authorization", "meaning of its own", ""),
     (fields.Claim, "Sub", "name a claim", "sub"),
     (fields.Claim, "two words", "name a claim", ""),
+    (fields.Realm, "x" * 257, "at most 256 characters", ""),
+    (fields.ScopeList, ["x" * 512, "y" * 512], "at most 1024 characters together", ""),
+    (fields.Texts, [], "at least one", ""),
+    (fields.Texts, ["a", "a"], "twice", ""),
     (fields.Freshness, "liv", "live, default", "live"),
     (fields.Freshness, 10, "live, default", ""),
     (fields.Freshness, "25h", "at most 24h", ""),
@@ -95,6 +103,7 @@ def test_what_is_written_as_described_is_read(kind: Any, written: object, value:
     assert TypeAdapter(kind).validate_python(written) == value
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("kind", "written", "words", "hint"), BAD)
 def test_what_is_not_is_refused_with_a_sentence(kind: Any, written: object, words: str, hint: str) -> None:  # noqa: ANN401 - any annotated type
     """Each refusal says what to write, and what was probably meant."""

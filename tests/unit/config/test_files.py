@@ -8,7 +8,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from extauthz.config.credentials import Tls
+from extauthz.config.credentials import ClientTls
 from extauthz.config.files import check_files, tls_files
 from extauthz.config.secret import Secret
 from extauthz.config.yaml_source import read_yaml
@@ -87,4 +87,4 @@ def test_a_secret_that_is_too_short_to_sign_is_a_fault(folder: Path) -> None:
 
 def test_paths_are_relative_to_the_file(folder: Path) -> None:
     """As everywhere in it."""
-    assert tls_files(Tls.model_validate({"ca": "ca.pem"}), folder) == TlsFiles(ca=folder / "ca.pem")
+    assert tls_files(ClientTls.model_validate({"ca": "ca.pem"}), folder) == TlsFiles(ca=folder / "ca.pem")

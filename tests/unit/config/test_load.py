@@ -103,6 +103,27 @@ SERVICE_FAULTS = [
     Mistake(
         "policy: policy.yaml", "policy: policy.yaml\ntrusted_proxies: [0.0.0.0/0]", "5:19", "trusts every host", ""
     ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: a, key: policy.yaml}",
+        "5:20",
+        "does not exist",
+        "",
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml, client_names: [a]}",
+        "5:65",
+        "until client_ca: says who",
+        "",
+    ),
+    Mistake(
+        "127.0.0.1:9191\n  ops: 127.0.0.1:9192\npolicy: policy.yaml",
+        "unix:/x\n  ops: 127.0.0.1:9192\npolicy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml}",
+        "5:6",
+        "a Unix socket is guarded by socket.mode",
+        "",
+    ),
     Mistake("https://as", "http://as", "7:29", "use https here", ""),
     Mistake("https://as", "https://me:pw@as", "7:29", "no user name or password", ""),
     Mistake("/introspect\n", "/introspect?key=x\n", "7:29", "before ? or #", ""),
@@ -193,6 +214,14 @@ POLICY_FAULTS = [
     Mistake("scopes: [orders:read]", "scopes: {any_of: []}", "10:22", "at least one list", ""),
     Mistake("scopes: [orders:read]", "scopes: {all_of: [a]}", "10:14", "unknown key", "any_of"),
     Mistake("scopes: [orders:read]", "scopes: {}", "10:5", "any_of is missing", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: [b], b: [a]}", "3:16", "a implies itself", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: b}", "3:20", "a list", "[b]"),
+    Mistake("realm: api", "realm: api\nscope_implies: {'a b': [c]}", "3:17", "one ASCII word", "a, b"),
+    Mistake("scopes: [orders:read]", "scopes: []\n    actors: []", "11:13", "at least one", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    require_sub: yes", "11:18", "write true or false", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    authorization_details: [{}]", "11:29", "type is missing", ""),
+    Mistake("allow: anonymous", "allow: anonymous\n    require_sub: true", "14:18", "take out require_sub", ""),
+    Mistake("x-auth-sub: sub", ", ".join(f"x-a{n}: sub" for n in range(17)), "5:21", "at most 16", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    freshness: liv", "11:16", "live, default", "live"),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 500ms", "11:17", "whole seconds", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 10m", "11:17", "from 0s to 300s", ""),
@@ -234,6 +263,7 @@ def check_only_fault(faults: tuple[Fault, ...], file: Path, mistake: Mistake) ->
     assert CANARY not in fault.render()
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize("mistake", SERVICE_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""
@@ -242,6 +272,7 @@ def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake
     check_only_fault(faults, tmp_path / "extauthz.yaml", mistake)
 
 
+@pytest.mark.shows("S43", "E8")
 @pytest.mark.parametrize("mistake", POLICY_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_policy_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""

@@ -92,18 +92,21 @@ REFUSED_RAW = {
 }
 
 
+@pytest.mark.shows("S56", "E46", "E49", "N34", "N36", "N38")
 @pytest.mark.parametrize(("target", "path"), CANONICAL.values(), ids=CANONICAL)
 def test_a_clear_path_has_one_spelling(target: str, path: str) -> None:
     """Octets that may stand unescaped do (RFC 3986 §6.2.2), the others are `%XX` in upper case."""
     assert canonical_path(target) == path
 
 
+@pytest.mark.shows("S55", "E48", "E51", "N30", "N32")
 @pytest.mark.parametrize("target", PAST_HOLES.values(), ids=PAST_HOLES)
 def test_a_path_that_once_fooled_others_is_refused(target: str) -> None:
     """Every known way past another authorizer, by name."""
     assert canonical_path(target) is None
 
 
+@pytest.mark.shows("O13", "S55", "E48", "E51", "N30", "N31", "N32", "N33", "N35")
 @pytest.mark.parametrize("target", [pytest.param(one, id=one) for row in REFUSED.values() for one in row.split(" ")])
 def test_a_path_that_readers_understand_differently_is_refused(target: str) -> None:
     """Not repaired: the upstream gets the gateway's path, and repairing would only add one more opinion."""
@@ -111,18 +114,21 @@ def test_a_path_that_readers_understand_differently_is_refused(target: str) -> N
     assert canonical_path(target.split("?", maxsplit=1)[0] + "?x=1") is None
 
 
+@pytest.mark.shows("S55", "E48", "N39")
 @pytest.mark.parametrize("target", REFUSED_RAW.values(), ids=REFUSED_RAW)
 def test_a_path_with_bytes_that_no_url_has_is_refused(target: str) -> None:
     """So is one that is empty or too long."""
     assert canonical_path(target) is None
 
 
+@pytest.mark.shows("S55", "E48", "N31", "N35", "N39")
 @pytest.mark.parametrize("octet", [*range(0x21), *b'"#;<>\\^`{|}', *range(0x7F, 0x100)])
 def test_no_raw_octet_outside_the_list_is_accepted(octet: int) -> None:
     """The set of what may stand raw is closed; `?` ends the path and `%` begins an escape."""
     assert canonical_path(f"/a{chr(octet)}b") is None
 
 
+@pytest.mark.shows("S55", "E48", "N31", "N39")
 @pytest.mark.parametrize("octet", [*range(0x20), 0x7F, *b"/\\%", *range(0x80, 0x100)])
 @pytest.mark.parametrize("digits", ["{:02x}", "{:02X}"])
 def test_no_escape_may_hide_structure_or_a_control(octet: int, digits: str) -> None:
@@ -136,6 +142,7 @@ def test_an_upper_case_word_is_a_method(method: str) -> None:
     assert known_method(method)
 
 
+@pytest.mark.shows("O13", "S58", "N26")
 @pytest.mark.parametrize(
     "method",
     [
@@ -168,12 +175,14 @@ HOSTS = {
 }
 
 
+@pytest.mark.shows("S59", "E52", "N27")
 @pytest.mark.parametrize(("host", "canonical"), HOSTS.items())
 def test_a_host_is_lower_case_without_port_and_final_dot(host: str, canonical: str) -> None:
     """All spellings of one host fall under the same rules."""
     assert canonical_host(host) == canonical
 
 
+@pytest.mark.shows("O13", "S59", "E52")
 @pytest.mark.parametrize(
     "host",
     [

@@ -75,6 +75,7 @@ def test_included_files_are_read(tmp_path: Path) -> None:
         ("--url", "https://user:secret@api.example.com"),
         ("--url", "https://api.example.com/orders"),
         ("--url", "https://api.example.com:99999999"),
+        ("--envoy-admin", "127.0.0.1:9901"),
         ("--nginx", NGINX, "--config", ENVOY),
     ],
 )
@@ -82,6 +83,7 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+    assert "secret" not in result.output
 
 
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +96,8 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
     assert "pip install 'extauthz[doctor]'" in result.output
 
 
-def test_a_gateway_that_is_not_there_is_an_error() -> None:
-    result = run("--url", "http://127.0.0.1:1")
+@pytest.mark.parametrize("option", ["--url", "--envoy-admin"])
+def test_a_gateway_that_is_not_there_is_an_error(option: str) -> None:
+    result = run(option, "http://127.0.0.1:1")
     assert result.exit_code == 1
-    assert "no answer" in result.output
+    assert ("no answer" if option == "--url" else "does not say") in result.output

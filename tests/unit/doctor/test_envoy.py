@@ -218,9 +218,28 @@ ROWS = {
         "typed_extension_protocol_options",
     ),
     "another service": Broken(
-        HEALTH, "grpc_health_check: {service_name: extauthz}", "health-check", "service_name: extauthz"
+        HEALTH, "grpc_health_check: {service_name: extauthz}", "grpc-health-check", "service_name: extauthz"
     ),
-    "health by HTTP": Broken(HEALTH, "http_health_check: {path: /}", "health-check", "timeout: 0.5s"),
+    "health by HTTP": Broken(HEALTH, "http_health_check: {path: /}", "grpc-health-check", "timeout: 0.5s"),
+    "a connection that died": Broken(
+        "connection_keepalive: {interval: 30s, timeout: 5s}",
+        "max_concurrent_streams: 100",
+        "keepalive",
+        "typed_extension_protocol_options",
+        WARNING,
+    ),
+    "a connection that died, without an interval": Broken(
+        "{interval: 30s, timeout: 5s}", "{timeout: 5s}", "keepalive", "typed_extension_protocol_options", WARNING
+    ),
+    "too many pings": Broken("interval: 30s", "interval: 0.9s", "keepalive", "typed_extension_protocol_options"),
+    "a route that asks somebody else": Broken(
+        CATCH_ALL,
+        f"{CATCH_ALL}\n                typed_per_filter_config: {{envoy.filters.http.ext_authz: "
+        f'{{"@type": {PER_ROUTE}, check_settings: {{grpc_service: {{envoy_grpc: {{cluster_name: app}}}}}}}}}}',
+        "same-service",
+        "{prefix: /}",
+        WARNING,
+    ),
     "asked while it drains": Broken(PANIC, "healthy_panic_threshold: {value: 50}", "panic-threshold", "value: 50"),
     "asked while it drains, by default": Broken(
         f"common_lb_config:\n      {PANIC}", "#", "panic-threshold", "name: extauthz"
@@ -275,7 +294,8 @@ class TestTheShippedFile:
 
     def test_every_check_has_a_good_word(self) -> None:
         good = {each.check for each in examine_envoy(SHIPPED, "envoy.yaml", EXPECTED) if each.severity is Severity.OK}
-        assert good == {row.check for row in ROWS.values()} - {"envoy-api", "unchecked-routes"} | {"grpc", "routes"}
+        broken = {row.check for row in ROWS.values()} - {"envoy-api", "unchecked-routes"}
+        assert good == broken | {"service", "routes", "health-check"}
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
@@ -296,6 +316,8 @@ class TestWhatIsFineToo:
             ("timeout: 1s  #", "timeout: 0.6s #"),
             ("clear_route_cache: false", "emit_client_span: true"),
             ("service_name: envoy.service.auth.v3.Authorization", "service_name: ''"),
+            ("explicit_http_config:\n          http2", "auto_config:\n          http2"),
+            ("interval: 30s", "interval: 1s"),
             (TOKEN_HEADER, "- {safe_regex: {regex: 'auth.*'}}"),
             (TOKEN_HEADER, "- {contains: THORI, ignore_case: true}"),
             (TOKEN_HEADER, "- {suffix: ization}"),
@@ -376,13 +398,9 @@ class TestFilesOfAnotherShape:
         document = changed(lambda manager, _: manager["http_filters"].pop(1))
         assert [(each.severity, each.check) for each in examined(document)] == [(ERROR, "ext-authz")]
 
-    def test_with_the_filter_asking_over_http(self) -> None:
-        def over_http(_: Settings, authz: Settings) -> None:
-            del authz["grpc_service"]
-            authz["http_service"] = {"server_uri": {"uri": "http://x", "cluster": "extauthz", "timeout": "1s"}}
-
-        found = examined(changed(over_http))
-        assert [(each.severity, each.check) for each in found] == [(ERROR, "grpc"), (WARNING, "cluster")]
+    def test_with_the_filter_asking_nobody(self) -> None:
+        document = changed(lambda _, authz: authz.pop("grpc_service"))
+        assert (ERROR, "service") in [(each.severity, each.check) for each in examined(document)]
 
     def test_without_health_check(self) -> None:
         document = yaml.safe_load(SHIPPED)

@@ -70,6 +70,13 @@ ROWS = {
         "unchecked",
         "error_page 403 @app",
     ),
+    "a denial that leads to the application, in a location for NGINX alone": Broken(
+        f"error_page 401 403 500 @denied;\n\n            {LAST_OF_ROOT}",
+        f"error_page 401 500 @denied; error_page 403 = /raw/x;\n{LAST_OF_ROOT}\n"
+        f"        location /raw/ {{ internal; {APP} }}",
+        "unchecked",
+        "error_page 403 = /raw/x",
+    ),
     "a query": Broken("auth_request     /_extauthz;", "auth_request /_extauthz?x=1;", "auth-uri", "?x=1"),
     "a typo": Broken("auth_request     /_extauthz;", "auth_request /_extautz;", "auth-uri", "/_extautz"),
     "a location that takes more": Broken(
@@ -102,12 +109,21 @@ ROWS = {
     "a failure that becomes a yes, from outside": Broken(
         "recursive_error_pages on;", "recursive_error_pages on; error_page 504 =204 @open;", "auth-error-page", "=204"
     ),
+    "somebody else who answers": Broken(
+        "keepalive 64;", "keepalive 64; server 127.0.0.1:8080 backup;", "auth-backup", "8080 backup", WARNING
+    ),
     "sub is the client's": Broken(SUB, "", "identity-headers", "proxy_set_header Connection"),
     "sub is what the client says": Broken(
         SUB, "proxy_set_header X-Auth-Sub $http_x_auth_sub;", "identity-headers", "$http_x_auth_sub"
     ),
     "sub is what the client says, by a detour": Broken(
         SET_SUB, "set $authz_sub $arg_sub;", "identity-headers", "X-Auth-Sub"
+    ),
+    "sub is the client's, in a location for NGINX alone": Broken(
+        NAMED,
+        f'location /x/ {{ internal; proxy_set_header X-Auth-Scope ""; {APP} }}\n        {NAMED}',
+        "identity-headers",
+        "location /x/",
     ),
     "sub is the same for all": Broken(SUB, "proxy_set_header X-Auth-Sub admin;", "identity-headers", "admin"),
     "sub is never set": Broken(SET_SUB, "", "identity-headers", "X-Auth-Sub", WARNING),
@@ -179,7 +195,7 @@ ROWS = {
 
 def examined(text: str, expected: Expected = EXPECTED) -> list[Finding]:
     """All findings but the one about the location that the shipped file leaves open on purpose."""
-    found = [each for each in examine_nginx(text, "nginx.conf", expected) if each.severity is not Severity.OK]
+    found = [each for each in examine_nginx(text, "nginx.conf", expected, secret) if each.severity is not Severity.OK]
     known = [each for each in found if each.severity is WARNING and UNCHECKED in each.what]
     assert len(known) <= 1
     return [each for each in found if each not in known]
@@ -200,7 +216,11 @@ class TestTheShippedFile:
         assert UNCHECKED in line_of(finding, SHIPPED)
 
     def test_every_check_has_a_good_word(self) -> None:
-        good = {each.check for each in examine_nginx(CACHING, "nginx.conf", EXPECTED) if each.severity is Severity.OK}
+        good = {
+            each.check
+            for each in examine_nginx(CACHING, "nginx.conf", EXPECTED, secret)
+            if each.severity is Severity.OK
+        }
         assert good == {row.check for row in (*ROWS.values(), *CACHE_ROWS.values())} - {"unchecked"}
 
 
@@ -219,57 +239,60 @@ def assert_found(text: str, row: Broken) -> None:
     assert finding.fix
 
 
-def with_edge_cache(text: str) -> str:
-    """The shipped file with the lines for the edge cache put in."""
-    text = text.replace("# proxy_cache_path", "proxy_cache_path")
-    text = re.sub(r"# (proxy_(?:cache|no_cache|ignore_headers)[a-z_]* .*)", r"\1", text)
-    marked = "map $http_authorization $authz_anonymous { default 0; "
-    return (
-        text.replace(
-            "server_tokens off;", 'server_tokens off; map $http_authorization $authz_anonymous { default 0; "" 1; }'
-        )
-        if marked in text
-        else text
-    )
+CACHING = re.sub(r"(?m)^( *)#E ", r"\1", SHIPPED)
+KEY = '"v1 $proxy_host $request_method $scheme $host $authz_path $authz_digest"'
+DIGEST = "set_encode_hex                $authz_digest $authz_hmac;"
+HMAC = "set_hmac_sha256               $authz_hmac $authz_secret $http_authorization;"
+VALID = "proxy_cache_valid             any 0;"
+IGNORED = "proxy_ignore_headers          X-Accel-Expires"
 
 
-CACHING = with_edge_cache(SHIPPED)
-KEY = '"v1 $request_method $scheme $host $authz_path $http_authorization"'
-DIGEST = 'set_hmac_sha256 $h "a secret" $http_authorization; set_encode_hex $tok $h;'
+def secret(pattern: str) -> list[tuple[str, str]]:
+    """The file that the lines for the edge cache include."""
+    if pattern != "extauthz-edge.secret":
+        raise FileNotFoundError(pattern)
+    return [(pattern, 'set $authz_secret "5f0f9a1b2c3d4e5f";')]
+
 
 CACHE_ROWS = {
-    "no token in the key": Broken(' $http_authorization"', '"', "cache-key", "proxy_cache_key"),
-    "only whether there is a token": Broken(
-        ' $http_authorization"', ' $authz_anonymous"', "cache-key", "proxy_cache_key"
-    ),
+    "no token in the key": Broken(' $authz_digest"', '"', "cache-key", "proxy_cache_key"),
+    "only whether there is a token": Broken(' $authz_digest"', ' $authz_unkept"', "cache-key", "proxy_cache_key"),
     "no method in the key": Broken("$request_method $scheme", "$scheme", "cache-key", "proxy_cache_key"),
     "no path in the key": Broken("$host $authz_path", "$host", "cache-key", "proxy_cache_key"),
     "the path of the question in the key": Broken("$host $authz_path", "$host $uri", "cache-key", "proxy_cache_key"),
     "the default key": Broken("proxy_cache_key ", "# ", "cache-key", "location = /_extauthz"),
     "a digest of something else": Broken(
-        KEY,
-        KEY.replace("$http_authorization", "$tok") + f"; {DIGEST.replace('$http_authorization', '$http_cookie')} #",
-        "cache-key",
-        "proxy_cache_key",
+        HMAC, HMAC.replace("$http_authorization", "$http_cookie"), "cache-key", "proxy_cache_key"
     ),
-    "a script": Broken(
-        KEY,
-        KEY.replace("$http_authorization", "$tok") + ";\n            js_set $tok auth.digest #",
-        "cache-key",
-        "js_set",
+    "a digest of itself": Broken(HMAC, HMAC.replace("$http_authorization", "$authz_digest"), "cache-key", "cache_key"),
+    "a script": Broken(DIGEST, "js_set $authz_digest edge.digest;", "cache-key", "js_set", WARNING),
+    "the token in clear": Broken(' $authz_digest"', ' $http_authorization"', "cache-token", "proxy_cache_key", WARNING),
+    "the token in clear, by a detour": Broken(
+        DIGEST, 'set $authz_digest "${http_authorization}";', "cache-token", "proxy_cache_key", WARNING
+    ),
+    "looked up without a token": Broken("proxy_cache_bypass ", "# ", "cache-anonymous", "location =", WARNING),
+    "kept without a token": Broken(
+        "proxy_no_cache                $authz_unkept",
+        "proxy_no_cache $cookie_session",
+        "cache-anonymous",
+        "$cookie_session",
         WARNING,
     ),
     "answers that outlive their time": Broken(
-        "proxy_cache_use_stale off;", "proxy_cache_use_stale error timeout;", "cache-stale", "proxy_cache_use_stale"
+        "proxy_cache_use_stale         off;",
+        "proxy_cache_use_stale error timeout;",
+        "cache-stale",
+        "proxy_cache_use_stale",
     ),
-    "a lifetime of NGINX's own": Broken(
-        "proxy_cache_lock      off;",
-        "proxy_cache_lock off; proxy_cache_valid any 1m;",
-        "cache-valid",
-        "proxy_cache_valid",
-    ),
-    "a lifetime of NGINX's own, from outside": Broken(
-        "server_tokens off;", "server_tokens off; proxy_cache_valid 200 1m;", "cache-valid", "proxy_cache_valid"
+    "a lifetime of NGINX's own": Broken(VALID, "proxy_cache_valid any 1m;", "cache-valid", "proxy_cache_valid"),
+    "no-store goes unheard": Broken(IGNORED, "proxy_ignore_headers Cache-Control", "cache-headers", "Cache-Control"),
+    "the token in Vary goes unheard": Broken(IGNORED, "proxy_ignore_headers vary", "cache-headers", "vary"),
+    "a folder that anybody can make": Broken(
+        "/run/extauthz-edge",
+        "/dev/shm/edge",  # noqa: S108 - it must not be there
+        "cache-folder",
+        "proxy_cache_path",
+        WARNING,
     ),
 }
 
@@ -284,17 +307,33 @@ class TestTheEdgeCache:
         assert_found(CACHING, row)
 
     @pytest.mark.parametrize(
-        "token",
+        "made",
         [
-            f"$tok; {DIGEST}",
-            '$tok; map $http_authorization $tok { "~^Bearer (?<t>.+)$" $t; }',
-            "${http_authorization};",
+            "set_sha256 $authz_digest $http_authorization;",
+            'set $whole "x $http_authorization"; set_hmac_sha256 $authz_digest k $whole;',
+            'map $http_authorization $bare { "~^Bearer (?<t>.+)$" $t; } set_hmac_sha256 $authz_digest k $bare;',
         ],
     )
-    def test_the_token_may_stand_in_the_key_in_other_ways(self, token: str) -> None:
-        name, _, rest = token.partition(";")
-        text = CACHING.replace(f"{KEY};", KEY.replace("$http_authorization", name) + f"; {rest}")
+    def test_the_digest_may_be_made_in_other_ways(self, made: str) -> None:
+        assert examined(CACHING.replace(DIGEST, made)) == []
+
+    def test_what_holds_outside_holds_inside(self) -> None:
+        text = CACHING.replace("server_tokens off;", "server_tokens off; proxy_cache_valid any 1m;")
         assert examined(text) == []
+        (finding,) = examined(text.replace(VALID, ""))
+        assert (finding.severity, finding.check) == (ERROR, "cache-valid")
+        assert "server_tokens" in line_of(finding, text)
+
+    def test_a_lifetime_of_none_is_none(self) -> None:
+        assert examined(CACHING.replace(VALID, "proxy_cache_valid 200 401 0s;")) == []
+
+    def test_another_zone_may_be_anywhere(self) -> None:
+        other = "proxy_cache_path /tmp/pictures keys_zone=pictures:1m;"
+        assert examined(CACHING.replace("server_tokens off;", other)) == []
+
+    def test_a_secret_that_may_not_be_read_is_told(self) -> None:
+        found = [each for each in examine_nginx(CACHING, "nginx.conf", EXPECTED) if each.check == "nginx-include"]
+        assert [each.severity for each in found] == [WARNING]
 
     def test_the_host_belongs_into_the_key_when_a_route_is_for_one_host(self) -> None:
         text = CACHING.replace("$scheme $host $authz_path", "$scheme $authz_path")

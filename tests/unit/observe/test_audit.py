@@ -87,6 +87,7 @@ def numbered(count: int) -> list[Checked]:
 class TestLine:
     """One JSON object with these members, and a line feed."""
 
+    @pytest.mark.shows("E76")
     def test_an_allow(self) -> None:
         """Who, what, when, why and how fast."""
         line = render(EVENT)
@@ -128,6 +129,7 @@ class TestLine:
         assert "fault" not in json.loads(render(EVENT))
         assert json.loads(render(EVENT._replace(fault="KeyError")))["fault"] == "KeyError"
 
+    @pytest.mark.shows("E76")
     @given(text=st.text(st.characters(exclude_categories=["Cs"])))
     def test_no_request_can_write_a_second_line(self, text: str) -> None:
         """Line feeds and control characters of a client stay inside their strings."""
@@ -135,6 +137,7 @@ class TestLine:
         assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
         assert json.loads(line)["path"] == text
 
+    @pytest.mark.shows("S34", "E31", "E76", "N43")
     async def test_neither_token_nor_query_reaches_it(self) -> None:
         """From a whole request, with the canary wherever a token may stand."""
         pipe, clock = Pipe(), TickingClock()

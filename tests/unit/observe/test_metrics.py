@@ -11,10 +11,10 @@ from hypothesis import given, settings, strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extauthz import __version__
 from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
+from extauthz.version import VERSION
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
 EVENT = Checked(
@@ -58,6 +58,7 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+@pytest.mark.shows("S53", "E78")
 @pytest.mark.parametrize(
     ("door", "decision", "outcome", "reason", "rule"),
     [
@@ -88,6 +89,7 @@ def test_decisions_that_differ_are_counted_apart(metrics: Metrics) -> None:
     assert counts == [1.0, 1.0, 1.0, 1.0, 2.0]
 
 
+@pytest.mark.shows("E78")
 def test_the_time_of_a_check_is_kept_by_level(metrics: Metrics) -> None:
     """A hit in memory and a question to the server are different things."""
     metrics.checked(EVENT)
@@ -138,6 +140,7 @@ def test_requests_that_batches_saved_are_counted(metrics: Metrics) -> None:
     assert value(metrics, "extauthz_happenings_total", what="batched", subject="main") == 49.0
 
 
+@pytest.mark.shows("E68", "E78")
 @pytest.mark.parametrize("outcome", ["active", "inactive", "server_timeout", "server_refused_us"])
 def test_a_question_is_counted_by_server_and_outcome(metrics: Metrics, outcome: str) -> None:
     """With its time; the detail is for the log."""
@@ -221,9 +224,10 @@ def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
 
 def test_the_version_is_told(metrics: Metrics) -> None:
     """For a fleet in the middle of an update."""
-    assert value(metrics, "extauthz_build_info", version=__version__) == 1.0
+    assert value(metrics, "extauthz_build_info", version=VERSION) == 1.0
 
 
+@pytest.mark.shows("E78", "N43")
 def test_nothing_of_a_request_becomes_a_label(metrics: Metrics) -> None:
     """A client that invents paths would fill the memory of whoever collects."""
     metrics.checked(EVENT)
@@ -269,4 +273,4 @@ def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
-    assert samples(pages[1])["extauthz_build_info", frozenset({("version", __version__)})] == 1.0
+    assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0

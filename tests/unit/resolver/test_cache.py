@@ -65,6 +65,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.shows("S32", "S36", "E65")
 @pytest.mark.parametrize(
     ("state", "lifetime"),
     [
@@ -98,8 +99,8 @@ def test_fresh_until_is_when_the_entry_ends(bench: Bench) -> None:
     first = bench.cache.put(key, active(exp=NOW + 5), 1000.0)
     again = bench.cache.get(key, None)
     assert again is not None
-    assert (first.level, first.fresh_until) == ("server", 1005.0)
-    assert (again.level, again.fresh_until) == ("memory", 1005.0)
+    assert (first.level, first.fresh_until, first.asked_at) == ("server", 1005.0, 1000.0)
+    assert (again.level, again.fresh_until, again.asked_at) == ("memory", 1005.0, 1000.0)
 
 
 def test_life_counts_from_the_question_and_not_from_the_answer(bench: Bench) -> None:
@@ -112,6 +113,7 @@ def test_life_counts_from_the_question_and_not_from_the_answer(bench: Bench) -> 
     assert bench.get("t") is None
 
 
+@pytest.mark.shows("S33")
 @pytest.mark.parametrize("ttl", ["ttl", "negative_ttl"])
 def test_a_ttl_of_nothing_keeps_nothing(ttl: str) -> None:
     """Then a revocation acts on the next request."""
@@ -125,6 +127,7 @@ def test_a_ttl_of_nothing_keeps_nothing(ttl: str) -> None:
 class TestClocks:
     """Lifetimes by the monotonic clock, `exp` by the wall clock as well."""
 
+    @pytest.mark.shows("S32")
     def test_exp_is_compared_with_the_wall_clock_on_every_hit(self, bench: Bench) -> None:
         """A wall clock that was corrected forward ends tokens at once."""
         bench.put("t", active(exp=NOW + 30))
@@ -133,6 +136,7 @@ class TestClocks:
         bench.wall.advance(0.5)
         assert bench.get("t") is None
 
+    @pytest.mark.shows("S38")
     def test_a_wall_clock_set_back_revives_nothing(self, bench: Bench) -> None:
         """An entry ends by the monotonic clock, whatever the time of day."""
         bench.put("t", active(exp=NOW + 5))
@@ -159,6 +163,7 @@ class TestClocks:
         assert found[-1] is None
 
 
+@pytest.mark.shows("S33")
 @pytest.mark.parametrize(
     ("age", "max_age", "usable"),
     [(0.0, None, True), (0.0, 0.0, False), (0.0, 5.0, True), (4.9, 5.0, True), (5.0, 5.0, False), (9.0, 5.0, False)],
@@ -397,6 +402,7 @@ class TestStale:
 class TestTrouble:
     """A server in trouble has said nothing about the token."""
 
+    @pytest.mark.shows("S26", "S36", "E65")
     def test_it_is_not_kept(self, bench: Bench) -> None:
         """The next request asks again."""
         bench.put("t", TROUBLE)
@@ -425,6 +431,7 @@ def other(change: Callable[[ServerSettings], ServerSettings], secret: bytes = b"
 class TestKey:
     """An answer can only be found by whoever would ask the same question of the same server."""
 
+    @pytest.mark.shows("E65", "N57")
     @pytest.mark.parametrize(
         "change",
         [
@@ -440,6 +447,7 @@ class TestKey:
         """The same token elsewhere, or asked about by somebody else, is another token."""
         assert other(change) != other(lambda settings: settings)
 
+    @pytest.mark.shows("S34", "E65")
     def test_it_is_bound_to_the_process(self) -> None:
         """Without the secret nobody can compute it, so a dump of keys cannot be searched for a token."""
         assert other(lambda settings: settings, b"x" * 32) != other(lambda settings: settings)
@@ -449,6 +457,7 @@ class TestKey:
         changed = replace(SETTINGS, ttl=1.0, max_bytes=1, stale_if_error=1.0, timeout=9.0)
         assert other(lambda _: changed) == other(lambda settings: settings)
 
+    @pytest.mark.shows("N57")
     def test_tokens_do_not_share_it(self, bench: Bench) -> None:
         """One letter makes another key."""
         assert len({bench.cache.key(Token(f"token{number}")) for number in range(1000)}) == 1000
@@ -481,6 +490,7 @@ class TestSecrecy:
         bench.put("t", active(sub=self.TOKEN))
         assert self.TOKEN in self.parts(bench.cache)
 
+    @pytest.mark.shows("S34", "E65")
     def test_no_object_in_it_has_any_piece_of_a_token(self, bench: Bench) -> None:
         """Twelve characters in a row are searched for, as text and as bytes."""
         pieces = [self.TOKEN[at : at + 12] for at in range(len(self.TOKEN) - 11)]
@@ -490,6 +500,7 @@ class TestSecrecy:
         assert not [text for text in texts for piece in pieces if piece in text]
         assert not [blob for blob in blobs for piece in pieces if piece.encode() in blob]
 
+    @pytest.mark.shows("S34")
     def test_no_token_is_in_what_can_be_printed_or_pickled_of_it(self, bench: Bench) -> None:
         """A token cannot be pickled at all, so a pickle that succeeds has none."""
         resolution = self.filled(bench).get(bench.cache.key(Token(self.TOKEN)), None)

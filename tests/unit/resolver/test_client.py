@@ -1,7 +1,10 @@
 """The question to an authorization server and what the answers mean (RFC 7662 §2); `test_client_wire` has the network."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -66,6 +69,7 @@ async def question(
 class TestRequest:
     """One POST with a form, and nothing in the URL (RFC 7662 §2.1)."""
 
+    @pytest.mark.shows("S14", "S29", "N43")
     async def test_it_is_the_one_of_the_standard(self) -> None:
         """Method, URL, headers and body."""
         request = await question()
@@ -82,6 +86,7 @@ class TestRequest:
             "user-agent": "extauthz",
         }
 
+    @pytest.mark.shows("S14", "S29", "S61")
     @pytest.mark.parametrize(
         ("hint", "token", "body"),
         [
@@ -113,9 +118,31 @@ class TestRequest:
         assert ["cookie" in request.headers for request in seen] == [False, False]
 
 
+@pytest.mark.shows("S42")
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "RS256", "kid": "../../../../etc/passwd"},
+        {"alg": "RS256", "kid": "x' UNION SELECT 'key"},
+        {"alg": "RS256", "jku": "https://evil.example.com/keys"},
+        {"alg": "RS256", "x5u": "http://169.254.169.254/latest/meta-data"},
+        {"alg": "RS256", "jwk": {"kty": "oct", "k": "AAAA"}},
+    ],
+    ids=lambda header: next(reversed(header)),
+)
+async def test_what_a_token_says_of_itself_leads_nowhere(header: dict[str, Any]) -> None:
+    """It is asked about as it is, once, where the configuration says."""
+    parts = [json.dumps(part).encode() for part in (header, {"sub": "root"})]
+    token = ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + ".c2ln"
+    request = await question(replace(SETTINGS, token_type_hint=""), token)
+    assert (str(request.url), request.content) == (SETTINGS.introspection_endpoint, f"token={token}".encode())
+
+
 class TestReading:
     """Status, type, body and `Retry-After` reach the reader of answers."""
 
+    @pytest.mark.shows("S25", "S26", "S27")
     @pytest.mark.parametrize(
         ("status", "headers", "body", "state"),
         [
@@ -148,6 +175,7 @@ class TestReading:
         else:
             assert isinstance(got, state)
 
+    @pytest.mark.shows("O17", "S26")
     @pytest.mark.parametrize(("status", "seconds"), [(429, 7), (503, 7), (401, 0)])
     async def test_a_busy_server_may_say_when_to_come_back(self, status: int, seconds: int) -> None:
         """Its `Retry-After` is for the client too."""
@@ -163,6 +191,7 @@ class TestReading:
         assert isinstance(first, Unavailable)
         assert last == Inactive(cacheable=False)
 
+    @pytest.mark.shows("S19")
     async def test_the_issuer_is_compared(self) -> None:
         """An answer that names another issuer is not about a token of this server."""
         settings = replace(SETTINGS, issuer="https://as.example.com")
@@ -170,6 +199,7 @@ class TestReading:
         (got,) = await exchange(lambda _: answer(200, JSON, body), settings)
         assert got == Inactive(reason=Reason.WRONG_ISSUER)
 
+    @pytest.mark.shows("S34")
     @pytest.mark.parametrize("status", [200, 204, 307, 400, 401, 403, 404, 429, 500])
     @pytest.mark.parametrize("body", [b"canary", b'{"canary": 1, "canary": 2}', b'{"active": "canary"}'])
     async def test_no_detail_repeats_what_a_server_says(self, status: int, body: bytes) -> None:

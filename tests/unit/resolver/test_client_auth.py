@@ -114,6 +114,7 @@ class TestSecret:
         assert pair.count(":") == 1
 
 
+@pytest.mark.shows("S14", "N43")
 @pytest.mark.parametrize(
     ("token", "encoded"),
     [

@@ -48,6 +48,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.shows("S35", "E64")
 async def test_a_hundred_callers_share_one_flight(flights: SingleFlight[str]) -> None:
     """The work is done once and all have its result."""
     work = Work()

@@ -41,6 +41,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.shows("E67")
 async def test_ready_follows_readiness_and_alive_does_not(bench: Bench) -> None:
     """An orchestrator stops sending work while we drain, and does not kill us for it."""
     statuses = [((await bench.get("/livez"))[0], (await bench.get("/readyz"))[0])]

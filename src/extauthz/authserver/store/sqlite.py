@@ -1,21 +1,21 @@
-"""Clients and tokens in one SQLite file: no server to run, shared by the processes of one machine."""
+"""A SQLite file: no server to run, shared by the processes of one machine."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from extauthz.authserver.store.base import ClientRecord, DuplicateClientError, StoreError, TokenRecord
+from extauthz.authserver.store.base import StoreError
+from extauthz.authserver.store.sql import Row, SqlStore, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _T = TypeVar("_T")
 
@@ -51,64 +51,91 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE client ADD COLUMN disabled_at INTEGER",
+        "ALTER TABLE client ADD COLUMN details TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE token ADD COLUMN kind TEXT NOT NULL DEFAULT 'access_token'",
+        "ALTER TABLE token ADD COLUMN family TEXT",
+        "ALTER TABLE token ADD COLUMN used_at INTEGER",
+        "ALTER TABLE token ADD COLUMN claims TEXT",
+        "CREATE INDEX token_by_expiry ON token (expires_at)",
+        "CREATE INDEX token_by_client ON token (client_id, issued_at)",
+        "CREATE INDEX token_by_jti ON token (jti)",
+        "CREATE INDEX token_by_sub ON token (sub, issued_at) WHERE sub IS NOT NULL",
+        "CREATE INDEX token_by_family ON token (family) WHERE family IS NOT NULL",
+        """
+        CREATE TABLE assertion (
+            client_id TEXT NOT NULL,
+            jti TEXT NOT NULL,
+            expires_at INTEGER NOT NULL,
+            PRIMARY KEY (client_id, jti)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX assertion_by_expiry ON assertion (expires_at)",
+        "CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, details TEXT NOT NULL) STRICT",
+        "CREATE INDEX event_by_time ON event (at)",
+    ),
 )
 """Entry n leads from schema n to schema n + 1 (``PRAGMA user_version``). Published entries never change."""
 
 
-class SqliteStore:
-    """A ``Store`` in the file ``path``, made on first use with mode 0600.
+class SqliteStore(SqlStore):
+    """A ``Store`` in the file ``path``, made on first use with mode 0600."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._file = SqliteDatabase(path)
+        super().__init__(self._file)
+
+    async def backup(self, target: Path) -> None:
+        """Copy everything into a new private file while this one is in use.
+
+        Raises ``StoreError`` also when the target exists.
+        """
+        await self._file.backup(target)
+
+
+class MemoryStore(SqlStore):
+    """A ``Store`` that forgets everything at its end; for tests."""
+
+    def __init__(self) -> None:
+        super().__init__(SqliteDatabase(None))
+
+
+class SqliteDatabase:
+    """A ``Database`` in one file, or in memory where there is none.
 
     One thread owns the connection and runs every call in turn, so the event loop never waits for the disk.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: Path | str | None) -> None:
+        self._path = None if path is None else Path(path)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="authserver-sqlite")
         self._connection: sqlite3.Connection | None = None
         self._closed = False
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.open()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_exc_info: object) -> None:
-        await self.close()
-
-    async def open(self) -> None:
-        """Open the file and bring its schema up to date now, instead of at the first call."""
-        await self._run(lambda _connection: None)
-
     async def close(self) -> None:
-        """Finish what was begun and let go of the file. Later calls raise ``StoreError``."""
+        """See ``Database``."""
         if self._closed:
             return
         self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
-    async def find_client(self, client_id: str) -> ClientRecord | None:
-        """See ``Store``."""
-        return await self._run(lambda connection: _find_client(connection, client_id))
+    async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """See ``Database``."""
+        return await self._run(lambda connection: connection.execute(sql, tuple(parameters)).fetchall())
 
-    async def add_client(self, client: ClientRecord) -> None:
-        """See ``Store``."""
-        await self._run(lambda connection: _add_client(connection, client))
+    async def read_each(self, sql: str, keys: Sequence[Any]) -> list[Row]:
+        """See ``Database``."""
+        return await self._run(lambda connection: [row for key in keys for row in connection.execute(sql, (key,))])
 
-    async def find_token(self, digest: bytes) -> TokenRecord | None:
-        """See ``Store``."""
-        return await self._run(lambda connection: _find_token(connection, digest))
+    async def change(self, *statements: Statement) -> list[int] | None:
+        """See ``Database``."""
+        return await self._run(lambda connection: _change(connection, statements))
 
-    async def add_token(self, token: TokenRecord) -> None:
-        """See ``Store``."""
-        await self._run(lambda connection: _add_token(connection, token))
-
-    async def revoke_token(self, digest: bytes, *, revoked_at: int) -> None:
-        """See ``Store``."""
-        await self._run(lambda connection: _revoke_token(connection, digest, revoked_at))
+    async def backup(self, target: Path) -> None:
+        """Copy everything into a new private file."""
+        await self._run(lambda connection: _backup(connection, target))
 
     async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._closed:
@@ -129,11 +156,13 @@ class SqliteStore:
             self._connection = None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    _make_private(path)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
+def _connect(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        _make_private(path)
+    connection = sqlite3.connect(path or ":memory:", timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     try:
-        _use_wal(connection)
+        if path is not None:
+            _use_wal(connection)
         # FULL: with NORMAL, a power cut could undo a revocation that has been confirmed.
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection)
@@ -187,101 +216,28 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _find_client(connection: sqlite3.Connection, client_id: str) -> ClientRecord | None:
-    row = connection.execute(
-        "SELECT client_id, secret_hash, can_introspect, audiences, scopes FROM client WHERE client_id = ?", (client_id,)
-    ).fetchone()
-    if row is None:
+class _Undo(Exception):  # noqa: N818 - a signal
+    """A required statement touched no row."""
+
+
+def _change(connection: sqlite3.Connection, statements: Sequence[Statement]) -> list[int] | None:
+    touched = []
+    try:
+        with _transaction(connection):
+            for sql, parameters, required in statements:
+                touched.append(connection.execute(sql, parameters).rowcount)
+                _require(touched[-1] or not required)
+    except _Undo:
         return None
-    found_id, secret_hash, can_introspect, audiences, scopes = row
-    return ClientRecord(
-        client_id=found_id,
-        secret_hash=secret_hash,
-        can_introspect=bool(can_introspect),
-        audiences=_unpacked(audiences),
-        scopes=_unpacked(scopes),
-    )
+    return touched
 
 
-def _add_client(connection: sqlite3.Connection, client: ClientRecord) -> None:
-    row = (
-        client.client_id,
-        client.secret_hash,
-        int(client.can_introspect),
-        _packed(client.audiences),
-        _packed(client.scopes),
-    )
-    cursor = connection.execute(
-        """
-        INSERT INTO client (client_id, secret_hash, can_introspect, audiences, scopes)
-        VALUES (?, ?, ?, ?, ?) ON CONFLICT (client_id) DO NOTHING
-        """,
-        row,
-    )
-    if cursor.rowcount == 0:
-        raise DuplicateClientError(client.client_id)
+def _require(touched: object) -> None:
+    if not touched:
+        raise _Undo
 
 
-def _find_token(connection: sqlite3.Connection, digest: bytes) -> TokenRecord | None:
-    row = connection.execute(
-        """
-        SELECT digest, jti, client_id, sub, username, scope, audience, issued_at, not_before, expires_at, revoked_at
-        FROM token WHERE digest = ?
-        """,
-        (digest,),
-    ).fetchone()
-    if row is None:
-        return None
-    found, jti, client_id, sub, username, scope, audience, issued_at, not_before, expires_at, revoked_at = row
-    return TokenRecord(
-        digest=found,
-        jti=jti,
-        client_id=client_id,
-        sub=sub,
-        username=username,
-        scope=_unpacked(scope),
-        audience=_unpacked(audience),
-        issued_at=issued_at,
-        not_before=not_before,
-        expires_at=expires_at,
-        revoked_at=revoked_at,
-    )
-
-
-def _add_token(connection: sqlite3.Connection, token: TokenRecord) -> None:
-    row = (
-        token.digest,
-        token.jti,
-        token.client_id,
-        token.sub,
-        token.username,
-        _packed(token.scope),
-        _packed(token.audience),
-        token.issued_at,
-        token.not_before,
-        token.expires_at,
-        token.revoked_at,
-    )
-    connection.execute(
-        """
-        INSERT INTO token
-        (digest, jti, client_id, sub, username, scope, audience, issued_at, not_before, expires_at, revoked_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        row,
-    )
-
-
-def _revoke_token(connection: sqlite3.Connection, digest: bytes, revoked_at: int) -> None:
-    connection.execute("UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL", (revoked_at, digest))
-
-
-def _packed(texts: tuple[str, ...]) -> str:
-    return json.dumps(texts)
-
-
-def _unpacked(packed: str) -> tuple[str, ...]:
-    texts = json.loads(packed)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a list column does not hold a list of texts")
-    return tuple(texts)
+def _backup(connection: sqlite3.Connection, target: Path) -> None:
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    with closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)

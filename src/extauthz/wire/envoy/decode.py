@@ -1,29 +1,43 @@
 """CheckRequest → AuthRequest. Only `http.method`, `.path` and `.host` name the target; no header can."""
 
+from collections.abc import Mapping
+
 from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
 from extauthz.core.decision import Reason
+from extauthz.core.preflight import METHOD, ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
 from extauthz.core.scopes import parse_scope
+from extauthz.core.trace import TRACEPARENT
 
 DOOR = "envoy"
 
 REQUIRED_SCOPE = "required_scope"
 """The entry of `context_extensions` (in Contour: of the authorization context) that may ask for more scopes."""
 
+NAMESPACE = "extauthz"
+"""The namespace of a route's metadata where the same entry may stand."""
+
+MAX_ADDED_LENGTH = 1024
+"""Characters of a list of added scopes, which stand in a challenge together with those of the rule."""
+
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
-_WANTED = frozenset({_AUTHORIZATION, _REQUEST_ID})
+_WANTED = frozenset({_REQUEST_ID, TRACEPARENT})
 
 
-def decode(message: bytes, *, patience: float | None = None, read_extensions: bool = False) -> AuthRequest:
+def decode(
+    message: bytes, *, patience: float | None = None, trace: str = "", read_extensions: bool = False
+) -> AuthRequest:
     """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped.
 
     Args:
         message: a serialized CheckRequest.
         patience: seconds that the gateway will wait for the answer, when it said so.
-        read_extensions: whether `context_extensions.required_scope` adds scopes to what the rule asks for.
+        trace: the `traceparent` of the question itself; without one, that of the request counts.
+        read_extensions: whether `required_scope` of the route, in `context_extensions` or in the route's metadata,
+            adds scopes to what the rule asks for.
     """
     try:
         attributes = CheckRequest.FromString(message).attributes
@@ -32,7 +46,8 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         return AuthRequest(door=DOOR, method="", target="", flaw=Reason.BAD_METADATA)
     if not http.method or not http.path:
         return AuthRequest(door=DOOR, method=http.method, target=http.path, flaw=Reason.BAD_METADATA)
-    authorization, request_id = _headers(http)
+    authorization, others = _headers(http)
+    preflight = _preflight(http) if http.method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(
         door=DOOR,
@@ -40,44 +55,63 @@ def decode(message: bytes, *, patience: float | None = None, read_extensions: bo
         target=http.path,
         host=http.host,
         authorization=authorization,
-        request_id=request_id or http.id,
+        request_id=others.get(_REQUEST_ID) or http.id,
         added_scopes=added_scopes,
         patience=patience,
         source=attributes.source.address.socket_address.address,
         flaw=flaw,
+        preflight=preflight,
+        trace=trace or others.get(TRACEPARENT, ""),
     )
 
 
+def _preflight(http: HttpRequest) -> str:
+    """The method that a CORS preflight announces."""
+    return announced_method(http.method, _values(http, ORIGIN), _values(http, REQUEST_METHOD))
+
+
+def _values(http: HttpRequest, name: str) -> list[str]:
+    """All values of a header, from either form."""
+    lines = [
+        each.raw_value.decode("latin-1") or each.value for each in http.header_map.headers if each.key.lower() == name
+    ]
+    return lines + [http.headers[key] for key in http.headers if key.lower() == name]
+
+
 def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason | None]:
-    """The scopes in `required_scope`; a value that is no list of scopes is the operator's mistake, and denies."""
-    if REQUIRED_SCOPE not in attributes.context_extensions:
-        return (), None
+    """The scopes that the gateway asks for; a value that is no list of scopes is the operator's mistake, and denies."""
+    said = []
+    if REQUIRED_SCOPE in attributes.context_extensions:
+        said.append(attributes.context_extensions[REQUIRED_SCOPE])
+    metadata = attributes.route_metadata_context.filter_metadata
+    if NAMESPACE in metadata and REQUIRED_SCOPE in metadata[NAMESPACE].fields:
+        said.append(metadata[NAMESPACE].fields[REQUIRED_SCOPE].string_value)
     try:
-        return parse_scope(attributes.context_extensions[REQUIRED_SCOPE]), None
+        words = [word for text in said for word in parse_scope(text)]
     except ValueError:
         return (), Reason.MISCONFIGURED_GATEWAY
+    fits = len(" ".join(words)) <= MAX_ADDED_LENGTH
+    return (tuple(dict.fromkeys(words)), None) if fits else ((), Reason.MISCONFIGURED_GATEWAY)
 
 
-def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str]:
-    """All `authorization` values and `x-request-id`, from either form in which gateways send headers.
+def _headers(http: HttpRequest) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """All `authorization` values, and the other headers that we read, from either form in which gateways send headers.
 
     With `encode_raw_headers` the bytes stand in `header_map`, one entry a line; else the map holds lines joined by
     commas. Envoy sends lower-case names, other clients of the protocol may not.
     """
     authorization: list[str] = []
-    request_id = ""
+    others: dict[str, str] = {}
     for entry in http.header_map.headers:
         name = entry.key.lower()
-        if name in _WANTED:
-            value = entry.raw_value.decode("latin-1") or entry.value
-            if name == _REQUEST_ID:
-                request_id = value
-            else:
-                authorization.append(value)
+        if name == _AUTHORIZATION:
+            authorization.append(entry.raw_value.decode("latin-1") or entry.value)
+        elif name in _WANTED:
+            others[name] = entry.raw_value.decode("latin-1") or entry.value
     for key in http.headers:
         name = key.lower()
-        if name == _REQUEST_ID:
-            request_id = http.headers[key]
-        elif name == _AUTHORIZATION:
+        if name == _AUTHORIZATION:
             authorization.append(http.headers[key])
-    return tuple(authorization), request_id
+        elif name in _WANTED:
+            others[name] = http.headers[key]
+    return tuple(authorization), others

@@ -16,7 +16,7 @@ from extauthz._gen.extauthz_envoy_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.core.decision import OUTAGES, Allow, Code, Decision, Deny, Reason
+from extauthz.core.decision import EXPOSED, OUTAGES, Allow, Code, Decision, Deny, Reason
 from extauthz.core.identity import Headers, removals
 from extauthz.observe.events import DECISION_ID_LENGTH, Checked
 
@@ -90,6 +90,8 @@ def _deny(deny: Deny, *, outage_is_error: bool) -> bytes:
     ]
     if deny.challenge:
         headers.append(_header("www-authenticate", deny.challenge))
+    if deny.challenge and deny.cross_origin:
+        headers.append(_header(*EXPOSED))
     if deny.retry_after:
         headers.append(_header("retry-after", str(deny.retry_after)))
     denied = DeniedHttpResponse(

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+from extauthz.core.trace import TRACEPARENT
 from extauthz.wire.asgi import Headers, Receive, Scope, Send
 
-Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
-"""A message and the caller's deadline in seconds, to a message."""
+Method = Callable[[bytes, float | None, str], Awaitable[bytes | None]]
+"""A message, the caller's deadline in seconds and its `traceparent`, to a message."""
 
 _PREFIX_LENGTH = 5
 _UNCOMPRESSED = 0
@@ -13,6 +14,7 @@ _NOT_FOUND = b"5"
 _UNIMPLEMENTED = b"12"
 _INTERNAL = b"13"
 
+_TRACEPARENT = TRACEPARENT.encode()
 _TIMEOUT_DIGITS = 8
 """Of `grpc-timeout`, by the gRPC specification."""
 
@@ -47,7 +49,7 @@ class GrpcMethod:
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
-        answer = await self._method(framed[_PREFIX_LENGTH:], _deadline(scope["headers"]))
+        answer = await self._method(framed[_PREFIX_LENGTH:], *_metadata(scope["headers"]))
         if answer is None:
             await _fail(send, _NOT_FOUND)
             return
@@ -56,14 +58,22 @@ class GrpcMethod:
         await send(_OK)
 
 
-def _deadline(headers: Headers) -> float | None:
-    """Seconds in `grpc-timeout`; None without one, or with one that means nothing."""
+def _metadata(headers: Headers) -> tuple[float | None, str]:
+    """The deadline in seconds, None without one or with one that means nothing; and `traceparent`."""
+    deadline: float | None = None
+    trace = ""
     for name, value in headers:
         if name == b"grpc-timeout":
-            amount, unit = value[:-1], value[-1:]
-            readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
-            return int(amount) * _UNITS[unit] if readable else None
-    return None
+            deadline = _seconds(value)
+        elif name == _TRACEPARENT:
+            trace = value.decode("latin-1")
+    return deadline, trace
+
+
+def _seconds(timeout: bytes) -> float | None:
+    amount, unit = timeout[:-1], timeout[-1:]
+    readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
+    return int(amount) * _UNITS[unit] if readable else None
 
 
 async def _read(receive: Receive) -> bytes | None:

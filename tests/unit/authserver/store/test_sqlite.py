@@ -1,18 +1,20 @@
-"""Clients and tokens in a SQLite file."""
+"""What is special about a SQLite file; what every store promises is in `test_contract`."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from extauthz.authserver.store.base import ClientRecord, DuplicateClientError, StoreError, TokenRecord, token_digest
-from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.authserver.store.base import ClientRecord, StoreError, TokenRecord, token_digest
+from extauthz.authserver.store.sqlite import SqliteDatabase, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,7 +35,6 @@ TOKEN = TokenRecord(
     not_before=1001,
     expires_at=1060,
 )
-BARE_TOKEN = TokenRecord(digest=token_digest("bare"), jti="j2", client_id="app", issued_at=1, expires_at=2)
 
 
 @pytest.fixture
@@ -70,72 +71,23 @@ def test_records_do_not_print_what_could_be_attacked() -> None:
     assert repr(TOKEN.digest) not in repr(TOKEN)
 
 
-@pytest.mark.parametrize("client", [CLIENT, ClientRecord(client_id="bare", secret_hash="h")])
-async def test_client_comes_back_as_it_went(store: SqliteStore, client: ClientRecord) -> None:
-    """A client that was added is found unchanged, and only under its own id."""
-    await store.add_client(client)
-    assert await store.find_client(client.client_id) == client
-    assert await store.find_client(client.client_id.upper()) is None
-
-
-@pytest.mark.parametrize("token", [TOKEN, BARE_TOKEN])
-async def test_token_comes_back_as_it_went(store: SqliteStore, token: TokenRecord) -> None:
-    """A token that was added is found unchanged, and only by its own digest."""
-    await store.add_token(token)
-    assert await store.find_token(token.digest) == token
-    assert await store.find_token(token_digest("another")) is None
-
-
-async def test_second_client_with_the_id_is_refused(store: SqliteStore) -> None:
-    """An id is registered once, and the first registration stays."""
-    await store.add_client(CLIENT)
-    with pytest.raises(DuplicateClientError):
-        await store.add_client(dataclasses.replace(CLIENT, secret_hash="other"))
-    assert await store.find_client("rs") == CLIENT
-
-
-async def test_second_token_with_the_digest_is_a_store_error(store: SqliteStore) -> None:
-    """The same digest twice is trouble, not an overwritten token."""
-    await store.add_token(TOKEN)
-    with pytest.raises(StoreError):
-        await store.add_token(dataclasses.replace(TOKEN, client_id="other"))
-    assert await store.find_token(TOKEN.digest) == TOKEN
-
-
-async def test_revocation_is_seen_by_every_replica_at_once(path: Path, store: SqliteStore) -> None:
-    """When revoke_token has returned, another open store on the file finds the token revoked."""
-    await store.add_token(TOKEN)
-    async with SqliteStore(path) as replica:
-        assert await replica.find_token(TOKEN.digest) == TOKEN
-        await store.revoke_token(TOKEN.digest, revoked_at=1030)
-        assert await replica.find_token(TOKEN.digest) == dataclasses.replace(TOKEN, revoked_at=1030)
-
-
-async def test_first_revocation_stays_and_unknown_ones_do_nothing(store: SqliteStore) -> None:
-    """Revoking again or revoking nothing is no error and changes nothing."""
-    await store.add_token(TOKEN)
-    await store.revoke_token(TOKEN.digest, revoked_at=1030)
-    await store.revoke_token(TOKEN.digest, revoked_at=1040)
-    await store.revoke_token(token_digest("another"), revoked_at=1040)
-    assert await store.find_token(TOKEN.digest) == dataclasses.replace(TOKEN, revoked_at=1030)
-
-
 async def test_contents_outlive_the_process(path: Path) -> None:
     """What was added is there when the file is opened again."""
     async with SqliteStore(path) as store:
         await store.add_client(CLIENT)
-        await store.add_token(TOKEN)
+        await store.add_tokens(TOKEN)
     async with SqliteStore(path) as store:
         assert await store.find_client("rs") == CLIENT
         assert await store.find_token(TOKEN.digest) == TOKEN
 
 
+@pytest.mark.shows("S92")
 def test_file_holds_no_token(path: Path) -> None:
     """The bytes of the database contain the digest and not the token."""
 
     async def add() -> None:
         async with SqliteStore(path) as store:
-            await store.add_token(TOKEN)
+            await store.add_tokens(TOKEN)
 
     asyncio.run(add())
     contents = path.read_bytes()
@@ -145,7 +97,7 @@ def test_file_holds_no_token(path: Path) -> None:
 
 async def test_every_file_is_private(path: Path, store: SqliteStore) -> None:
     """The database and its companions are readable by their owner only."""
-    await store.add_token(TOKEN)
+    await store.add_tokens(TOKEN)
     modes = {file.name: mode_of(file) for file in path.parent.iterdir()}
     assert modes == {"as.db": 0o600, "as.db-wal": 0o600, "as.db-shm": 0o600}
 
@@ -157,10 +109,101 @@ async def test_existing_file_becomes_private(open_to_others: Path) -> None:
 
 
 async def test_schema_has_its_version_and_durable_settings(path: Path, store: SqliteStore) -> None:
-    """The file says version 1 and is in WAL mode."""
+    """The file says version 2 and is in WAL mode."""
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+VERSION_1 = """
+CREATE TABLE client (client_id TEXT PRIMARY KEY, secret_hash TEXT NOT NULL,
+    can_introspect INTEGER NOT NULL CHECK (can_introspect IN (0, 1)), audiences TEXT NOT NULL, scopes TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+CREATE TABLE token (digest BLOB PRIMARY KEY CHECK (length(digest) = 32), jti TEXT NOT NULL, client_id TEXT NOT NULL,
+    sub TEXT, username TEXT, scope TEXT NOT NULL, audience TEXT NOT NULL, issued_at INTEGER NOT NULL, not_before INTEGER,
+    expires_at INTEGER NOT NULL, revoked_at INTEGER) STRICT, WITHOUT ROWID;
+INSERT INTO client VALUES ('rs', '$2b$04$x', 1, '["a", "b"]', '["x", "y"]');
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
+    """What it held is still there, and new tokens are kept."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+        values = (TOKEN.digest, "j1", "app", "u1", "jdoe", '["x", "y"]', '["a", "b"]', 1000, 1001, 1060, None)
+        connection.execute("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.commit()
+    async with SqliteStore(path) as store:
+        assert await store.find_client("rs") == CLIENT
+        assert await store.find_token(TOKEN.digest) == TOKEN
+        await store.add_tokens(dataclasses.replace(TOKEN, digest=token_digest("new"), family="f"))
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT 1 FROM client WHERE client_id = ?", "PRIMARY KEY"),
+        ("SELECT 1 FROM token WHERE digest = ?", "PRIMARY KEY"),
+        ("SELECT 1 FROM token WHERE jti = ?", "token_by_jti"),
+        ("SELECT 1 FROM token WHERE family = ?", "token_by_family"),
+        ("SELECT 1 FROM token WHERE sub = ? ORDER BY issued_at DESC", "token_by_sub"),
+        ("SELECT 1 FROM token WHERE client_id = ? ORDER BY issued_at DESC", "token_by_client"),
+        ("SELECT 1 FROM token WHERE expires_at < ? LIMIT 5", "token_by_expiry"),
+        ("SELECT 1 FROM assertion WHERE expires_at < ?", "assertion_by_expiry"),
+    ],
+)
+async def test_every_look_up_has_an_index(path: Path, store: SqliteStore, query: str, index: str) -> None:
+    """No question makes the database read a whole table."""
+    await store.open()
+    with closing(sqlite3.connect(path)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", ("x",))]
+    assert len(plan) == 1
+    assert "SEARCH" in plan[0]
+    assert index in plan[0]
+
+
+_WRITER = """
+import asyncio, sys
+from extauthz.authserver.admin import issue_token
+from extauthz.authserver.store.sqlite import SqliteStore
+
+async def main() -> None:
+    async with SqliteStore(sys.argv[1]) as store:
+        while True:
+            token, _ = await issue_token(store, client_id="app", ttl_seconds=60, now=1000)
+            print(token, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def tokens_of_a_killed_writer(path: Path) -> list[str]:
+    with subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        acknowledged = [writer.stdout.readline().strip() for _ in range(20)]
+        writer.kill()
+        return acknowledged + [line.strip() for line in writer.stdout if line.endswith("\n")]
+
+
+async def test_a_killed_process_loses_nothing_that_it_acknowledged(path: Path) -> None:
+    """`kill -9` in the middle of writing: every token that was handed out is there."""
+    acknowledged = await asyncio.to_thread(tokens_of_a_killed_writer, path)
+    async with SqliteStore(path) as store:
+        found = [await store.find_token(token_digest(token)) for token in acknowledged]
+    assert None not in found
+
+
+async def test_a_backup_is_a_whole_private_copy(path: Path, store: SqliteStore, tmp_path: Path) -> None:
+    """Taken while the file is in use; an existing file is not overwritten."""
+    await store.add_tokens(TOKEN)
+    copy = tmp_path / "copy.db"
+    await store.backup(copy)
+    assert mode_of(copy) == 0o600
+    async with SqliteStore(copy) as restored:
+        assert await restored.find_token(TOKEN.digest) == TOKEN
+    with pytest.raises(StoreError, match="exists"):
+        await store.backup(copy)
 
 
 async def test_schema_from_the_future_is_refused(path: Path) -> None:
@@ -197,20 +240,11 @@ async def test_missing_directory_is_a_store_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["not json", "{}", "[1]"])
 async def test_damaged_row_is_a_store_error(path: Path, store: SqliteStore, column: str) -> None:
     """A row that does not say what it should is trouble, not an empty scope."""
-    await store.add_token(TOKEN)
+    await store.add_tokens(TOKEN)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE token SET scope = ?", (column,))
     with pytest.raises(StoreError):
         await store.find_token(TOKEN.digest)
-
-
-async def test_closed_store_is_a_store_error(path: Path) -> None:
-    """After close, which may be called twice, every call fails plainly."""
-    store = SqliteStore(path)
-    await store.close()
-    await store.close()
-    with pytest.raises(StoreError, match="closed"):
-        await store.find_client("rs")
 
 
 async def test_store_recovers_when_the_trouble_is_over(tmp_path: Path) -> None:
@@ -229,13 +263,13 @@ async def test_calls_run_on_one_thread_that_is_not_the_loops(
 ) -> None:
     """Concurrent calls share one worker thread; the event loop's own never touches the file."""
     threads: set[int] = set()
-    guarded = SqliteStore._guarded  # noqa: SLF001 - where the work happens
+    guarded = SqliteDatabase._guarded  # noqa: SLF001 - where the work happens
 
-    def noted(self: SqliteStore, work: object) -> object:
+    def noted(self: SqliteDatabase, work: object) -> object:
         threads.add(threading.get_ident())
-        return guarded(self, work)  # type: ignore[arg-type]
+        return guarded(self, work)  # type: ignore[arg-type] # passed on
 
-    monkeypatch.setattr(SqliteStore, "_guarded", noted)
+    monkeypatch.setattr(SqliteDatabase, "_guarded", noted)
     await asyncio.gather(*(store.find_client(f"c{number}") for number in range(20)))
     assert len(threads) == 1
     assert threading.get_ident() not in threads

@@ -16,9 +16,11 @@ class Echo:
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
+        self.traces: list[str] = []
 
-    async def __call__(self, message: bytes, _deadline: float | None) -> bytes | None:
+    async def __call__(self, message: bytes, _deadline: float | None, trace: str) -> bytes | None:
         self.asked.append(message)
+        self.traces.append(trace)
         return None if message == b"who?" else message
 
 
@@ -166,3 +168,10 @@ async def test_every_body_has_exactly_one_status(body: bytes) -> None:
     """Whatever comes in, the caller learns how it ended."""
     made = await call(body)
     assert (made.status == OK) == (made.body == frame(made.echo.asked[0]) if made.echo.asked else False)
+
+
+async def test_the_trace_of_the_call_is_handed_on() -> None:
+    """Envoy puts it into the metadata of its question."""
+    headers = [*POST["headers"], (b"traceparent", b"00-a-b-01")]
+    call = await Call(piece(frame(b"x"))).make({**POST, "headers": headers})
+    assert call.echo.traces == ["00-a-b-01"]

@@ -1,0 +1,232 @@
+"""A PostgreSQL database: for several machines. The schema is brought up to date by command, never by a server that starts."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import asyncpg
+
+from extauthz.authserver.store.base import StoreError
+from extauthz.authserver.store.sql import Row, SqlStore, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+_T = TypeVar("_T")
+
+COMMAND_SECONDS: Final = 2.0
+"""How long one statement may take, waiting for a connection included, before it is a ``StoreError``."""
+
+CONNECTIONS: Final = 10
+"""Open at once for each process."""
+
+_MIGRATION_LOCK: Final = 7_662_7_009
+"""Of PostgreSQL's advisory locks: two that migrate at the same time take turns."""
+
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE client (
+            client_id TEXT PRIMARY KEY,
+            secret_hash TEXT NOT NULL,
+            can_introspect INTEGER NOT NULL CHECK (can_introspect IN (0, 1)),
+            audiences TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            disabled_at BIGINT,
+            details TEXT NOT NULL DEFAULT '{}'
+        )
+        """,
+        """
+        CREATE TABLE token (
+            digest BYTEA PRIMARY KEY CHECK (length(digest) = 32),
+            jti TEXT NOT NULL,
+            client_id TEXT NOT NULL,
+            sub TEXT,
+            username TEXT,
+            scope TEXT NOT NULL,
+            audience TEXT NOT NULL,
+            issued_at BIGINT NOT NULL,
+            not_before BIGINT,
+            expires_at BIGINT NOT NULL,
+            revoked_at BIGINT,
+            kind TEXT NOT NULL,
+            family TEXT,
+            used_at BIGINT,
+            claims TEXT
+        )
+        """,
+        "CREATE INDEX token_by_expiry ON token (expires_at)",
+        "CREATE INDEX token_by_client ON token (client_id, issued_at)",
+        "CREATE INDEX token_by_jti ON token (jti)",
+        "CREATE INDEX token_by_sub ON token (sub, issued_at) WHERE sub IS NOT NULL",
+        "CREATE INDEX token_by_family ON token (family) WHERE family IS NOT NULL",
+        """
+        CREATE TABLE assertion (
+            client_id TEXT NOT NULL,
+            jti TEXT NOT NULL,
+            expires_at BIGINT NOT NULL,
+            PRIMARY KEY (client_id, jti)
+        )
+        """,
+        "CREATE INDEX assertion_by_expiry ON assertion (expires_at)",
+        """
+        CREATE TABLE event (
+            id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            at DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            details TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX event_by_time ON event (at)",
+    ),
+)
+"""Entry n leads from schema n to schema n + 1 (table ``schema_version``). Published entries never change."""
+
+_TROUBLE: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,  # TimeoutError is one
+    ValueError,
+)
+
+SCHEMA: Final = len(_MIGRATIONS)
+"""The schema that this program needs."""
+
+
+class PostgresStore(SqlStore):
+    """A ``Store`` in the database at ``url``: ``postgresql://user@host/name``, as libpq reads it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(PostgresDatabase(url))
+
+
+class PostgresDatabase:
+    """A ``Database`` on a pool of connections. What a restart of the server broke is replaced when it is next needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._opening = asyncio.Lock()
+        self._closed = False
+
+    async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """See ``Database``."""
+        return await self._run(lambda connection: connection.fetch(_numbered(sql), *parameters))
+
+    async def read_each(self, sql: str, keys: Sequence[Any]) -> list[Row]:
+        """See ``Database``."""
+        return await self._run(lambda connection: connection.fetch(_any_of(sql), list(keys)))
+
+    async def change(self, *statements: Statement) -> list[int] | None:
+        """See ``Database``."""
+        return await self._run(lambda connection: _change(connection, statements))
+
+    async def close(self) -> None:
+        """See ``Database``."""
+        self._closed = True
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def _run(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                pool = await self._connected()
+                async with pool.acquire() as connection:
+                    return await work(connection)
+        except _TROUBLE as error:
+            raise StoreError(_told(error)) from error
+
+    async def _connected(self) -> asyncpg.Pool[Any]:
+        async with self._opening:
+            if self._pool is None:
+                pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS)
+                try:
+                    await _check_schema(pool)
+                except BaseException:
+                    pool.terminate()
+                    raise
+                self._pool = pool
+        return self._pool
+
+
+async def migrate(url: str) -> tuple[int, int]:
+    """Bring the schema up to date; the schema before and after.
+
+    Raises ``StoreError`` if the database cannot be reached or is from the future.
+    """
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+        try:
+            async with connection.transaction():
+                return await _migrate(connection)
+        finally:
+            await connection.close()
+    except _TROUBLE as error:
+        raise StoreError(_told(error)) from error
+
+
+async def _migrate(connection: asyncpg.Connection[Any]) -> tuple[int, int]:
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+    await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
+    version = await connection.fetchval("SELECT coalesce(max(version), 0) FROM schema_version")
+    if version > SCHEMA:
+        raise ValueError(f"the database has schema {version}, this program knows {SCHEMA} at most")
+    for number, step in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for statement in step:
+            await connection.execute(statement)
+        await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", number)
+    return version, SCHEMA
+
+
+async def _check_schema(pool: asyncpg.Pool[Any]) -> None:
+    try:
+        version = await pool.fetchval("SELECT coalesce(max(version), 0) FROM schema_version")
+    except asyncpg.UndefinedTableError:
+        version = 0
+    if version != SCHEMA:
+        advice = "run extauthz authserver migrate" if version < SCHEMA else "run a newer extauthz"
+        raise ValueError(f"the database has schema {version}, this program needs {SCHEMA}: {advice}")
+
+
+async def _change(connection: asyncpg.Connection[Any], statements: Sequence[Statement]) -> list[int] | None:
+    transaction = connection.transaction()
+    await transaction.start()
+    touched = []
+    try:
+        for sql, parameters, required in statements:
+            count = int((await connection.execute(_numbered(sql), *parameters)).rpartition(" ")[2])
+            if required and not count:
+                await transaction.rollback()
+                return None
+            touched.append(count)
+    except BaseException:
+        if not connection.is_closed():
+            await transaction.rollback()
+        raise
+    await transaction.commit()
+    return touched
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> str:
+    numbers = itertools.count(1)
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
+
+
+@lru_cache(maxsize=64)
+def _any_of(sql: str) -> str:
+    return sql.replace("= ?", "= ANY($1)")
+
+
+def _told(error: Exception) -> str:
+    """What may be shown: never the URL, which may hold a password."""
+    if isinstance(error, TimeoutError):
+        return f"PostgreSQL did not answer within {COMMAND_SECONDS:g} seconds"
+    return f"PostgreSQL: {type(error).__name__}: {error}"

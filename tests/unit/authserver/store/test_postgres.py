@@ -1,0 +1,123 @@
+"""What is special about PostgreSQL; what every store promises is in `test_contract`."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from extauthz.authserver.store.base import StoreError, TokenRecord, token_digest
+from extauthz.authserver.store.postgres import SCHEMA, PostgresStore, migrate
+from support.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = TokenRecord(digest=token_digest("t"), jti="j", client_id="app", sub="u", issued_at=1, expires_at=2, family="f")
+ATTEMPTS = 200
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[PostgresServer]:
+    """A server that tests may break."""
+    with PostgresServer() as server:
+        yield server
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def until_it_answers(store: PostgresStore) -> None:
+    for _ in range(ATTEMPTS):
+        try:
+            await store.find_token(TOKEN.digest)
+        except StoreError:
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def test_the_schema_is_brought_up_to_date_by_command_alone(postgres_url: str) -> None:
+    """A server that finds no schema says what to type; migrating twice, or two at a time, does no harm."""
+    await execute(postgres_url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    with pytest.raises(StoreError, match="run extauthz authserver migrate"):
+        await PostgresStore(postgres_url).__aenter__()
+    done = await asyncio.gather(migrate(postgres_url), migrate(postgres_url))
+    assert sorted(done) == [(0, SCHEMA), (SCHEMA, SCHEMA)]
+    async with PostgresStore(postgres_url) as store:
+        await store.add_tokens(TOKEN)
+
+
+async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
+    """Neither served nor touched."""
+    await execute(postgres_url, f"INSERT INTO schema_version VALUES ({SCHEMA + 1})")  # noqa: S608 - a number of ours
+    with pytest.raises(StoreError, match="a newer extauthz"):
+        await PostgresStore(postgres_url).__aenter__()
+    with pytest.raises(StoreError, match=f"schema {SCHEMA + 1}"):
+        await migrate(postgres_url)
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ("token WHERE digest = '\\x00'", "token_pkey"),
+        ("client WHERE client_id = 'x'", "client_pkey"),
+        ("token WHERE jti = 'x'", "token_by_jti"),
+        ("token WHERE family = 'x'", "token_by_family"),
+        ("token WHERE sub = 'x' ORDER BY issued_at DESC", "token_by_sub"),
+        ("token WHERE client_id = 'x' ORDER BY issued_at DESC", "token_by_client"),
+        ("token WHERE expires_at < 5 LIMIT 5", "token_by_expiry"),
+    ],
+)
+async def test_every_look_up_has_an_index(postgres_url: str, condition: str, index: str) -> None:
+    """With the planner told that reading a whole table is dear, as it is for a large one."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("SET enable_seqscan = off")
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN SELECT 1 FROM {condition}"))  # noqa: S608 - ours
+    await connection.close()
+    assert index in plan
+
+
+async def test_a_server_that_is_away_is_a_store_error_without_the_password() -> None:
+    """The message is for the log: it repeats nothing of the URL."""
+    store = PostgresStore("postgresql://user:hunter2@127.0.0.1:9/none")
+    with pytest.raises(StoreError) as caught:
+        await store.find_client("rs")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_restarted_server_is_used_again(own_server: PostgresServer) -> None:
+    """Killed under load: errors while it is away, then answers without a restart of ours, and nothing acknowledged is lost."""
+    await migrate(own_server.url)
+    async with PostgresStore(own_server.url) as store:
+        kept: list[TokenRecord] = []
+
+        async def write(number: int) -> None:
+            token = dataclasses.replace(TOKEN, digest=token_digest(f"t{number}"))
+            await store.add_tokens(token)
+            kept.append(token)
+
+        writes = [asyncio.create_task(write(number)) for number in range(100)]
+        await asyncio.wait(writes[:20])
+        own_server.kill()
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert {type(result) for result in results} <= {type(None), StoreError}
+        with pytest.raises(StoreError):
+            await store.find_token(TOKEN.digest)
+        await asyncio.to_thread(own_server.start)
+        await until_it_answers(store)
+        assert [await store.find_token(token.digest) for token in kept] == kept
+
+
+def test_a_store_may_be_closed_before_it_was_used() -> None:
+    """Nothing was opened, nothing is left."""
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(PostgresStore("postgresql://nowhere").close())
