@@ -1,6 +1,7 @@
 """The ways to a Redis: TCP, a Unix socket, TLS, Sentinel, a cluster; and what a caller may do meanwhile."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,12 +12,14 @@ import pytest
 
 from extauthz.resolver.breaker import Breaker, BreakerSettings
 from extauthz.resolver.redis import Mode, RedisClient, RedisSettings, RedisTrouble, Tls as TlsFiles
+from extauthz.resolver.revocation import Kind
 from extauthz.testing import TickingClock
 from support.certificates import Authority
 from support.redis_groups import MASTER_NAME, cluster, sentinel
 from support.redis_server import LOOPBACK, RedisServer, Tls
-from support.sharing import PATIENT, settings_for
+from support.sharing import PATIENT, StubServer, Worker, settings_for
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "caching.md"
 ECHO = "return {KEYS[1], ARGV[1]}"
 
 
@@ -69,15 +72,21 @@ async def test_over_a_unix_socket(redis: RedisServer) -> None:
         assert await echo(client) == ECHOED
 
 
-async def test_as_a_user(redis: RedisServer) -> None:
-    """With no more rights than we need."""
-    commands = ("+eval", "+get", "+set", "+del", "+exists", "+getrange", "+xadd", "+xrange", "+xrevrange", "+ping")
-    redis.command("ACL", "SETUSER", "extauthz", "on", ">secret", "~extauthz:*", *commands)
+async def test_as_a_user_with_the_rights_that_the_documentation_names(redis: RedisServer) -> None:
+    """They are enough for cache and log, and for nothing else."""
+    (rights,) = re.findall(r"`(~extauthz:\* [^`]*)`", DOCUMENT.read_text())
+    redis.command("ACL", "SETUSER", "extauthz", "on", ">secret", *rights.split())
     settings = replace(settings_for(redis, password="secret"), username="extauthz")
-    async with connected(settings) as client:
-        assert await client.run("return redis.call('GET', KEYS[1])", ("extauthz:x",), ()) is None
+    server = StubServer()
+    async with Worker(settings, server) as one, Worker(settings, server) as other:
+        for worker in (one, other):
+            worker.revocations.current = False
+            await worker.hear()
+        assert [(await worker.resolve()).level for worker in (one, other)] == ["server", "shared"]
+        assert await one.feed.revoke([(Kind.SUB, "u1")])
         with pytest.raises(RedisTrouble):
-            await client.run("return redis.call('GET', KEYS[1])", ("other",), ())
+            await one.redis.run("return redis.call('GET', KEYS[1])", ("other",), ())
+    redis.flush()
 
 
 async def test_over_tls_with_certificates_on_both_ends(tmp_path: Path) -> None:

@@ -435,6 +435,19 @@ class TestLease:
         assert {(await request).state for request in requests} == {TROUBLE}
         assert bench.questions == 4
 
+    async def test_a_live_question_does_not_wait_for_somebody_elses(self, bench: Bench) -> None:
+        """That one was asked before this request came in."""
+        patient = replace(SETTINGS, timeout=30.0)
+        one, other = await bench.worker(settings=patient), await bench.worker(settings=patient)
+        bench.server.gate = asyncio.Event()
+        waiting = [asyncio.create_task(one.resolve())]
+        await bench.server.first_question.wait()
+        bench.server.first_question.clear()
+        waiting.append(asyncio.create_task(other.resolve(max_age=0)))
+        await asyncio.wait_for(bench.server.first_question.wait(), 5)
+        bench.server.gate.set()
+        assert [answer.level for answer in await asyncio.gather(*waiting)] == ["server", "server"]
+
     async def test_nobody_waits_longer_than_the_lease(self, bench: Bench) -> None:
         """Its holder may have died, and somebody may keep it alive for ever."""
         one = await bench.worker()

@@ -101,9 +101,13 @@ async def test_it_is_sent_until_it_is_taken(bench: Bench, status: int, caplog: p
     assert bench.pauses[-1] == 0.1
 
 
-async def test_too_many_become_one_about_everything(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And those after it are named again."""
+@pytest.mark.parametrize("statuses", [[], [503, 0]])
+async def test_too_many_become_one_about_everything(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, statuses: list[int]
+) -> None:
+    """However often it is sent; and those after it are named again."""
     monkeypatch.setattr(notify, "MAX_WAITING", 3)
+    bench.statuses = statuses
     for number in range(5):
         bench.notifier.revoked(f"j{number}")
     await settle()

@@ -1,9 +1,11 @@
 """The sections `shared_cache` and `ops`: where, how safely, and with which secrets."""
 
+import re
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from extauthz.config.faults import ConfigError, Fault
@@ -227,3 +229,11 @@ class TestSecrets:
         (fault,) = faults(tmp_path, more)
         assert words in fault.message
         assert (fault.line, fault.column) == (7, more.index(at) + 1)
+
+
+def test_the_example_in_the_documentation_is_good() -> None:
+    """As it stands there."""
+    text = (Path(__file__).parents[3] / "docs" / "caching.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    cache = SharedCache.model_validate(yaml.safe_load(example)["shared_cache"])
+    assert cache.redis[0].tls

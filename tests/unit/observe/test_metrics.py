@@ -186,6 +186,34 @@ def test_no_decision_is_lost_between_batches(metrics: Metrics, count: int) -> No
         assert value(metrics, "extauthz_check_seconds_count", level="memory") == count
 
 
+class TestStaleness:
+    """How old an answer about a token may be."""
+
+    NAME = "extauthz_max_staleness_seconds"
+
+    @pytest.mark.parametrize("outcome", ["active", "inactive"])
+    def test_it_is_longer_while_a_server_cannot_be_asked(self, metrics: Metrics, outcome: str) -> None:
+        """By `stale_if_error`, until it answers again; another server has its own."""
+        metrics.bound_staleness("main", 60.0, 360.0)
+        metrics.bound_staleness("other", 5.0, 5.0)
+        seen = [value(metrics, self.NAME, server="main")]
+        for happened in ("server_timeout", outcome):
+            metrics.introspected(Introspected(server="main", outcome=happened, took_seconds=0.1))
+            metrics.introspected(Introspected(server="other", outcome=happened, took_seconds=0.1))
+            seen.append(value(metrics, self.NAME, server="main"))
+            assert value(metrics, self.NAME, server="other") == 5.0
+        assert seen == [60.0, 360.0, 60.0]
+
+
+def test_whether_notices_of_revocation_arrive_is_told(metrics: Metrics) -> None:
+    """Where there is nobody to hear from, all of them do."""
+    seen = [value(metrics, "extauthz_revocations_connected")]
+    for what in (Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_BACK):
+        metrics.happened(Happened(what=what, subject="log"))
+        seen.append(value(metrics, "extauthz_revocations_connected"))
+    assert seen == [1.0, 0.0, 1.0]
+
+
 def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
     """From zero, so that an alert sees the first one."""
     assert value(metrics, "extauthz_audit_lost_total") == 0.0

@@ -10,7 +10,7 @@ import pytest
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.cache import TokenCache, fingerprint, token_hash, token_key
 from extauthz.resolver.revocation import ALL, Kind, Notice, Revocations
 from extauthz.resolver.sealing import Keys
 from extauthz.resolver.settings import ServerSettings
@@ -458,6 +458,13 @@ class TestKey:
         assert other(lambda _: changed) == other(lambda settings: settings)
 
     @pytest.mark.shows("N57")
+    def test_it_is_made_alike_for_the_cache_that_processes_share(self, bench: Bench) -> None:
+        """And the hash of the token can be told from it, as notices of revocation have it."""
+        token = Token("t")
+        key = token_key(fingerprint(SETTINGS, KEYS.tokens), KEYS.tokens, token)
+        assert bench.cache.key(token) == key
+        assert token_hash(key) == KEYS.token_hash("t").hex()
+
     def test_tokens_do_not_share_it(self, bench: Bench) -> None:
         """One letter makes another key."""
         assert len({bench.cache.key(Token(f"token{number}")) for number in range(1000)}) == 1000
