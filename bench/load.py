@@ -16,7 +16,7 @@ from extauthz.wire.envoy.service import CHECK_PATH
 CONNECTIONS = 16
 STREAMS = 64
 
-_HINT = "apt-get install wrk nghttp2-client nginx"
+_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc"
 _SECONDS_TO_END = 30
 _SYSTEM_FOLDERS = ":/usr/sbin:/sbin"
 

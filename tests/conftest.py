@@ -1,6 +1,6 @@
 """What several test folders share: how many examples hypothesis tries, and the authorization servers of others.
 
-Hypothesis: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout).
+Hypothesis: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout), as `make fuzz` does.
 Pytest also finds the hook here that hears what each test shows.
 """
 

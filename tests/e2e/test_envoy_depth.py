@@ -13,7 +13,7 @@ import pytest
 from cases import ANSWERS
 from extauthz.cli.processes import Process, free_ports
 from support.envoy import envoy, running_envoy
-from support.fronts import exchange
+from support.http1 import exchange
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 

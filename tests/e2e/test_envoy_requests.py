@@ -8,7 +8,7 @@ import pytest
 from cases import ANSWERS
 from extauthz.cli.processes import free_ports
 from support.envoy import RunningEnvoy, running_envoy
-from support.fronts import exchange
+from support.http1 import exchange
 from support.running import running
 from support.stub_server import AUDIENCE, StubServer
 

@@ -306,6 +306,7 @@ class TestNginxRestoresTheTruth:
             "X-Original-URI": "/a%2Fb/../c",
             "X-Original-Host": "127.0.0.1",
             "X-Original-Proto": "http",
+            "X-Original-Remote-Addr": "127.0.0.1",
         }
         assert nginx.upstream.received[-1].target == "/a%2Fb/../c?token=1"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.envoy import envoy
-from support.fronts import exchange
+from support.http1 import exchange
 from support.load import Seen, under_load
 from support.own_server import OwnServer
 from support.running import Running, running
