@@ -126,6 +126,8 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
+        if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
+            continue
         ttl = server.settings.ttl
         metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
     metrics.revocations_connected(not sharing.feed.follows)
@@ -172,10 +174,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         resolver=resolver,
         audit=audit,
         check_servers=_self_checks(sources, servers, observer),
-        background=(
-            sharing.feed.run,
-            *(server.discovery.run for server in servers if server.discovery is not None),
-        ),
+        background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
     )
 

@@ -4,7 +4,8 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -99,6 +100,7 @@ class ServerParts:
             self.transport, self.authenticator(), self.known, endpoint=endpoint, max_answer_bytes=max_answer_bytes
         )
 
+    @cached_property
     def verifier(self) -> JwtVerifier:
         """What judges the server's JWTs."""
         jwt = self.server.jwt
@@ -125,6 +127,17 @@ class ServerParts:
         """What tells its tokens from those of others."""
         tokens = self.server.tokens
         return Marks(prefix=tokens.prefix or "", issuer=self.server.issuer or "", opaque=tokens.opaque)
+
+    def background(self) -> Iterator[Callable[[], Coroutine[None, None, None]]]:
+        """What runs beside the requests: finding out where the server is asked, and having its keys before a token comes."""
+        if self.discovery is not None:
+            yield self.discovery.run
+        if self.server.mode != "introspect":
+            yield self._fetch_keys
+
+    async def _fetch_keys(self) -> None:
+        await self.found()
+        await self.verifier.prepare()
 
     async def found(self) -> None:
         """Return once it is known where the server is asked."""
