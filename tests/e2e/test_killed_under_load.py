@@ -6,6 +6,7 @@ Good tokens are asked for in turn, so that some are in the cache and some are no
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,53 +17,68 @@ from support.envoy import envoy
 from support.http1 import exchange
 from support.load import Seen, under_load
 from support.own_server import OwnServer
+from support.redis_server import RedisServer
 from support.running import Running, running
 from support.serving import wait_until
 
 GOOD, REVOKED = "good", "revoked"
 RECOVERY_ATTEMPTS = 100
+TTL_SECONDS = 0.3
+"""Of an active answer, and so the published bound on how old one may be."""
 
 
 @dataclass(kw_only=True)
 class Scene:
-    """An authorization server, extauthz with two workers and a short cache, and Envoy."""
+    """An authorization server, extauthz with two workers, a short cache and a shared one, and Envoy."""
 
     server: OwnServer
+    redis: RedisServer
     service: Running
     gateway: int
     revoked: str
+    late: str
     good: list[str] = field(repr=False)
 
     def askers(self) -> list[Callable[[], tuple[str, int]]]:
         """Three that ask with good tokens, one that asks with the revoked one."""
         tokens = itertools.cycle(self.good)
-        return [*[lambda: (GOOD, self._ask(next(tokens)))] * 3, lambda: (REVOKED, self._ask(self.revoked))]
+        return [*[lambda: (GOOD, self.ask(next(tokens)))] * 3, lambda: (REVOKED, self.ask(self.revoked))]
 
     def workers(self) -> set[int]:
         """Process ids."""
         pid = self.service.process.pid
         return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
-    def _ask(self, token: str) -> int:
+    def ask(self, token: str) -> int:
+        """The status of a request with this token."""
         headers = [("Host", "api.example.com"), ("Authorization", f"Bearer {token}")]
         return exchange(self.gateway, "GET", "/orders/1", headers)[0]
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    with OwnServer(tmp_path) as server:
-        *good, revoked = server.issue(*(f"u{number}" for number in range(100)))
+    (tmp_path / "keys").write_text("ab" * 32)
+    with OwnServer(tmp_path) as server, RedisServer(tmp_path) as redis:
+        *good, revoked, late = server.issue(*(f"u{number}" for number in range(100)))
         server.revoke(revoked)
         with (
             running(
                 tmp_path,
                 introspection=server.introspection_endpoint,
-                extra="workers: 2",
-                cache="{ttl: 300ms, negative_ttl: 100ms}",
+                extra=f"workers: 2\nshared_cache: {{redis: {redis.url}, keys: {{file: keys}}}}",
+                cache=f"{{ttl: {TTL_SECONDS * 1000:.0f}ms, negative_ttl: 100ms}}",
             ) as service,
             envoy(tmp_path, service.gateway) as gateway,
         ):
-            yield Scene(server=server, service=service, gateway=gateway, revoked=revoked, good=good)
+            yield Scene(
+                server=server,
+                redis=redis,
+                service=service,
+                gateway=gateway,
+                revoked=revoked,
+                late=late,
+                good=good,
+            )
 
 
 def statuses(seen: Seen[tuple[str, int]], phase: str, kind: str) -> set[int]:
@@ -110,4 +126,28 @@ def test_a_worker_is_killed(scene: Scene) -> None:
         seen.wait_for(50)
         wait_until(lambda: len(scene.workers() - workers) == 1)
         until_all_is_well(seen)
+    no_answer_was_wrong(seen)
+
+
+@pytest.mark.parametrize("trouble", ["killed", "paused"])
+def test_redis_is_killed_or_hangs(scene: Scene, trouble: str) -> None:
+    """Nobody notices: not one request fails for it, and a revocation is seen within the bound all the same."""
+    assert {scene.ask(scene.late) for _ in range(10)} == {200}
+    with under_load(*scene.askers()) as seen:
+        seen.wait_for(100)
+        seen.phase = trouble
+        if trouble == "killed":
+            scene.redis.kill()
+        else:
+            scene.redis.pause()
+        seen.wait_for(100)
+        scene.server.revoke(scene.late)
+        time.sleep(2 * TTL_SECONDS)
+        assert {scene.ask(scene.late) for _ in range(10)} == {401}
+        if trouble == "killed":
+            scene.redis.start()
+        else:
+            scene.redis.resume()
+        until_all_is_well(seen)
+        assert {scene.ask(scene.late) for _ in range(10)} == {401}
     no_answer_was_wrong(seen)

@@ -23,7 +23,8 @@ class Metadata:
         introspection_endpoint: where tokens are asked about.
         token_endpoint: where we get a token of our own.
         jwks_uri: where its keys are.
-        auth_methods: how clients may prove who they are at the introspection endpoint.
+        auth_methods: how clients may prove who they are at the introspection endpoint; where the server does not say
+            that, how they may at the token endpoint.
     """
 
     introspection_endpoint: str = ""
@@ -90,7 +91,8 @@ def read_metadata(body: bytes, expected: Expected) -> Metadata:
         introspection_endpoint=url("introspection_endpoint"),
         token_endpoint=url("token_endpoint"),
         jwks_uri=_url(members, "jwks_uri", expected),
-        auth_methods=_words(members, "introspection_endpoint_auth_methods_supported"),
+        auth_methods=_words(members, "introspection_endpoint_auth_methods_supported")
+        or _words(members, "token_endpoint_auth_methods_supported"),
     )
     missing = [name for name in expected.needed if not getattr(metadata, name)]
     if missing:

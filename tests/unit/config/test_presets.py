@@ -1,15 +1,18 @@
 """A preset is a bundle of documented options, and nothing that is written gives way to it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 
 from extauthz.config.presets import PRESETS, Preset, with_preset
 from extauthz.config.schema import AuthorizationServer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "introspection"
+PAGE = (Path(__file__).parents[3] / "docs" / "authorization-servers.md").read_text()
 FIXTURE_OF = {"gitlab": ["doorkeeper"], "keycloak": ["keycloak-before-26.6.2", "keycloak-since-26.6.2"]}
 SERVER: dict[str, Any] = {
     "issuer": "https://as.example.com",
@@ -61,3 +64,25 @@ def test_what_is_no_server_is_left_to_the_schema(written: object) -> None:
 def test_a_section_that_is_none_is_left_to_the_schema() -> None:
     """A preset does not hide a mistake."""
     assert with_preset({"preset": "duende", "compat": "x"}) == {"preset": "duende", "compat": "x"}
+
+
+class TestPage:
+    """What docs/authorization-servers.md says is so."""
+
+    def test_its_table_is_the_presets(self) -> None:
+        """Key for key."""
+        _, *rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", PAGE, re.MULTILINE)
+        said = {name: yaml.safe_load("\n".join(re.findall(r"`([^`]+)`", options))) for name, options in rows}
+        assert said == json.loads(json.dumps(PRESETS))
+
+    @pytest.mark.parametrize(
+        "snippet", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL), ids=lambda text: text.split("\n")[0]
+    )
+    def test_its_sections_are_accepted(self, snippet: str) -> None:
+        """As they stand there."""
+        written = yaml.safe_load(snippet)
+        assert AuthorizationServer.model_validate(written).preset == written["preset"]
+
+    def test_it_has_a_section_for_each(self) -> None:
+        """None is documented by its name alone."""
+        assert set(re.findall(r"^preset: ([a-z-]+)$", PAGE, re.MULTILINE)) == set(PRESETS)

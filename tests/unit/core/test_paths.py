@@ -59,7 +59,7 @@ REFUSED = {
     "escaped backslashes": "/public/..%5cadmin /public/..%5Cadmin /%5cadmin /a%5Cb",
     "double encoding": "/public/%252e%252e/admin /a%252fb /a%2500 /a%25 /%2561dmin",
     "empty segments": "//admin /public//../admin //admin/x //a///b /a//b /a// // ///",
-    "path parameters": "/admin;x=1 /public/..;/admin /public/;/../admin /a;x=1/b /; /..; /.;/a /a;",
+    "path parameters": "/admin;x=1 /public/..;/admin /public/;/../admin /a;x=1/b /; /..; /.;/a /a; /admin%3bx=1 /public/..%3B/admin",
     "controls, escaped": "/admin%00.png /admin%0a /a%00b /a%0d%0aX-Evil:%201 /admin%09 /a%1f /a%7f /%7F",
     "broken escapes": "/a% /%zz /a%2 /%u002e /%u002f /a%%61 /%2 /%-1 /%+1 /%1g",
     "not UTF-8": "/%c0%ae%c0%ae/admin /public/%ff /%c3 /%c3/%a9 /%e2%82 /%80 /%ed%a0%80 /%f8%88%80%80%80 /%c0%af",

@@ -93,6 +93,7 @@ def test_an_answer_lives_as_long_as_it_may_and_no_longer(bench: Bench, state: To
     assert bench.get("t") is None
 
 
+@pytest.mark.shows("S32", "N52")
 def test_fresh_until_is_when_the_entry_ends(bench: Bench) -> None:
     """Doors tell gateways how long an allow may be kept by it."""
     key = bench.cache.key(Token("t"))

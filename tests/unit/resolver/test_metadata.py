@@ -148,6 +148,14 @@ def test_a_client_with_a_certificate_goes_to_the_endpoints_for_that() -> None:
         assert read(certificate, mtls_endpoint_aliases=none).introspection_endpoint == f"{ISSUER}/introspect"
 
 
+def test_methods_of_the_token_endpoint_stand_in_for_those_that_are_not_said() -> None:
+    """Many servers treat both alike and say it once."""
+    name = "introspection_endpoint_auth_methods_supported"
+    others = {"token_endpoint_auth_methods_supported": ["private_key_jwt", 7]}
+    assert read(EXPECTED, **others).auth_methods == ("client_secret_post",)
+    assert read(EXPECTED, **others, **{name: ...}).auth_methods == ("private_key_jwt",)
+
+
 def test_what_is_configured_wins() -> None:
     """And the rest comes from the server."""
     ours = Metadata(introspection_endpoint="https://proxy.example.com/introspect")
