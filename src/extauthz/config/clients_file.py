@@ -22,7 +22,8 @@ MAX_KEYS_BYTES = 64 * 1024
 Grant = Literal["client_credentials", "refresh_token"]
 
 
-def _refuse_plain(value: object) -> object:
+def refuse_plain(value: object) -> object:
+    """Return it unchanged unless it is the secret itself."""
     if not isinstance(value, dict):
         raise Misfit("write {file: …} or {env: …}: secrets do not belong in this file")
     return value
@@ -37,7 +38,7 @@ class KeysFile(Section):
 class ClientEntry(Section):
     """One client. Without `secret`, one that is there keeps the secret that it has."""
 
-    secret: Annotated[SecretSource, BeforeValidator(_refuse_plain)] | None = None
+    secret: Annotated[SecretSource, BeforeValidator(refuse_plain)] | None = None
     keys: KeysFile | None = None
     certificate_subject: Text | None = None
     can_introspect: Flag = False
