@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import bcrypt
 
+from extauthz.authserver.assertion import check_keys
 from extauthz.authserver.client_auth import MAX_SECRET_BYTES, hash_secret
+from extauthz.authserver.minting import checked_scope
 from extauthz.authserver.store.base import AuthMethod, ClientRecord, TokenKind, token_digest
 
 if TYPE_CHECKING:
@@ -146,6 +148,9 @@ def check_wanted(wanted: Wanted) -> None:
         raise ValueError("an audience is not empty")
     if wanted.keys and wanted.certificate_subject:
         raise ValueError(f"client {wanted.client_id!r} authenticates by keys or by certificate, not by both")
+    checked_scope(wanted.scopes)
+    if wanted.keys:
+        check_keys(wanted.keys)
     for network in wanted.networks:
         ip_network(network)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from extauthz.authserver.admin import MAX_TTL_SECONDS, add_client, issue_token
+from extauthz.authserver.admin import add_client, issue_token
+from extauthz.authserver.minting import MAX_TTL_SECONDS
 from extauthz.authserver.store.base import DuplicateClientError, token_digest
 from extauthz.authserver.store.sqlite import SqliteStore
 

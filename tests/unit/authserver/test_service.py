@@ -10,15 +10,9 @@ import pytest
 
 from extauthz.authserver.client_auth import Presented, SecretVerifier, hash_secret
 from extauthz.authserver.errors import ErrorCode, OAuthError
-from extauthz.authserver.service import (
-    TOKEN_TTL_SECONDS,
-    Active,
-    Inactive,
-    Revocation,
-    Service,
-    TokenRequest,
-    Why,
-)
+from extauthz.authserver.grants import TOKEN_TTL_SECONDS, TokenRequest
+from extauthz.authserver.meaning import Active, Inactive, Why
+from extauthz.authserver.service import MAX_BATCH, Revocation, Service
 from extauthz.authserver.store.base import ALL_AUDIENCES, ClientRecord, StoreError, TokenRecord, token_digest
 from extauthz.authserver.store.sqlite import SqliteStore
 
@@ -117,7 +111,7 @@ async def test_any_reading_that_proves_a_client_authenticates_it(
 ) -> None:
     """The client of the first reading with the right secret is the caller."""
     await store.add_client(APP)
-    assert await service.authenticate(readings) == APP
+    assert await service.authenticate(tuple(readings)) == APP
 
 
 @pytest.mark.parametrize(
@@ -135,7 +129,7 @@ async def test_refusal_does_not_tell_which_clients_exist(
     """A wrong secret and an unknown client are refused in the same words."""
     await store.add_client(APP)
     with pytest.raises(OAuthError) as caught:
-        await service.authenticate(readings)
+        await service.authenticate(tuple(readings))
     assert str(caught.value) == "invalid_client: Client authentication failed"
 
 
@@ -143,7 +137,7 @@ async def test_trouble_of_the_store_is_not_a_refusal(tmp_path: Path, clock: Cloc
     """When the store fails nobody is called unauthenticated and no token inactive."""
     service = Service(BrokenStore(tmp_path / "as.db"), ISSUER, clock)
     with pytest.raises(StoreError):
-        await service.authenticate([reading("app", "s3cret")])
+        await service.authenticate((reading("app", "s3cret"),))
     with pytest.raises(StoreError):
         await service.introspect(RS, "t0ken")
     with pytest.raises(StoreError):
@@ -379,6 +373,18 @@ async def test_nothing_is_active_after_a_revocation_has_returned(
         await asyncio.gather(*(watch(each) for each in (service, replica) * 4), revoke())
 
 
+async def test_a_batch_answers_in_order_and_only_resource_servers(service: Service, store: SqliteStore) -> None:
+    """Many tokens are introspected as each would be; a client that sees only its own tokens may not ask so."""
+    await store.add_tokens(record())
+    states = await service.introspect_each(RS, ["unknown", "t0ken", "unknown"])
+    assert [isinstance(state, Active) for state in states] == [False, True, False]
+    assert states[1] == await service.introspect(RS, "t0ken")
+    with pytest.raises(OAuthError, match="unauthorized_client"):
+        await service.introspect_each(APP, ["t0ken"])
+    with pytest.raises(OAuthError, match="invalid_request"):
+        await service.introspect_each(RS, ["x"] * (MAX_BATCH + 1))
+
+
 @pytest.mark.shows("S97")
 @pytest.mark.parametrize(
     ("issuer", "base"),
@@ -396,8 +402,13 @@ def test_metadata_names_the_issuer_exactly(store: SqliteStore, clock: Clock, iss
     assert metadata.token_endpoint == base + "/oauth2/token"
     assert metadata.introspection_endpoint == base + "/oauth2/introspect"
     assert metadata.revocation_endpoint == base + "/oauth2/revoke"
-    assert metadata.introspection_endpoint_auth_methods_supported == ("client_secret_basic", "client_secret_post")
-    assert metadata.grant_types_supported == ("client_credentials",)
+    assert metadata.introspection_endpoint_auth_methods_supported == (
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    )
+    assert metadata.grant_types_supported == ("client_credentials", "refresh_token")
+    assert metadata.jwks_uri is None
 
 
 @pytest.mark.parametrize(

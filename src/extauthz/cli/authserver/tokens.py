@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from extauthz.authserver.admin import issue_token
+from extauthz.authserver.meaning import why_unusable
 from extauthz.authserver.registry import revoke_presented
-from extauthz.cli.authserver.options import ScopeText, WholeSeconds, json_option, store_options
+from extauthz.authserver.store.base import TokenKind
+from extauthz.cli.authserver.options import Claim, ScopeText, WholeSeconds, json_option, store_options
 from extauthz.cli.authserver.stores import with_store
 from extauthz.cli.authserver.tables import show, told_time
 
@@ -35,13 +37,24 @@ def token() -> None:
 @click.option("--client", "client_id", required=True, help="The client that the token is issued to.")
 @click.option("--scope", type=ScopeText(), default=(), help="Scopes with one space between them.")
 @click.option("--audience", multiple=True, help="An audience of the token; may be given more than once.")
+@click.option("--claim", "claims", type=Claim(), multiple=True, help="NAME=JSON: a member of its introspection answer.")
+@click.option("--refresh", is_flag=True, help="Issue a refresh token instead, which the client exchanges.")
 @click.option("--ttl", "ttl_seconds", type=WholeSeconds(), default="1h", show_default=True, help="The lifetime.")
 @json_option
-def token_issue(*, address: StoreAddress, password_file: Path | None, as_json: bool, **grant: Any) -> None:  # noqa: ANN401 - the options, as issue_token has them
-    """Issue an access token and print it, and nothing else."""
+def token_issue(
+    *,
+    address: StoreAddress,
+    password_file: Path | None,
+    claims: tuple[tuple[str, object], ...],
+    refresh: bool,
+    as_json: bool,
+    **grant: Any,  # noqa: ANN401 - the other options, as issue_token has them
+) -> None:
+    """Issue a token and print it, and nothing else."""
+    kind = TokenKind.REFRESH if refresh else TokenKind.ACCESS
 
     async def issue(store: Store) -> tuple[str, TokenRecord]:
-        return await issue_token(store, now=time.time(), **grant)
+        return await issue_token(store, now=time.time(), claims=dict(claims), kind=kind, **grant)
 
     text, record = with_store(address, password_file, issue)
     told = {"token": text, "jti": record.jti, "expires_at": told_time(record.expires_at)}
@@ -132,8 +145,5 @@ def _row(record: TokenRecord, now: float) -> dict[str, object]:
 
 
 def _state(record: TokenRecord, now: float) -> str:
-    if record.revoked_at is not None:
-        return "revoked"
-    if record.used_at is not None:
-        return "used"
-    return "active" if record.expires_at > now else "expired"
+    why = why_unusable(record, now)
+    return "active" if why is None else why.value
