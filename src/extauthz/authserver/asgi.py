@@ -151,7 +151,8 @@ def _failed(endpoint: _Endpoint, error: Exception) -> Answer:
 async def _read_form(scope: Message, receive: Receive, max_bytes: int) -> dict[str, str]:
     if not is_form(_header(scope, b"content-type")):
         raise OAuthError(ErrorCode.INVALID_REQUEST, "The body must be application/x-www-form-urlencoded")
-    if not _NEVER_IN_THE_QUERY.isdisjoint(parse_query_names(scope.get("query_string", b""))):
+    query = scope.get("query_string")
+    if query and not _NEVER_IN_THE_QUERY.isdisjoint(parse_query_names(query)):
         raise OAuthError(ErrorCode.INVALID_REQUEST, "Tokens and secrets do not belong into the URL")
     return parse_form(await _read_body(receive, max_bytes))
 
@@ -171,7 +172,7 @@ async def _read_body(receive: Receive, max_bytes: int) -> bytes:
 
 
 def _header(scope: Message, name: bytes) -> list[bytes]:
-    return [value for key, value in scope["headers"] if key.lower() == name]
+    return [value for key, value in scope["headers"] if key == name]  # ASGI: names are in lower case
 
 
 def _certificate_subject(scope: Message) -> str | None:

@@ -124,6 +124,8 @@ def _read_basic(value: str) -> tuple[Presented, ...]:
     if not colon:
         raise OAuthError(ErrorCode.INVALID_CLIENT, "The Basic credentials are not readable")
     raw = Presented(client_id=client_id, secret=secret)
+    if "%" not in pair and "+" not in pair:
+        return (raw,)
     decoded = _form_decoded(raw)
     return (raw,) if decoded in (raw, None) else (decoded, raw)
 

@@ -130,7 +130,7 @@ def _error(status: int, code: str, description: str, *extra: tuple[bytes, bytes]
 
 
 def _json(status: int, members: dict[str, object], *extra: tuple[bytes, bytes]) -> Answer:
-    told = {name: value for name, value in members.items() if value not in (None, "", ())}
+    told = {name: value for name, value in members.items() if value or value == 0}  # nothing empty
     return Answer(status=status, body=orjson.dumps(told), extra=extra)
 
 

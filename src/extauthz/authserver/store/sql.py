@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
+import orjson
+
 from extauthz.authserver.store.base import (
     NO_CLAIMS,
     AuthMethod,
@@ -222,7 +224,7 @@ def _token_row(token: TokenRecord) -> Row:
         token.kind.value,
         token.family,
         token.used_at,
-        json.dumps(dict(token.claims)) if token.claims else None,
+        json.dumps(dict(token.claims), allow_nan=False) if token.claims else None,
     )
 
 
@@ -306,14 +308,14 @@ class _reading:  # noqa: N801 - used like a function
 
 
 def _texts(packed: str) -> tuple[str, ...]:
-    texts = json.loads(packed)
+    texts = orjson.loads(packed)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a list column does not hold a list of texts")
     return tuple(texts)
 
 
 def _object(packed: str) -> dict[str, Any]:
-    members = json.loads(packed)
+    members = orjson.loads(packed)
     if not isinstance(members, dict):
         raise ValueError("an object column does not hold an object")  # noqa: TRY004 - damage, like the others
     return members
