@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from extauthz.authserver.store.opening import open_store
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.authserver.options import read_secret, store_options
-from extauthz.cli.authserver.stores import postgres, run
+from extauthz.cli.authserver.stores import run
 from extauthz.cli.authserver.tables import progress_console
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def migrate(*, address: StoreAddress, password_file: Path | None) -> None:
         return
     password = None if password_file is None else read_secret(password_file)
     with progress_console().status("migrating"):
-        before, after = run(postgres().migrate(address.with_password(password)))
+        before, after = run(_migrate(address.with_password(password)))
     click.echo(f"{address}: up to date" if before == after else f"{address}: from schema {before} to {after}")
 
 
@@ -48,6 +49,13 @@ def backup(*, address: StoreAddress, password_file: Path | None, target: Path) -
     with progress_console().status("copying"):
         run(_back_up(address.path, target))
     click.echo(f"{target}: {target.stat().st_size} bytes")
+
+
+async def _migrate(url: str) -> tuple[int, int]:
+    open_store(url)  # tells of a missing driver
+    from extauthz.authserver.store import postgres  # noqa: PLC0415 - its driver is optional
+
+    return await postgres.migrate(url)
 
 
 async def _open_once(path: str) -> None:
