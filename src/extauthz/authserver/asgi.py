@@ -10,41 +10,31 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from extauthz.authserver import render
-from extauthz.authserver.anomaly import ACTIVE, REUSED
+from extauthz.authserver.anomaly import REUSED
 from extauthz.authserver.client_auth import read_credentials
+from extauthz.authserver.endpoints import BATCH, ENDPOINTS, Endpoint
 from extauthz.authserver.errors import ErrorCode, MisconfiguredError, OAuthError, ReuseError
 from extauthz.authserver.events import Event, Kind
 from extauthz.authserver.forms import is_form, parse_form, parse_query_names
-from extauthz.authserver.grants import REFRESH_TOKEN, TokenRequest
 from extauthz.authserver.guard import Guard, GuardRules, TooManyError, claimed_id
 from extauthz.authserver.limiting import MemoryCounts
-from extauthz.authserver.meaning import Inactive
-from extauthz.authserver.metadata import BATCH_PATH, INTROSPECTION_PATH, JWKS_PATH, REVOCATION_PATH, TOKEN_PATH
+from extauthz.authserver.metadata import JWKS_PATH
 from extauthz.authserver.peer import peer_address
-from extauthz.authserver.service import Revocation
-from extauthz.authserver.store.base import StoreError, token_digest
+from extauthz.authserver.store.base import StoreError
 
 if TYPE_CHECKING:
-    from extauthz.authserver.meaning import Active
     from extauthz.authserver.render import Answer
     from extauthz.authserver.service import Service
-    from extauthz.authserver.store.base import ClientRecord, TokenRecord
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
-
-MAX_BODY_BYTES: Final = 64 * 1024
-"""Far above any token or secret that is in use."""
-
-MAX_BATCH_BYTES: Final = 512 * 1024
-"""256 tokens, each a JWT of 2 KiB."""
 
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 LIVENESS_PATH: Final = "/livez"
@@ -63,15 +53,6 @@ class _TooLargeError(Exception):
 
 class _ClientGoneError(Exception):
     """The client left before its request was complete; there is nobody to answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Endpoint:
-    realm: str
-    kind: Kind
-    handle: Callable[[Service, ClientRecord, dict[str, str], list[Event]], Awaitable[Answer]]
-    """Answers, and completes the event in the list, or puts one for each token in its place."""
-    max_body_bytes: int = MAX_BODY_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +84,7 @@ def create_app(
     door = _Door(service=service, guard=guard, observe=observe, mutual_tls=mutual_tls)
     base = urlsplit(service.metadata().issuer).path.rstrip("/")
     pages = _pages(service, base, mutual_tls=mutual_tls)
-    offered = _ENDPOINTS | _BATCH if batch else _ENDPOINTS
+    offered = ENDPOINTS | BATCH if batch else ENDPOINTS
     endpoints = {prefix + path: endpoint for prefix in ("", base) for path, endpoint in offered.items()}
 
     async def answer(scope: Message, receive: Receive) -> Answer:
@@ -148,7 +129,7 @@ async def _send(answer: Answer, scope: Message, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _post(door: _Door, endpoint: _Endpoint, scope: Message, receive: Receive) -> Answer:
+async def _post(door: _Door, endpoint: Endpoint, scope: Message, receive: Receive) -> Answer:
     if scope["method"] != "POST":
         return render.method_not_allowed(b"POST")
     started = time.perf_counter()
@@ -167,7 +148,7 @@ async def _post(door: _Door, endpoint: _Endpoint, scope: Message, receive: Recei
     return answer
 
 
-async def _answer(door: _Door, endpoint: _Endpoint, scope: Message, receive: Receive, events: list[Event]) -> Answer:
+async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Receive, events: list[Event]) -> Answer:
     event = events[0]
     address = peer_address(scope, door.guard.rules.trusted_proxies)
     event.address = str(address)
@@ -203,7 +184,7 @@ def _note_failure(events: list[Event], error: Exception) -> None:
             event.result = "server_error"
 
 
-def _failed(endpoint: _Endpoint, error: Exception) -> Answer:
+def _failed(endpoint: Endpoint, error: Exception) -> Answer:
     match error:
         case OAuthError():
             if isinstance(error, ReuseError):
@@ -256,82 +237,7 @@ def _certificate_subject(scope: Message) -> str | None:
     return None if tls.get("client_cert_error") else tls.get("client_cert_name")
 
 
-async def _token(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    event = events[0]
-    if form.get("grant_type") == REFRESH_TOKEN:
-        event.kind = Kind.EXCHANGE
-    named = (form.get("audience"), form.get("resource"))
-    audience = tuple(dict.fromkeys(name for name in named if name is not None))
-    request = TokenRequest(
-        grant_type=form.get("grant_type"),
-        scope=form.get("scope"),
-        audience=audience,
-        refresh_token=form.get("refresh_token"),
-    )
-    issued = await service.issue(caller, request)
-    event.result, event.jti, event.sub = "issued", issued.jti, issued.sub
-    return render.issued(issued)
-
-
-async def _introspect(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    token = _required(form, "token")
-    state = await service.introspect(caller, token)
-    _note_state(events[0], token, state)
-    return render.introspected(state)
-
-
-async def _introspect_each(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    tokens = _required(form, "tokens").split(" ")
-    states = await service.introspect_each(caller, tokens)
-    events[:] = [replace(events[0]) for _ in tokens]
-    for event, token, state in zip(events, tokens, states, strict=True):
-        _note_state(event, token, state)
-    return render.introspected_each(states)
-
-
-def _note_state(event: Event, token: str, state: Active | Inactive) -> None:
-    event.jti, event.sub = state.jti, state.sub
-    if isinstance(state, Inactive):
-        event.result = state.why.value
-        event.token_mark = token_digest(token)[:8]
-    else:
-        event.result = ACTIVE
-
-
-async def _revoke(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    event = events[0]
-
-    def found(record: TokenRecord) -> None:
-        event.jti, event.sub = record.jti, record.sub
-
-    outcome = await service.revoke(caller, _required(form, "token"), found=found)
-    event.result = outcome.value
-    if outcome is Revocation.OTHER_CLIENT:
-        _log.warning("client %r asked to revoke a token of another client", caller.client_id)
-    return render.revoked()
-
-
-def _required(form: dict[str, str], name: str) -> str:
-    value = form.get(name)
-    if value is None:
-        raise OAuthError(ErrorCode.INVALID_REQUEST, f"{name} is missing")
-    return value
-
-
-def _log_fault(endpoint: _Endpoint, error: Exception) -> None:
+def _log_fault(endpoint: Endpoint, error: Exception) -> None:
     # The message of a foreign exception may quote a token or a secret: only its type and place are told.
     place = traceback.extract_tb(error.__traceback__)[-1]
     _log.error("%s: unforeseen %s at %s:%s", endpoint.realm, type(error).__name__, place.filename, place.lineno)
-
-
-_ENDPOINTS: Final = {
-    TOKEN_PATH: _Endpoint(realm="token", kind=Kind.ISSUE, handle=_token),
-    INTROSPECTION_PATH: _Endpoint(realm="introspection", kind=Kind.INTROSPECTION, handle=_introspect),
-    REVOCATION_PATH: _Endpoint(realm="revocation", kind=Kind.REVOCATION, handle=_revoke),
-}
-
-_BATCH: Final = {
-    BATCH_PATH: _Endpoint(
-        realm="introspection", kind=Kind.INTROSPECTION, handle=_introspect_each, max_body_bytes=MAX_BATCH_BYTES
-    )
-}

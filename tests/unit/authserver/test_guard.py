@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -57,8 +58,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def guard(clock: Clock, **rules: int) -> Guard:
-    return Guard(GuardRules(**rules), MemoryCounts(clock))
+def guard(clock: Clock, **rules: Any) -> Guard:  # noqa: ANN401 - fields of GuardRules
+    return Guard(replace(GuardRules(), **rules), MemoryCounts(clock))
 
 
 async def fail(guard: Guard, prover: Prover, times: int, *, at: object = HERE, client_id: str = "app") -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import h2corn
 
-from extauthz.authserver.asgi import MAX_BATCH_BYTES
+from extauthz.authserver.endpoints import MAX_BATCH_BYTES
 from extauthz.cli.authserver.assembly import assemble
 from extauthz.cli.authserver.stores import store_at
 from extauthz.wire.ops import OpsDoor
