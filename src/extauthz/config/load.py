@@ -67,7 +67,7 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         ConfigError: with all faults of both files.
     """
     with _collector_paused():
-        document = _read_document(path)
+        document = read_document(path)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
@@ -94,7 +94,7 @@ def load_ops(path: Path, environ: Mapping[str, str]) -> tuple[Address, Secret | 
     Raises:
         ConfigError: when the file does not say it.
     """
-    document = _read_document(path)
+    document = read_document(path)
     settings, faults = validate(ServiceFile, document)
     if settings is None:
         raise ConfigError(faults)
@@ -167,7 +167,8 @@ def _load_policy(
     return path, None if policy is None or found else snapshot, found
 
 
-def _read_document(path: Path) -> Document:
+def read_document(path: Path) -> Document:
+    """A file as a document; one that cannot be read is a document with that one fault."""
     try:
         return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
     except UnusableError as error:

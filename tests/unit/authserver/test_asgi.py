@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from extauthz.authserver.admin import issue_token
-from extauthz.authserver.asgi import MAX_BODY_BYTES, Application, create_app
+from extauthz.authserver.asgi import Application, create_app
 from extauthz.authserver.client_auth import SecretVerifier, hash_secret
+from extauthz.authserver.endpoints import MAX_BODY_BYTES
 from extauthz.authserver.service import Service
 from extauthz.authserver.signing import SigningKey, SigningKeys
 from extauthz.authserver.store.base import AuthMethod, ClientRecord, StoreError, TokenKind, TokenRecord
