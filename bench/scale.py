@@ -13,7 +13,10 @@ _FIRST_NUMBER = 10_000
 """Numbers in paths begin here, so that all paths are as long."""
 
 _STRIDE = 7_919
-"""A prime: from one question to the next the walk goes so many routes on, and comes to each of them."""
+"""A prime: from one question to the next the walk goes so many pairs on, and comes to each of them."""
+
+_PAIRS = TOKENS * _FEW
+"""Pairs of a token and a route, in either walk: with more of them on one side, what remembers pairs would be measured."""
 
 
 def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Figure]:
@@ -36,7 +39,7 @@ def _start(stage: Stage, routes: int) -> Part:
     rules = policy(numbers=range(_FIRST_NUMBER, _FIRST_NUMBER + routes))
     part = stage.start_extauthz(f"extauthz {routes} routes", url, rules=rules)
     part.process.wait_for_port(part.port)
-    warm = walk(part.port, _question(routes), 0, at_least=max(TOKENS, routes))
+    warm = walk(part.port, _question(routes), 0, at_least=_PAIRS)
     if warm.wrong:
         raise NotAsExpected(f"P6: {warm.wrong} of {warm.requests} answers were wrong with {routes} routes")
     return part
@@ -48,8 +51,9 @@ def _question(routes: int) -> Callable[[int], bytes]:
     template = Template(_path(0, 0).decode())
 
     def question(number: int) -> bytes:
-        token_index = number % TOKENS
-        return template(_path(number * _STRIDE % routes, token_index), tokens[token_index])
+        place = number * _STRIDE % _PAIRS
+        token_index = place // _FEW
+        return template(_path(place % routes, token_index), tokens[token_index])
 
     return question
 
