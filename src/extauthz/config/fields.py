@@ -284,6 +284,9 @@ Methods = Annotated[
 ServerNames = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one server")]
 ScopeWord = Annotated[str, _written(_check_scope_word), _TEXT_SCHEMA]
 ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each), AfterValidator(_check_scopes_length)]
+ScopeCatalogue = Annotated[
+    tuple[ScopeWord, ...], AfterValidator(_once_each), _at_least_one("name all scopes that there are, or take this out")
+]
 ScopeAlternative = Annotated[
     ScopeList, _at_least_one("an empty alternative lets every valid token pass: if that is meant, write scopes: []")
 ]

@@ -1,0 +1,14 @@
+"""`extauthz policy`: tools for whoever writes policies. None of them starts or changes the service."""
+
+import click
+
+from extauthz.cli.policy_check import check, routes
+
+
+@click.group()
+def policy() -> None:
+    """Check, explain, test and compare policies."""
+
+
+for command in (check, routes):
+    policy.add_command(command)
