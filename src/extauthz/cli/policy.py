@@ -3,6 +3,7 @@
 import click
 
 from extauthz.cli.policy_check import check, routes
+from extauthz.cli.policy_explain import explain
 
 
 @click.group()
@@ -10,5 +11,5 @@ def policy() -> None:
     """Check, explain, test and compare policies."""
 
 
-for command in (check, routes):
+for command in (check, routes, explain):
     policy.add_command(command)

@@ -40,7 +40,7 @@ class Samples:
 
     def places(self, rule: Rule) -> list[Place]:
         """Where requests go that fit the rule's host and path, the plainest first."""
-        host = self._host(rule)
+        host = self.host(rule)
         return [Place(host, path) for path in self._paths(rule.path)]
 
     def all_places(self) -> list[Place]:
@@ -49,7 +49,8 @@ class Samples:
         nowhere = Place(self._other_host(), f"/{self._fresh}/{self._fresh}")
         return [*dict.fromkeys((*found, nowhere))]
 
-    def _host(self, rule: Rule) -> str:
+    def host(self, rule: Rule) -> str:
+        """A host that fits the rule; empty where no rule asks for one."""
         if not rule.host:
             return self._other_host()
         return self._below(rule.host[1:]) if rule.host.startswith("*.") else rule.host
