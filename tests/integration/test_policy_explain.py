@@ -3,7 +3,7 @@
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import grpc
@@ -64,7 +64,7 @@ def test_each_door_answers_what_was_explained(case: str, service: Running, monke
     assert _parted(_over_grpc(service.grpc, method, target, token)) == _parted(explained["grpc"])
 
 
-def _parted(message: bytes) -> tuple[bytes, dict[str, object]]:
+def _parted(message: bytes) -> tuple[bytes, Mapping[str, object]]:
     """The octets before the metadata, which stands last, and the metadata without the decision's id."""
     whole = CheckResponse.FromString(message)
     metadata = {name: value for name, value in whole.dynamic_metadata.items() if name != "decision_id"}
@@ -113,6 +113,5 @@ def _over_grpc(port: int, method: str, target: str, token: str) -> bytes:
     for name, value in _authorization(token):
         http.headers[name.lower()] = value
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary(CHECK_PATH)
-        answer: bytes = call(request.SerializeToString(), timeout=5.0)
-        return answer
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK_PATH)
+        return call(request.SerializeToString(), timeout=5.0)

@@ -4,6 +4,7 @@ import click
 
 from extauthz.cli.policy_check import check, routes
 from extauthz.cli.policy_explain import explain
+from extauthz.cli.policy_test import test
 
 
 @click.group()
@@ -11,5 +12,5 @@ def policy() -> None:
     """Check, explain, test and compare policies."""
 
 
-for command in (check, routes, explain):
+for command in (check, routes, explain, test):
     policy.add_command(command)

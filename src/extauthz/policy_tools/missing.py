@@ -7,6 +7,7 @@ from extauthz.core.demands import Demands
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.scopes import held_scopes
+from extauthz.observe.events import Checked
 
 
 def missing(rule: Rule, state: TokenState | None, reason: Reason) -> list[str]:
@@ -57,3 +58,11 @@ _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
     Reason.INSUFFICIENT_DETAILS: _details,
     Reason.NO_SUBJECT: _subject,
 }
+
+
+def missing_scopes(rule: Rule | None, checked: Checked) -> list[str]:
+    """Of the list of scopes that the token lacks least of, what it lacks; nothing where scopes are not the matter."""
+    if rule is None or checked.decision.reason is not Reason.INSUFFICIENT_SCOPE:
+        return []
+    held = held_scopes(frozenset(checked.scope.split()), rule.implications)
+    return min((sorted(words - held) for words in rule.alternatives), key=len, default=[])
