@@ -3,6 +3,7 @@
 import click
 
 from extauthz.cli.policy_check import check, routes
+from extauthz.cli.policy_diff import diff
 from extauthz.cli.policy_explain import explain
 from extauthz.cli.policy_test import test
 
@@ -12,5 +13,5 @@ def policy() -> None:
     """Check, explain, test and compare policies."""
 
 
-for command in (check, routes, explain, test):
+for command in (check, routes, explain, test, diff):
     policy.add_command(command)
