@@ -14,6 +14,7 @@ from extauthz.version import VERSION
 _MODULES: Final[Mapping[str, str]] = {
     "serve": "serve",
     "check": "serve",
+    "policy": "policy",
     "revoke": "revoke",
     "doctor": "doctor",
     "authserver": "authserver",

@@ -15,24 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from extauthz.config.compile import compile_policy
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
-from extauthz.config.groups import check_groups
-from extauthz.config.modes import check_modes
+from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
-from extauthz.config.schema import PolicyFile, ServiceFile
+from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
-from extauthz.config.validate import (
-    check_names,
-    check_servers,
-    check_ties,
-    described_servers,
-    sound_policy,
-    sound_secrets,
-    validate,
-)
+from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
@@ -152,19 +142,9 @@ def _load_policy(
         document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
     except UnusableError as error:
         return path, None, [service.fault(("policy",), str(error), value=named)]
-    policy, faults = validate(PolicyFile, document)
-    sound = sound_policy(policy, document)
     servers = {} if settings is None else settings.authorization_servers
-    snapshot, ties = compile_policy(sound, servers)
-    found = [
-        *faults,
-        *check_names(document),
-        *check_servers(sound, document, described_servers(service)),
-        *check_groups(sound, document, servers),
-        *check_modes(sound, document, servers),
-        *check_ties(ties, sound, document),
-    ]
-    return path, None if policy is None or found else snapshot, found
+    judged = judge_policy(document, servers, described_servers(service))
+    return path, judged.snapshot, judged.faults
 
 
 def read_document(path: Path) -> Document:
