@@ -97,6 +97,10 @@ def test_token_lives_and_dies_across_processes(store: str) -> None:
     app = ("app", output("client", "add", "app", "--store", store, "--audience", API, "--scope", "a b"))
     with serving(store) as (_, http):
         issued = ("--client", "app", "--sub", "u1", "--scope", "a b", "--audience", API, "--ttl", "5m")
+        refresh = output("token", "issue", "--store", store, *issued, "--refresh", "--claim", 'acr="urn:mfa"')
+        own = http.post("/oauth2/introspect", data={"token": refresh}, auth=app).json()
+        assert (own["active"], own["token_use"], own["acr"]) == (True, "refresh_token", "urn:mfa")
+        assert http.post("/oauth2/introspect", data={"token": refresh}, auth=gateway).json() == {"active": False}
         token = output("token", "issue", "--store", store, *issued)
         meaning = http.post("/oauth2/introspect", data={"token": token}, auth=gateway).json()
         assert (meaning["active"], meaning["sub"], meaning["scope"]) == (True, "u1", "a b")
