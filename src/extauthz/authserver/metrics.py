@@ -25,6 +25,7 @@ class Metrics:
         self._seconds = Histogram(
             "authserver_seconds", "Time to an answer.", ("kind",), buckets=_BUCKETS, registry=self._registry
         )
+        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._alerts = Counter(
             "authserver_alerts", "Anomalies that were seen, by rule.", ("rule",), registry=self._registry
         )
@@ -34,8 +35,13 @@ class Metrics:
 
     def saw(self, event: Event) -> None:
         """Count an event and its time."""
-        self._events.labels(event.kind.value, event.result).inc()
-        self._seconds.labels(event.kind.value).observe(event.took_seconds)
+        name = (event.kind.value, event.result)
+        found = self._children.get(name)
+        if found is None:  # looking a child up by its labels costs more than counting
+            found = self._children[name] = (self._events.labels(*name), self._seconds.labels(event.kind.value))
+        counter, seconds = found
+        counter.inc()
+        seconds.observe(event.took_seconds)
 
     def alerted(self, alert: Alert) -> None:
         """Count an alert."""
