@@ -1,13 +1,12 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
 import asyncio
-import itertools
 import os
 import secrets
 import select
 import stat
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -50,10 +49,10 @@ class Service:
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
-        metrics: to be flushed now and then.
+        observer: tells the recorders, some decisions at once.
+        metrics: what was counted.
         sharing: what it has in common with other processes.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
-        observer: is told what happens to the parts.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -63,11 +62,11 @@ class Service:
     check: CheckService
     health: HealthService
     readiness: Readiness
+    observer: Observers
     metrics: Metrics
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
-    observer: Observer
     check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -76,6 +75,11 @@ class Service:
         """Start what runs in the background."""
         self._running.extend(asyncio.create_task(run()) for run in self.background)
 
+    def flush(self) -> None:
+        """Hand on and publish what was recorded. To be called now and then: people and other workers wait for it."""
+        self.observer.flush()
+        self.metrics.flush()
+
     async def close(self) -> None:
         """End what runs in the background and questions in flight, count and write what waits."""
         for task in self._running:
@@ -83,7 +87,7 @@ class Service:
         await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
         await self.sharing.close()
-        self.metrics.flush()
+        self.flush()
         if self.audit is not None:
             self.audit.close()
 
@@ -95,12 +99,15 @@ class GatewayApp:
         self._methods = methods
         self._http = http
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to its door."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Hand the request to its door: its coroutine is ours."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})
-            return
-        await self._methods.get(scope["path"], self._http)(scope, receive, send)
+            return _close_websocket(send)
+        return self._methods.get(scope["path"], self._http)(scope, receive, send)
+
+
+async def _close_websocket(send: Send) -> None:
+    await send({"type": "websocket.close"})
 
 
 def build(config: ServiceConfig, together: Path | None = None) -> Service:
@@ -140,7 +147,11 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         monotonic=time.monotonic,
         decision_ids=_decision_ids(),
     )
-    options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
+    options = Options(
+        outage_is_error=settings.on_outage == "gateway",
+        read_extensions=settings.context_extensions,
+        read_source=settings.inactive_limit is not None,
+    )
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
     http = HttpDoor(
@@ -153,27 +164,39 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     names = None if settings.tls is None else settings.tls.client_names
     return Service(
         gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(readiness, metrics.exposition, RevokeDoor(_ops_token(config), sharing.revoke)),
+        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(_ops_token(config), sharing.revoke)),
         authorizer=authorizer,
         check=check,
         health=health,
         readiness=readiness,
+        observer=observer,
         metrics=metrics,
         resolver=resolver,
         audit=audit,
-        observer=observer,
         check_servers=_self_checks(sources, servers, observer),
         background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
     )
 
 
+def _exposition(observer: Observers, metrics: Metrics) -> tuple[bytes, str]:
+    observer.flush()
+    return metrics.exposition()
+
+
 def _decision_ids() -> Callable[[], str]:
     """Unique texts: a random start for each process, then counting, which is cheaper than chance every time."""
-    half = DECISION_ID_LENGTH // 2
-    start = secrets.token_hex(half // 2)
-    numbers = itertools.count()
-    return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
+    return _count(secrets.token_hex(DECISION_ID_LENGTH // 4)).__next__
+
+
+def _count(start: str) -> Iterator[str]:
+    """All texts of the right length that begin so. The last digits are written once and not every time."""
+    tails = [f"{number:03x}" for number in range(0x1000)]
+    digits = DECISION_ID_LENGTH - len(start) - 3
+    for block in range(16**digits):
+        head = f"{start}{block:0{digits}x}"
+        for tail in tails:
+            yield head + tail
 
 
 def _ops_token(config: ServiceConfig) -> str:

@@ -97,6 +97,10 @@ def test_token_lives_and_dies_across_processes(store: str) -> None:
     app = ("app", output("client", "add", "app", "--store", store, "--audience", API, "--scope", "a b"))
     with serving(store) as (_, http):
         issued = ("--client", "app", "--sub", "u1", "--scope", "a b", "--audience", API, "--ttl", "5m")
+        refresh = output("token", "issue", "--store", store, *issued, "--refresh", "--claim", 'acr="urn:mfa"')
+        own = http.post("/oauth2/introspect", data={"token": refresh}, auth=app).json()
+        assert (own["active"], own["token_use"], own["acr"]) == (True, "refresh_token", "urn:mfa")
+        assert http.post("/oauth2/introspect", data={"token": refresh}, auth=gateway).json() == {"active": False}
         token = output("token", "issue", "--store", store, *issued)
         meaning = http.post("/oauth2/introspect", data={"token": token}, auth=gateway).json()
         assert (meaning["active"], meaning["sub"], meaning["scope"]) == (True, "u1", "a b")
@@ -149,6 +153,8 @@ def test_secret_from_a_file_is_used_and_not_printed(store: str, tmp_path: Path) 
         (("token", "issue", "--client", "app", "--ttl", "99999d"), "the lifetime of a token"),
         (("token", "issue", "--client", "app", "--scope", "a  b"), "single spaces"),
         (("token", "issue", "--client", "app", "--audience", "*"), "named audiences"),
+        (("token", "issue", "--client", "app", "--claim", "acr=urn"), "is not NAME=JSON"),
+        (("token", "issue", "--client", "app", "--claim", "sub=1"), "the server's own: sub"),
         (("client", "add", "taken"), "'taken' is registered already"),
         (("authserver", "serve", "--issuer", "nowhere"), "an issuer is an http or https URL"),
         (("authserver", "serve", "--listen", "nowhere"), "nowhere"),

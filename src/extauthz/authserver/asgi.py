@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from extauthz.authserver import render
+from extauthz.authserver.authenticator import subject_of
 from extauthz.authserver.client_auth import read_credentials
 from extauthz.authserver.errors import ErrorCode, MisconfiguredError, OAuthError, ReuseError
 from extauthz.authserver.forms import is_form, parse_form, parse_query_names
@@ -176,9 +177,10 @@ def _header(scope: Message, name: bytes) -> list[bytes]:
 
 
 def _certificate_subject(scope: Message) -> str | None:
-    """ASGI's TLS extension: the listener names only a certificate that it has verified."""
+    """ASGI's TLS extension: the chain that the listener has verified. Its own spelling of the name is not needed."""
     tls = scope.get("extensions", {}).get("tls") or {}
-    return None if tls.get("client_cert_error") else tls.get("client_cert_name")
+    chain = tls.get("client_cert_chain")
+    return subject_of(chain[0]) if chain and not tls.get("client_cert_error") else None
 
 
 async def _token(service: Service, caller: ClientRecord, form: dict[str, str]) -> Answer:

@@ -40,8 +40,8 @@ MAX_HEAD_BYTES = 64 * 1024
 GC_THRESHOLDS = (50_000, 20, 20)
 """Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
-COUNT_SECONDS = 0.25
-"""How far metrics of one worker may lag behind when another one is asked for them."""
+FLUSH_SECONDS = 0.05
+"""How long a decision may be unrecorded, and how far metrics of one worker may lag behind when another is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
     reloading = reload_on_hangup(service, config, load)
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(each) for each in (_count(service), reloading)]
+    background: list[asyncio.Future[object]] = [asyncio.ensure_future(each) for each in (_flush(service), reloading)]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -91,6 +91,7 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
         await asyncio.gather(*serving)
         for task in background:
             task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)  # else what was cancelled may be told as an error
         await service.close()
 
 
@@ -145,10 +146,10 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     return server
 
 
-async def _count(service: Service) -> None:
+async def _flush(service: Service) -> None:
     while True:
-        await asyncio.sleep(COUNT_SECONDS)
-        service.metrics.flush()
+        await asyncio.sleep(FLUSH_SECONDS)
+        service.flush()
 
 
 def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":

@@ -41,7 +41,8 @@ class Tie:
 def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -> tuple[Snapshot, tuple[Tie, ...]]:
     """The snapshot, and every tie between its routes. A snapshot with ties must not be used."""
     headers = tuple(_identity_header(name, source) for name, source in policy.defaults.identity_headers.items())
-    rules = [_compile_rule(entry, policy, headers, servers) for _, entry in policy.entries]
+    identities = {forwards: IdentityHeaders(headers=headers, forward_token=forwards) for forwards in (True, False)}
+    rules = [_compile_rule(entry, policy, identities, servers) for _, entry in policy.entries]
     table, conflicts = RouteTable.build(rules)
     index_of = {id(rule): index for rule, (index, _) in zip(rules, policy.entries, strict=True)}
     ties = tuple(
@@ -67,7 +68,10 @@ def source_name(name: str, mode: str | None, servers: Mapping[str, Authorization
 
 
 def _compile_rule(
-    entry: RouteEntry, policy: Policy, headers: tuple[IdentityHeader, ...], servers: Mapping[str, AuthorizationServer]
+    entry: RouteEntry,
+    policy: Policy,
+    identities: Mapping[bool, IdentityHeaders],
+    servers: Mapping[str, AuthorizationServer],
 ) -> Rule:
     names = servers_for(entry, policy.defaults, servers)
     alternatives = _alternatives(entry.scopes)
@@ -88,7 +92,7 @@ def _compile_rule(
         max_age=entry.freshness,
         leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
         edge_cache=entry.edge_cache,
-        identity=IdentityHeaders(headers=headers, forward_token=forward_token),
+        identity=identities[forward_token],
         realm=policy.realm,
         challenge_scope=alternatives[0] if alternatives else (),
     )

@@ -33,6 +33,7 @@ from extauthz.config.validate import (
     sound_secrets,
     validate,
 )
+from extauthz.config.values import Address
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
 from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
@@ -85,6 +86,22 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
     return ServiceConfig(
         settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
     )
+
+
+def load_ops(path: Path, environ: Mapping[str, str]) -> tuple[Address, Secret | None]:
+    """Where the ops listener is and what it wants to be shown; faults of anything else do not matter.
+
+    Raises:
+        ConfigError: when the file does not say it.
+    """
+    document = _read_document(path)
+    settings, faults = validate(ServiceFile, document)
+    if settings is None:
+        raise ConfigError(faults)
+    own, faults = read_own_secrets(document, path.parent, environ)
+    if own.ops_token is None and settings.ops.token is not None:
+        raise ConfigError(faults)
+    return settings.listen.ops, own.ops_token
 
 
 def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:

@@ -1,7 +1,5 @@
 """Every denial has one status, one google.rpc code and one RFC 6750 error, and none of them lets anything pass."""
 
-import dataclasses
-
 import pytest
 
 from extauthz.core.decision import ALLOWING, OUTCOMES, RETRY_AFTER_SECONDS, Allow, Deny, Reason, deny
@@ -128,5 +126,5 @@ def test_reasons_are_words_for_labels_and_headers() -> None:
 )
 def test_a_verdict_cannot_be_changed_after_it_was_made(verdict: Allow | Deny) -> None:
     """Rules share their ready-made answers between requests."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         verdict.reason = Reason.ALLOWED  # type: ignore[misc]

@@ -220,7 +220,7 @@ class TestTrouble:
 
     def test_a_slow_stream_loses_what_does_not_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What was written and what was lost is all that there was."""
-        monkeypatch.setattr(audit, "MAX_WAITING_EVENTS", 10)
+        monkeypatch.setattr(audit, "MAX_WAITING_LINES", 10)
         pipe = Pipe()
         log, losses = log_to(pipe)
         pipe.open.clear()
@@ -263,4 +263,4 @@ class TestTrouble:
 
     def test_room_is_for_many(self) -> None:
         """A pause of the disk of a second at full load."""
-        assert audit.MAX_WAITING_EVENTS >= 50_000
+        assert audit.MAX_WAITING_LINES >= 50_000

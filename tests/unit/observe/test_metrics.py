@@ -81,7 +81,7 @@ def test_a_decision_is_counted_by_door_outcome_reason_and_rule(  # noqa: PLR0917
 
 def test_decisions_that_differ_are_counted_apart(metrics: Metrics) -> None:
     """By each of the four labels."""
-    other = replace(ALLOWED, rule="other")
+    other = ALLOWED._replace(rule="other")
     for decision in (ALLOWED, ALLOWED, other, deny(Reason.INACTIVE, rule="orders"), deny(Reason.INACTIVE)):
         metrics.checked(EVENT._replace(decision=decision))
     metrics.checked(EVENT._replace(door="nginx"))
@@ -125,7 +125,7 @@ def test_a_question_that_was_not_needed_is_counted_by_what_saved_it(
     metrics: Metrics, level: str, reason: Reason, by: str | None
 ) -> None:
     """What good tokens save and what bad ones would have cost are told apart."""
-    decision = replace(ALLOWED, reason=reason) if reason in ALLOWING else deny(reason, rule="orders")
+    decision = ALLOWED._replace(reason=reason) if reason in ALLOWING else deny(reason, rule="orders")
     metrics.checked(EVENT._replace(level=level, decision=decision))
     metrics.checked(EVENT._replace(level=level, decision=decision))
     saved = {dict(labels)["by"]: number for (name, labels), number in read(metrics).items() if name == SAVED}

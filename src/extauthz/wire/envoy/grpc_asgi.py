@@ -1,9 +1,10 @@
 """Unary gRPC over ASGI, for h2corn: the five-byte message prefix and the trailers. HTTP/2 is the server's business."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from extauthz.core.trace import TRACEPARENT
-from extauthz.wire.asgi import Headers, Receive, Scope, Send
+from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send
 
 Method = Callable[[bytes, float | None, str], Awaitable[bytes | None]]
 """A message, the caller's deadline in seconds and its `traceparent`, to a message."""
@@ -40,12 +41,15 @@ class GrpcMethod:
         if scope["method"] != "POST":
             await _fail(send, _UNIMPLEMENTED)
             return
-        framed = await _read(receive)
-        if framed is None:
-            return
-        if len(framed) < _PREFIX_LENGTH or len(framed) != _PREFIX_LENGTH + int.from_bytes(framed[1:_PREFIX_LENGTH]):
-            await _fail(send, _INTERNAL)
-            return
+        message = await receive()
+        framed = message.get("body", b"")
+        if not _is_whole(framed):
+            framed = await _rest(message, receive)
+            if framed is None:
+                return
+            if not _is_whole(framed):
+                await _fail(send, _INTERNAL)
+                return
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
@@ -70,24 +74,30 @@ def _metadata(headers: Headers) -> tuple[float | None, str]:
     return deadline, trace
 
 
+@lru_cache(maxsize=256)
 def _seconds(timeout: bytes) -> float | None:
     amount, unit = timeout[:-1], timeout[-1:]
     readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
     return int(amount) * _UNITS[unit] if readable else None
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole request body, or None when the caller went away."""
-    message = await receive()
-    if message["type"] != "http.request":
-        return None
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
+def _is_whole(framed: bytes) -> bool:
+    """Whether this is one message, with the prefix that promises its length, and nothing else."""
+    return int.from_bytes(framed[1:_PREFIX_LENGTH]) == len(framed) - _PREFIX_LENGTH
+
+
+async def _rest(message: Message, receive: Receive) -> bytes | None:
+    """The request body, when it did not come at once: up to the end of its message or of itself, or None when the caller went away.
+
+    A caller that still has to say that nothing follows is not waited for.
+    """
+    body: bytes = b""
+    while message["type"] == "http.request":
         body += message.get("body", b"")
-    return body
+        if _is_whole(body) or not message.get("more_body", False):
+            return body
+        message = await receive()
+    return None
 
 
 async def _fail(send: Send, status: bytes) -> None:
