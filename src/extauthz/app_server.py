@@ -13,7 +13,6 @@ from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Clie
 from extauthz.config.files import tls_files
 from extauthz.config.schema import AuthorizationServer
 from extauthz.config.secret import Secret
-from extauthz.config.values import on_loopback
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
 from extauthz.jwk_set import read_jwks_file
@@ -161,7 +160,7 @@ class ServerParts:
         needed = tuple(name for name, is_wanted in wanted.items() if is_wanted and not getattr(ours, name))
         expected = Expected(
             issuer=issuer,
-            plain_http=self.server.unsafe_allow_plain_http or on_loopback(issuer),
+            plain_http=self.server.unsafe_allow_plain_http,
             certificate=self._client.method in WITH_CERTIFICATE,
             needed=needed,
         )
