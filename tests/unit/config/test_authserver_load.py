@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
 from extauthz.config.authserver_load import load_authserver
+from extauthz.config.authserver_schema import AuthServerFile
+from extauthz.config.clients_file import ClientsFile
 from extauthz.config.faults import ConfigError
+from extauthz.config.validate import validate
+from extauthz.config.yaml_source import read_yaml
 
-if TYPE_CHECKING:
-    from pathlib import Path
+GUIDE = Path(__file__).parents[3] / "docs" / "authserver.md"
 
 LEAST = """\
 listen: 127.0.0.1:9190
@@ -97,3 +101,20 @@ def test_a_store_has_an_address_without_password(tmp_path: Path, store: str) -> 
     with pytest.raises(ConfigError) as refused:
         load_authserver(path, {})
     assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("first_key", "model"), [("listen", AuthServerFile), ("clients", ClientsFile)])
+def test_the_files_of_the_guide_are_good(first_key: str, model: type[AuthServerFile | ClientsFile]) -> None:
+    """What the guide shows can be copied."""
+    (block,) = re.findall(rf"```yaml\n({first_key}:.*?)```", GUIDE.read_text(), re.DOTALL)
+    value, faults = validate(model, read_yaml(block.encode(), "docs/authserver.md"))
+    assert faults == ()
+    assert value is not None
+
+
+def test_the_guide_names_every_key() -> None:
+    """No key of the file is left out of the guide."""
+    text = GUIDE.read_text()
+    sections = [AuthServerFile, *(AuthServerFile.model_fields[name].annotation for name in ("limits", "anomalies"))]
+    keys = {key for section in sections for key in getattr(section, "model_fields", {})}
+    assert sorted(key for key in keys if key not in text) == []
