@@ -18,7 +18,7 @@ from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"
 _QUOTED = re.compile(r"'([^']*)'")
-_SECRETS = frozenset({"secret", "store_password", "webhook_token", "password"})
+_SECRETS = frozenset({"secret", "store_password", "webhook_token", "password", "redis_password"})
 _MAY_HOLD_CREDENTIALS = re.compile(r"[@?]")
 
 

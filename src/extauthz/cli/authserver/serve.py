@@ -67,6 +67,7 @@ class Checked(click.ParamType[Any]):
 )
 @click.option("--notify-token-file", type=existing_file, help="The token of that ops listener.")
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
+@click.option("--together", hidden=True, expose_value=False, help="The workers' folder: these share nothing in it.")
 def serve(
     *,
     config_path: Path | None,
