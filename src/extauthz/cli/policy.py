@@ -5,6 +5,7 @@ import click
 from extauthz.cli.policy_check import check, routes
 from extauthz.cli.policy_diff import diff
 from extauthz.cli.policy_explain import explain
+from extauthz.cli.policy_fmt import fmt
 from extauthz.cli.policy_schema import schema
 from extauthz.cli.policy_test import test
 
@@ -14,5 +15,5 @@ def policy() -> None:
     """Check, explain, test and compare policies."""
 
 
-for command in (check, routes, explain, test, diff, schema):
+for command in (check, routes, explain, test, diff, schema, fmt):
     policy.add_command(command)
