@@ -6,6 +6,7 @@ from extauthz.cli.authserver import authserver, client, token
 from extauthz.cli.demo import demo
 from extauthz.cli.doctor import doctor
 from extauthz.cli.policy import policy
+from extauthz.cli.replay import replay
 from extauthz.cli.revoke import revoke
 from extauthz.cli.serve import check, serve
 from extauthz.version import VERSION
@@ -17,5 +18,5 @@ def main() -> None:
     """External authorization for Envoy and NGINX, by OAuth2 token introspection."""
 
 
-for command in (serve, check, policy, revoke, doctor, authserver, client, token, demo):
+for command in (serve, check, policy, replay, revoke, doctor, authserver, client, token, demo):
     main.add_command(command)
