@@ -15,6 +15,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "serve": "serve",
     "check": "serve",
     "policy": "policy",
+    "replay": "replay",
     "revoke": "revoke",
     "doctor": "doctor",
     "authserver": "authserver",

@@ -5,6 +5,8 @@ import click
 from extauthz.cli.policy_check import check, routes
 from extauthz.cli.policy_diff import diff
 from extauthz.cli.policy_explain import explain
+from extauthz.cli.policy_fmt import fmt
+from extauthz.cli.policy_openapi import from_openapi
 from extauthz.cli.policy_schema import schema
 from extauthz.cli.policy_test import test
 
@@ -14,5 +16,5 @@ def policy() -> None:
     """Check, explain, test and compare policies."""
 
 
-for command in (check, routes, explain, test, diff, schema):
+for command in (check, routes, explain, test, diff, schema, fmt, from_openapi):
     policy.add_command(command)

@@ -36,7 +36,7 @@ _BY_THE_RULE = {
 }
 """Reasons of answers about a token that is active."""
 
-_WITHOUT_TOKEN = {
+WITHOUT_TOKEN = {
     Reason.PUBLIC,
     Reason.NO_ROUTE,
     Reason.BAD_METHOD,
@@ -114,7 +114,7 @@ def replay(lines: Iterable[bytes], old: Snapshot, new: Snapshot, now: float) -> 
 
 def token_of(recorded: Recorded, rule: Rule | None) -> TokenState | None:
     """The token as far as the line tells: if it passed, it had all that the rule asked for."""
-    if recorded.reason in _WITHOUT_TOKEN or rule is None:
+    if recorded.reason in WITHOUT_TOKEN or rule is None:
         return None
     if recorded.reason not in _BY_THE_RULE:
         return Inactive(reason=recorded.reason)
