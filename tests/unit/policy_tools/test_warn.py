@@ -57,6 +57,10 @@ QUIET = {
     "a narrower route that takes all": "name: a, path: /a/**, scopes: [a]\nname: b, path: '/a/{x}', scopes: [a]",
     "other hosts": "name: a, path: '/a/{x}', host: h, scopes: [a]\nname: b, path: '/{y}/b', scopes: [a]",
     "a rest below its own route": "name: a, path: /a, scopes: [a]\nname: b, path: /a/**, scopes: [a]",
+    "a rest that only deeper paths come to": (
+        "name: a, path: '/x/{a}', scopes: [a]\nname: b, path: /x, scopes: [a]\n"
+        "name: c, path: /x/, scopes: [a]\nname: d, path: /x/**, scopes: [a]"
+    ),
     "a public route": "name: a, path: /a, allow: anonymous",
 }
 
