@@ -12,8 +12,9 @@ from support.snippets import GATEWAY
 
 SHIPPED = (GATEWAY / "nginx.conf").read_text()
 EDGE = re.sub(r"(?m)^( *)#E ", r"\1", SHIPPED)
-NOT_DECISIVE = {"request_id"}
-"""What extauthz is told and decides nothing by."""
+NOT_DECISIVE = {"request_id", "remote_addr", "http_origin", "http_access_control_request_method"}
+"""What extauthz is told and takes no cacheable allow from: a name; the address, by which only bad tokens are counted; and
+what makes a preflight, whose answer is never kept."""
 
 
 def asking(text: str) -> Context:
