@@ -7,6 +7,7 @@ the latest `MAX_NOTICES`.
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -80,7 +81,7 @@ class FileLog:
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             self._database = sqlite3.connect(self._path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
+            _let_readers_and_writers_be(self._database)
             self._database.execute("PRAGMA synchronous = OFF")  # it need not survive the host
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS notice"
@@ -146,6 +147,20 @@ return redis.call('XRANGE', KEYS[1], string.format('%.0f-%.0f', known_epoch, kno
 
 _NUMBER_BITS: Final = 32
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,9})")
+
+
+def _let_readers_and_writers_be(database: sqlite3.Connection) -> None:
+    """Switch to WAL. Processes that meet at this switch are told so at once: the time limit does not cover it."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class RedisLog:
