@@ -26,8 +26,8 @@ test: install ## all tests, with real gateways; also types, style and import rul
 lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/results/
-	@tools/programs.sh nginx nginx-set-misc wrk h2load
+bench: $(ENVIRONMENT) ## speed against floors and targets, in one run; writes bench/results/
+	@tools/programs.sh nginx nginx-set-misc wrk h2load redis-server
 	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(ENVIRONMENT) ## fuzz with coverage, then parity at length; SECONDS=300, TARGETS="path_judge" for one alone
