@@ -1,13 +1,12 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
 import asyncio
-import itertools
 import os
 import secrets
 import select
 import stat
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -45,7 +44,8 @@ class Service:
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
-        metrics: to be flushed now and then.
+        observer: tells the recorders, some decisions at once.
+        metrics: what was counted.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -55,15 +55,21 @@ class Service:
     check: CheckService
     health: HealthService
     readiness: Readiness
+    observer: Observers
     metrics: Metrics
     resolver: Resolver
     audit: AuditLog | None
     check_servers: Callable[[], Awaitable[object]]
 
+    def flush(self) -> None:
+        """Hand on and publish what was recorded. To be called now and then: people and other workers wait for it."""
+        self.observer.flush()
+        self.metrics.flush()
+
     async def close(self) -> None:
         """End questions in flight, count and write what waits."""
         await self.resolver.close()
-        self.metrics.flush()
+        self.flush()
         if self.audit is not None:
             self.audit.close()
 
@@ -75,12 +81,15 @@ class GatewayApp:
         self._methods = methods
         self._http = http
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to its door."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Hand the request to its door: its coroutine is ours."""
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})
-            return
-        await self._methods.get(scope["path"], self._http)(scope, receive, send)
+            return _close_websocket(send)
+        return self._methods.get(scope["path"], self._http)(scope, receive, send)
+
+
+async def _close_websocket(send: Send) -> None:
+    await send({"type": "websocket.close"})
 
 
 def build(config: ServiceConfig) -> Service:
@@ -104,18 +113,23 @@ def build(config: ServiceConfig) -> Service:
         monotonic=time.monotonic,
         decision_ids=_decision_ids(),
     )
-    options = Options(outage_is_error=settings.on_outage == "gateway", read_extensions=settings.context_extensions)
+    options = Options(
+        outage_is_error=settings.on_outage == "gateway",
+        read_extensions=settings.context_extensions,
+        read_source=settings.inactive_limit is not None,
+    )
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
     return Service(
         gateway=GatewayApp(
             methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
         ),
-        ops=OpsDoor(readiness, metrics.exposition),
+        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics)),
         authorizer=authorizer,
         check=check,
         health=health,
         readiness=readiness,
+        observer=observer,
         metrics=metrics,
         resolver=resolver,
         audit=audit,
@@ -123,12 +137,24 @@ def build(config: ServiceConfig) -> Service:
     )
 
 
+def _exposition(observer: Observers, metrics: Metrics) -> tuple[bytes, str]:
+    observer.flush()
+    return metrics.exposition()
+
+
 def _decision_ids() -> Callable[[], str]:
     """Unique texts: a random start for each process, then counting, which is cheaper than chance every time."""
-    half = DECISION_ID_LENGTH // 2
-    start = secrets.token_hex(half // 2)
-    numbers = itertools.count()
-    return lambda: f"{start}{next(numbers) & 0xFFFFFFFF:0{half}x}"
+    return _count(secrets.token_hex(DECISION_ID_LENGTH // 4)).__next__
+
+
+def _count(start: str) -> Iterator[str]:
+    """All texts of the right length that begin so. The last digits are written once and not every time."""
+    tails = [f"{number:03x}" for number in range(0x1000)]
+    digits = DECISION_ID_LENGTH - len(start) - 3
+    for block in range(16**digits):
+        head = f"{start}{block:0{digits}x}"
+        for tail in tails:
+            yield head + tail
 
 
 def _source(settings: ServerSettings, server: AuthorizationServer, cache_secret: bytes, observer: Observer) -> Source:

@@ -36,8 +36,8 @@ MAX_HEAD_BYTES = 64 * 1024
 GC_THRESHOLDS = (50_000, 20, 20)
 """Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
-COUNT_SECONDS = 0.25
-"""How far metrics of one worker may lag behind when another one is asked for them."""
+FLUSH_SECONDS = 0.05
+"""How long a decision may be unrecorded, and how far metrics of one worker may lag behind when another is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_count(service))]
+    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_flush(service))]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -120,10 +120,10 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     return server
 
 
-async def _count(service: Service) -> None:
+async def _flush(service: Service) -> None:
     while True:
-        await asyncio.sleep(COUNT_SECONDS)
-        service.metrics.flush()
+        await asyncio.sleep(FLUSH_SECONDS)
+        service.flush()
 
 
 def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":

@@ -37,7 +37,8 @@ class Tie:
 def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -> tuple[Snapshot, tuple[Tie, ...]]:
     """The snapshot, and every tie between its routes. A snapshot with ties must not be used."""
     headers = tuple(_identity_header(name, source) for name, source in policy.defaults.identity_headers.items())
-    rules = [_compile_rule(entry, policy, headers, servers) for _, entry in policy.entries]
+    identities = {forwards: IdentityHeaders(headers=headers, forward_token=forwards) for forwards in (True, False)}
+    rules = [_compile_rule(entry, policy, identities, servers) for _, entry in policy.entries]
     table, conflicts = RouteTable.build(rules)
     index_of = {id(rule): index for rule, (index, _) in zip(rules, policy.entries, strict=True)}
     ties = tuple(
@@ -55,7 +56,10 @@ def server_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) ->
 
 
 def _compile_rule(
-    entry: RouteEntry, policy: Policy, headers: tuple[IdentityHeader, ...], servers: Mapping[str, AuthorizationServer]
+    entry: RouteEntry,
+    policy: Policy,
+    identities: Mapping[bool, IdentityHeaders],
+    servers: Mapping[str, AuthorizationServer],
 ) -> Rule:
     name = server_for(entry, policy.defaults, servers)
     server = servers.get(name)
@@ -74,7 +78,7 @@ def _compile_rule(
         max_age=entry.freshness,
         leeway=0.0 if server is None else server.leeway,
         edge_cache=entry.edge_cache,
-        identity=IdentityHeaders(headers=headers, forward_token=forward_token),
+        identity=identities[forward_token],
         realm=policy.realm,
         challenge_scope=alternatives[0] if alternatives else (),
     )

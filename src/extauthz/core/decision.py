@@ -7,6 +7,7 @@ module maps a reason to a status.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Reason(StrEnum):
@@ -141,9 +142,8 @@ RETRY_AFTER_SECONDS = 1
 """What a 429 or 503 tells the client when the authorization server named no time of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allow:
-    """The request may pass.
+class Allow(NamedTuple):
+    """The request may pass. A tuple, because one is made for every request.
 
     Attributes:
         reason: `ALLOWED`; `ALLOWED_STALE` when the answer about the token is older than it should be, because the

@@ -12,6 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from extauthz.core.introspection import Active
 
@@ -32,6 +33,8 @@ _UNESCAPED = frozenset(range(0x20, 0x7F)) - frozenset(b"%")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Headers = tuple[tuple[str, str], ...]
+Forwarded = tuple[Headers, tuple[str, ...]]
+"""Headers to set, and names to remove."""
 
 
 class ListStyle(StrEnum):
@@ -101,8 +104,19 @@ class IdentityHeaders:
     def _withheld(self) -> tuple[str, ...]:
         return () if self.forward_token else ("authorization",)
 
-    def forward(self, token: Active) -> tuple[Headers, tuple[str, ...]] | None:
-        """Headers to set and names to remove; None when a value must not be forwarded."""
+    def forward(self, token: Active) -> Forwarded | None:
+        """Headers to set and names to remove; None when a value must not be forwarded.
+
+        A token is used again and again, mostly with the same headers: it remembers those that it was rendered for last.
+        """
+        remembered = token.rendered
+        if isinstance(remembered, _Rendered) and remembered.by is self:
+            return remembered.forwarded
+        forwarded = self._render(token)
+        object.__setattr__(token, "rendered", _Rendered(self, forwarded))
+        return forwarded
+
+    def _render(self, token: Active) -> Forwarded | None:
         present: list[tuple[str, str]] = []
         absent: list[str] = []
         size = 0
@@ -117,6 +131,13 @@ class IdentityHeaders:
                 size += len(header.name) + len(value)
                 present.append((header.name, value))
         return (tuple(present), (*absent, *self._withheld)) if size <= MAX_IDENTITY_BYTES else None
+
+
+class _Rendered(NamedTuple):
+    """What a token's claims became."""
+
+    by: IdentityHeaders
+    forwarded: Forwarded | None
 
 
 NO_IDENTITY = IdentityHeaders()

@@ -36,7 +36,8 @@ class Active:
     """A live access token.
 
     Times are seconds since the epoch; `scope` keeps the server's order without duplicates; `claims` are the members of
-    the answer that have no field of their own, as JSON has them.
+    the answer that have no field of their own, as JSON has them. `rendered` says nothing about the token: there
+    `core.identity` remembers what it made of the claims.
     """
 
     scopes: frozenset[str]
@@ -50,6 +51,7 @@ class Active:
     exp: float | None = None
     nbf: float | None = None
     claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, repr=False)
+    rendered: object = field(default=None, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

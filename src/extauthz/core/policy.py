@@ -94,7 +94,7 @@ def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[st
     if forwarded is None:
         return rule.denials[Reason.IDENTITY_NOT_FORWARDABLE]
     present, absent = forwarded
-    return Allow(reason=Reason.ALLOWED, rule=rule.name, identity=present, absent=absent)
+    return Allow(Reason.ALLOWED, rule.name, present, absent)
 
 
 def _why_not_valid(rule: Rule, token: Active, now: float) -> Reason | None:

@@ -118,15 +118,13 @@ class RouteTable:
     def match(self, method: str, host: str, path: str) -> Rule | None:
         """The rule for a canonical host and path, or None: then the request is denied."""
         segments = path.split("/")
-        for tree in self._trees(host):
+        for tree in self._trees(host) if self.uses_hosts else (self._any,):
             methods = _find(tree, segments, 1)
             if methods is not None:
                 return methods.get(method) or methods.get(ANY_METHOD)
         return None
 
     def _trees(self, host: str) -> Iterable[_Node]:
-        if not self.uses_hosts:
-            return (self._any,)
         dots = [index for index, character in enumerate(host) if character == "."]
         suffixes = (self._suffixes.get(host[dot:]) for dot in dots)
         return [tree for tree in (self._exact.get(host), *suffixes, self._any) if tree is not None]
@@ -177,18 +175,16 @@ def _shared(first: Rule, second: Rule) -> tuple[str, ...]:
 def _find(node: _Node, segments: list[str], at: int) -> Methods | None:
     """The rules where these segments lead; `rest` is the narrowest `**` passed on the way, if they lead nowhere."""
     rest: Methods | None = None
-    while at < len(segments):
-        segment = segments[at]
-        at += 1
-        rest = rest if node.rest is None else node.rest
-        literal = node.literals.get(segment)
-        parameter = node.parameter if segment else None
-        if literal is not None and parameter is not None:
-            found = _find(literal, segments, at)
+    for place in range(at, len(segments)):
+        segment = segments[place]
+        if node.rest is not None:
+            rest = node.rest
+        step = node.literals.get(segment)
+        if node.parameter is not None and segment:
+            found = None if step is None else _find(step, segments, place + 1)
             if found is not None:
                 return found
-            literal = None
-        step = parameter if literal is None else literal
+            step = node.parameter
         if step is None:
             return rest
         node = step

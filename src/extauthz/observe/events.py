@@ -1,5 +1,6 @@
 """The events and the one interface that receives them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -113,18 +114,41 @@ class Observer(Protocol):
         """A part of the service changed its state or did something worth counting."""
 
 
-class Observers:
-    """Several observers as one."""
+class Recorder(Observer, Protocol):
+    """An observer that takes many decisions at once."""
 
-    def __init__(self, *observers: Observer) -> None:
-        self._checked = [observer.checked for observer in observers]
-        self._introspected = [observer.introspected for observer in observers]
-        self._happened = [observer.happened for observer in observers]
+    def record(self, events: Sequence[Checked]) -> None:
+        """These decisions were made, in this order."""
+
+
+BATCH = 64
+"""Decisions handed on together: few enough to be in the processor's cache still."""
+
+
+class Observers:
+    """Several recorders as one observer.
+
+    Decisions wait until there are `BATCH` of them, or until `flush`: written down one by one, they would cost as much
+    again as to make them.
+    """
+
+    def __init__(self, *recorders: Recorder) -> None:
+        self._record = [recorder.record for recorder in recorders]
+        self._introspected = [recorder.introspected for recorder in recorders]
+        self._happened = [recorder.happened for recorder in recorders]
+        self._waiting: list[Checked] = []
 
     def checked(self, event: Checked) -> None:
-        """Pass it on to all."""
-        for tell in self._checked:
-            tell(event)
+        """Pass it on to all, together with others."""
+        self._waiting.append(event)
+        if len(self._waiting) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what waits. To be called now and then, and before anybody reads what was recorded."""
+        batch, self._waiting = self._waiting, []
+        for tell in self._record:
+            tell(batch)
 
     def introspected(self, event: Introspected) -> None:
         """Pass it on to all."""

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -78,8 +78,13 @@ class TroubleLog:
 
     def checked(self, event: Checked) -> None:
         """Tell of a defect of our own; decisions are the audit log's business."""
-        if event.fault:
-            self._log.error("a check failed inside extauthz and was denied", fault=event.fault, door=event.door)
+        self.record((event,))
+
+    def record(self, events: Sequence[Checked]) -> None:
+        """Likewise, of several."""
+        for event in events:
+            if event.fault:
+                self._log.error("a check failed inside extauthz and was denied", fault=event.fault, door=event.door)
 
     def happened(self, event: Happened) -> None:
         """Tell it, with advice where it is trouble; what only counts is not told."""

@@ -2,7 +2,8 @@
 
 import os
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -25,9 +26,6 @@ _ASKED = frozenset({"", "server"})
 """Levels of decisions that saved no question: none was needed, or it was asked."""
 
 _INACTIVE = frozenset({Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN, Reason.SENDER_CONSTRAINED})
-
-_BATCH = 512
-"""Decisions counted together."""
 
 
 class Metrics:
@@ -72,29 +70,43 @@ class Metrics:
         )
         build = Gauge("extauthz_build_info", "Version.", ("version",), multiprocess_mode="max", registry=self._registry)
         build.labels(__version__).set(1)
-        self._waiting: list[Checked] = []
+        self._decisions_made: Counter[tuple[str, Reason, str, str]] = Counter()
+        self._known_decisions: dict[tuple[str, Reason, str], CounterMetric] = {}
+        self._times: defaultdict[str, list[float]] = defaultdict(list)
 
     def checked(self, event: Checked) -> None:
-        """Count a decision and its time, together with others: one by one it would cost as much as the decision."""
-        self._waiting.append(event)
-        if len(self._waiting) >= _BATCH:
-            self.flush()
+        """Count a decision and its time."""
+        self.record((event,))
+
+    def record(self, events: Sequence[Checked]) -> None:
+        """Count decisions and their times. The library learns of them in `flush`: it takes its time for each number."""
+        self._decisions_made.update(
+            [(event.door, event.decision.reason, event.decision.rule, event.level) for event in events]
+        )
+        for event in events:
+            self._times[event.level].append(event.took_seconds)
 
     def flush(self) -> None:
-        """Count what waits. To be called now and then: other workers tell our numbers too."""
-        batch, self._waiting = self._waiting, []
-        decisions: Counter[tuple[str, Reason, str, str]] = Counter()
-        seconds: dict[str, list[float]] = {}
-        for event in batch:
-            decisions[event.door, event.decision.reason, event.decision.rule, event.level] += 1
-            seconds.setdefault(event.level, []).append(event.took_seconds)
+        """Publish what was counted. To be called now and then: other workers tell our numbers too."""
+        decisions, self._decisions_made = self._decisions_made, Counter()
+        times, self._times = self._times, defaultdict(list)
+        saved: Counter[str] = Counter()
         for (door, reason, rule, level), count in decisions.items():
-            outcome = "allow" if reason in ALLOWING else "deny"
-            self._decisions.labels(door, outcome, reason.value, rule).inc(count)
+            self._decisions_of(door, reason, rule).inc(count)
             if level not in _ASKED:
-                self._saved.labels(_saved_by(level, reason)).inc(count)
-        for level, values in seconds.items():
-            _observe_all(self._check_seconds.labels(level), values)
+                saved[_saved_by(level, reason)] += count
+        for by, count in saved.items():
+            self._saved.labels(by).inc(count)
+        for level, seconds in times.items():
+            _observe_all(self._check_seconds.labels(level), seconds)
+
+    def _decisions_of(self, door: str, reason: Reason, rule: str) -> CounterMetric:
+        """The counter of this kind of decisions; the library looks long for it."""
+        key = door, reason, rule
+        if key not in self._known_decisions:
+            outcome = "allow" if reason in ALLOWING else "deny"
+            self._known_decisions[key] = self._decisions.labels(door, outcome, reason.value, rule)
+        return self._known_decisions[key]
 
     def introspected(self, event: Introspected) -> None:
         """Count a question to an authorization server and its time."""

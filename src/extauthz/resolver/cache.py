@@ -7,11 +7,11 @@ out the good ones.
 
 import hashlib
 from collections.abc import Callable
-
-from cachetools import TLRUCache
+from operator import attrgetter
 
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
+from extauthz.resolver.room import Room
 from extauthz.resolver.settings import ServerSettings
 
 Clock = Callable[[], float]
@@ -30,20 +30,23 @@ class TokenCache:
         self._wall = wall
         asked_as = (settings.name, settings.introspection_endpoint, settings.client_id, settings.token_type_hint)
         fingerprint = "\0".join(asked_as)
-        self._key = hashlib.blake2b(fingerprint.encode(), key=secret, digest_size=32).digest()
-        self._active = self._store(settings.max_entries)
-        self._inactive = self._store(max(1, settings.max_entries // 10))
+        key = hashlib.blake2b(fingerprint.encode(), key=secret, digest_size=32).digest()
+        self._keyed = hashlib.blake2b(key=key, digest_size=24)
+        self._active = self._room(settings.max_entries)
+        self._inactive = self._room(max(1, settings.max_entries // 10))
 
-    def _store(self, max_entries: int) -> TLRUCache[bytes, Resolution]:
-        return TLRUCache(max_entries, _expiry, timer=self._monotonic)
+    def _room(self, max_entries: int) -> Room[Resolution]:
+        return Room(max_entries, end=_fresh_until, clock=self._monotonic)
 
     def key(self, token: Token) -> bytes:
         """A keyed hash; the token cannot be found from it, nor from a dump of the cache."""
-        return hashlib.blake2b(token.reveal().encode(), key=self._key, digest_size=24).digest()
+        hashed = self._keyed.copy()
+        hashed.update(token.reveal().encode())
+        return hashed.digest()
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""
-        known = self._known(key)
+        known = self._active.get(key) or self._inactive.get(key)
         if known is None:
             return None
         if max_age is not None and self._monotonic() - known.asked_at >= max_age:
@@ -62,18 +65,14 @@ class TokenCache:
             return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
         fresh_until = asked_at + self._lifetime(state)
         kept = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
-        known = self._known(key)
+        known = self._active.get(key) or self._inactive.get(key)
         if known is None or known.asked_at <= asked_at:
-            self._active.pop(key, None)
-            self._inactive.pop(key, None)
-            (self._active if isinstance(state, Active) else self._inactive)[key] = kept
+            room, other = (
+                (self._active, self._inactive) if isinstance(state, Active) else (self._inactive, self._active)
+            )
+            other.drop(key)
+            room.put(key, kept)
         return Resolution(state=state, level="server", fresh_until=fresh_until, asked_at=asked_at)
-
-    def _known(self, key: bytes) -> Resolution | None:
-        try:  # `TLRUCache.get` would look twice
-            return self._active[key]
-        except KeyError:
-            return self._inactive.get(key)
 
     def _lifetime(self, state: Active | Inactive) -> float:
         """Seconds from the question on, never beyond `exp`."""
@@ -91,5 +90,4 @@ class TokenCache:
         return len(self._active) + len(self._inactive)
 
 
-def _expiry(_key: bytes, known: Resolution, _now: float) -> float:
-    return known.fresh_until
+_fresh_until = attrgetter("fresh_until")

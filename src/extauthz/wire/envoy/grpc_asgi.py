@@ -1,8 +1,9 @@
 """Unary gRPC over ASGI, for h2corn: the five-byte message prefix and the trailers. HTTP/2 is the server's business."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
-from extauthz.wire.asgi import Headers, Receive, Scope, Send
+from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send
 
 Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
 """A message and the caller's deadline in seconds, to a message."""
@@ -38,12 +39,15 @@ class GrpcMethod:
         if scope["method"] != "POST":
             await _fail(send, _UNIMPLEMENTED)
             return
-        framed = await _read(receive)
-        if framed is None:
-            return
-        if len(framed) < _PREFIX_LENGTH or len(framed) != _PREFIX_LENGTH + int.from_bytes(framed[1:_PREFIX_LENGTH]):
-            await _fail(send, _INTERNAL)
-            return
+        message = await receive()
+        framed = message.get("body", b"")
+        if not _is_whole(framed):
+            framed = await _rest(message, receive)
+            if framed is None:
+                return
+            if not _is_whole(framed):
+                await _fail(send, _INTERNAL)
+                return
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
@@ -60,24 +64,34 @@ def _deadline(headers: Headers) -> float | None:
     """Seconds in `grpc-timeout`; None without one, or with one that means nothing."""
     for name, value in headers:
         if name == b"grpc-timeout":
-            amount, unit = value[:-1], value[-1:]
-            readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
-            return int(amount) * _UNITS[unit] if readable else None
+            return _seconds(value)
     return None
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole request body, or None when the caller went away."""
-    message = await receive()
-    if message["type"] != "http.request":
-        return None
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
+@lru_cache(maxsize=256)
+def _seconds(timeout: bytes) -> float | None:
+    amount, unit = timeout[:-1], timeout[-1:]
+    readable = amount.isdigit() and len(amount) <= _TIMEOUT_DIGITS and unit in _UNITS
+    return int(amount) * _UNITS[unit] if readable else None
+
+
+def _is_whole(framed: bytes) -> bool:
+    """Whether this is one message, with the prefix that promises its length, and nothing else."""
+    return int.from_bytes(framed[1:_PREFIX_LENGTH]) == len(framed) - _PREFIX_LENGTH
+
+
+async def _rest(message: Message, receive: Receive) -> bytes | None:
+    """The request body, when it did not come at once: up to the end of its message or of itself, or None when the caller went away.
+
+    A caller that still has to say that nothing follows is not waited for.
+    """
+    body = b""
+    while message["type"] == "http.request":
         body += message.get("body", b"")
-    return body
+        if _is_whole(body) or not message.get("more_body", False):
+            return body
+        message = await receive()
+    return None
 
 
 async def _fail(send: Send, status: bytes) -> None:

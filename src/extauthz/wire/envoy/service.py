@@ -32,11 +32,13 @@ class Options:
     Attributes:
         outage_is_error: an outage is the gateway's to decide (`on_outage: gateway`).
         read_extensions: `context_extensions.required_scope` adds scopes.
+        read_source: the client's address is read, for whoever counts by it.
         metadata: answers carry `dynamic_metadata` for the access log.
     """
 
     outage_is_error: bool = False
     read_extensions: bool = False
+    read_source: bool = False
     metadata: bool = True
 
 
@@ -52,7 +54,12 @@ class CheckService:
         options = self._options
         patience = None if deadline is None else deadline - max(MARGIN_SECONDS, deadline / 10)
         try:
-            request = decode(message, patience=patience, read_extensions=options.read_extensions)
+            request = decode(
+                message,
+                patience=patience,
+                read_extensions=options.read_extensions,
+                read_source=options.read_source,
+            )
             event = await self._authorizer.examine(request)
             answer = encode(event.decision, outage_is_error=options.outage_is_error)
             return answer + metadata(event) if options.metadata else answer
