@@ -10,10 +10,10 @@ NODE_PACKAGES := tests/support/oidc_provider
 NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz protos lock install clean
+.PHONY: help demo test lint bench fuzz conformance differences protos lock install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=1 ends after the tour
 	@tools/programs.sh nginx
@@ -30,12 +30,19 @@ bench: $(ENVIRONMENT) ## speed against the floors, in one run; writes bench/resu
 	@tools/programs.sh nginx nginx-set-misc wrk h2load
 	@$(BIN)/python -m bench $(ARGS)
 
-fuzz: $(ENVIRONMENT) ## fuzz with coverage; SECONDS=300, TARGETS="path_judge nginx_headers"
+fuzz: $(ENVIRONMENT) ## fuzz with coverage, then parity at length; SECONDS=300, TARGETS="path_judge" for one alone
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
 	@$(BIN)/python tests/fuzz/run.py --seconds $(or $(SECONDS),300) $(TARGETS)
+	@$(if $(TARGETS),,HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q --timeout=3600 tests/property/test_parity.py)
+
+conformance: $(ENVIRONMENT) ## write docs/conformance.md from what the tests show
+	@PYTHONPATH=tests $(BIN)/python -m conformance
 
 protos: $(ENVIRONMENT) ## compile protos/ into src/extauthz/_gen
 	@$(BIN)/python protos/generate.py
+
+differences: $(ENVIRONMENT) ## write docs/gateways/differences.md from tests/vectors
+	@PYTHONPATH=tests $(BIN)/python -m support.differences
 
 lock: $(ENVIRONMENT) ## choose new versions of all packages
 	@$(BIN)/uv pip compile -q --universal --extra dev --generate-hashes --no-header --upgrade -o requirements.lock pyproject.toml

@@ -82,7 +82,7 @@ async def http_floor(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send(_HTTP_BODY)
 
 
-async def _check(message: bytes, _deadline: float | None) -> bytes:
+async def _check(message: bytes, _deadline: float | None, _trace: str) -> bytes:
     CheckRequest.FromString(message)
     return ANSWER
 

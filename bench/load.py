@@ -16,7 +16,7 @@ from extauthz.wire.envoy.service import CHECK_PATH
 CONNECTIONS = 16
 STREAMS = 64
 
-_HINT = "apt-get install wrk nghttp2-client nginx"
+_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc"
 _SECONDS_TO_END = 30
 _SYSTEM_FOLDERS = ":/usr/sbin:/sbin"
 
@@ -56,9 +56,14 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 def wrk(port: int, script: Path, seconds: float, *, pairs: int) -> Load:
     """Walk tokens and routes through a gateway, that many pairs of them over and over."""
+    return run_wrk(port, script, seconds, str(pairs))
+
+
+def run_wrk(port: int, script: Path, seconds: float, *arguments: str) -> Load:
+    """Send what the script makes; it ends by printing a line of JSON with the members of `Load`, times in microseconds."""
     whole = max(1, round(seconds))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}"]
-    said = json.loads(_run([*command, "--", str(pairs)], whole).splitlines()[-1])
+    said = json.loads(_run([*command, "--", *arguments], whole).splitlines()[-1])
     return Load(
         requests=said["requests"],
         seconds=said["microseconds"] / 1e6,

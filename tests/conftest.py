@@ -1,6 +1,7 @@
 """What several test folders share: how many examples hypothesis tries, and the authorization servers of others.
 
-Hypothesis: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout).
+Hypothesis: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout), as `make fuzz` does.
+Pytest also finds the hook here that hears what each test shows.
 """
 
 import os
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from conformance.collect import pytest_itemcollected
 from support import django_toolkit, oidc_provider
 from support.django_toolkit import DjangoToolkit
 from support.oidc_provider import OidcProvider
 from support.real_server import RealServer
+
+__all__ = ["pytest_itemcollected"]
 
 settings.register_profile("ci", deadline=None, max_examples=250, print_blob=True)
 settings.register_profile("long", deadline=None, max_examples=10_000, print_blob=True)

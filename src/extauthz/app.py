@@ -6,27 +6,32 @@ import secrets
 import select
 import stat
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
-from extauthz.app_ladder import introspector, limiter, shape, token_for_check
+from extauthz.app_ladder import limiter, token_for_check
+from extauthz.app_resolver import Sharing
+from extauthz.app_server import ServerParts
+from extauthz.app_sources import sources_of
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
-from extauthz.config.schema import AuthorizationServer
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
-from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
+from extauthz.resolver.metadata import Metadata
+from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
-from extauthz.resolver.settings import ClientAuth, ServerSettings
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
+from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
 _FILE_WRITE_BYTES = 64 * 1024
@@ -44,8 +49,10 @@ class Service:
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
-        observer: tells the recorders, some decisions at once.
         metrics: what was counted.
+        sharing: what it has in common with other processes.
+        background: what runs from `start` to `close`, such as finding out where a server is asked.
+        observer: is told of decisions and of what happens to the parts, and tells whoever records it.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -55,21 +62,28 @@ class Service:
     check: CheckService
     health: HealthService
     readiness: Readiness
-    observer: Observers
     metrics: Metrics
     resolver: Resolver
+    sharing: Sharing
     audit: AuditLog | None
+    observer: Observers
     check_servers: Callable[[], Awaitable[object]]
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    _running: list["asyncio.Task[None]"] = field(default_factory=list)
 
-    def flush(self) -> None:
-        """Hand on and publish what was recorded. To be called now and then: people and other workers wait for it."""
-        self.observer.flush()
-        self.metrics.flush()
+    def start(self) -> None:
+        """Start what runs in the background."""
+        self._running.extend(asyncio.create_task(run()) for run in self.background)
 
     async def close(self) -> None:
-        """End questions in flight, count and write what waits."""
+        """End what runs in the background and questions in flight, count and write what waits."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
-        self.flush()
+        await self.sharing.close()
+        self.observer.flush()
+        self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
 
@@ -92,19 +106,33 @@ async def _close_websocket(send: Send) -> None:
     await send({"type": "websocket.close"})
 
 
-def build(config: ServiceConfig) -> Service:
-    """Wire a worker. Needs no event loop; connections are opened when they are first used."""
+def build(config: ServiceConfig, together: Path | None = None) -> Service:
+    """Wire a worker. Needs no event loop; connections are opened when they are first used.
+
+    `together`: the folder of the workers of one supervisor, if there is one.
+    """
     settings = config.settings
-    readiness = Readiness()
     metrics = Metrics()
     audit = _audit_log(settings.audit.path, metrics)
     observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
-    cache_secret = secrets.token_bytes(32)
-    sources = [
-        _source(_server_settings(name, server, config), server, cache_secret, observer)
+    sharing = Sharing(config, observer, together)
+    servers = [
+        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
         for name, server in settings.authorization_servers.items()
     ]
-    resolver = Resolver(sources, observer=observer, monotonic=time.monotonic, limiter=limiter(settings.inactive_limit))
+    sources = [source for server in servers for source in sources_of(server, observer, sharing)]
+    for server in servers:
+        ttl = server.settings.ttl
+        metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
+    metrics.revocations_connected(not sharing.feed.follows)
+    readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
+    resolver = Resolver(
+        sources,
+        observer=observer,
+        monotonic=time.monotonic,
+        limiter=limiter(settings.inactive_limit),
+        selector=Selector({server.settings.name: server.marks() for server in servers}),
+    )
     authorizer = Authorizer(
         policy=config.snapshot,
         resolver=resolver,
@@ -120,20 +148,31 @@ def build(config: ServiceConfig) -> Service:
     )
     check, health = CheckService(authorizer, options), HealthService(readiness)
     methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    http = HttpDoor(
+        authorizer,
+        trusted_proxies=settings.trusted_proxies,
+        dialects=settings.dialects,
+        trust_route_header=settings.trust_route_header,
+    )
+    gateway = GatewayApp(methods, http)
+    names = None if settings.tls is None else settings.tls.client_names
     return Service(
-        gateway=GatewayApp(
-            methods, HttpDoor(authorizer, trusted_proxies=settings.trusted_proxies, dialects=settings.dialects)
-        ),
-        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics)),
+        gateway=gateway if names is None else KnownPeers(gateway, names),
+        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(_ops_token(config), sharing.revoke)),
         authorizer=authorizer,
         check=check,
         health=health,
         readiness=readiness,
-        observer=observer,
         metrics=metrics,
         resolver=resolver,
         audit=audit,
-        check_servers=_self_checks(sources, settings.authorization_servers, observer),
+        observer=observer,
+        check_servers=_self_checks(sources, servers, observer),
+        background=(
+            sharing.feed.run,
+            *(server.discovery.run for server in servers if server.discovery is not None),
+        ),
+        sharing=sharing,
     )
 
 
@@ -157,36 +196,22 @@ def _count(start: str) -> Iterator[str]:
             yield head + tail
 
 
-def _source(settings: ServerSettings, server: AuthorizationServer, cache_secret: bytes, observer: Observer) -> Source:
-    cache = TokenCache(settings, secret=cache_secret, monotonic=time.monotonic, wall=time.time)
-    client = introspector(settings, server, observer)
-    return Source(name=settings.name, cache=cache, client=client, shape=shape(server.tokens))
+def _ops_token(config: ServiceConfig) -> str:
+    return "" if config.own.ops_token is None else config.own.ops_token.reveal()
 
 
 def _self_checks(
-    sources: list[Source], servers: Mapping[str, AuthorizationServer], observer: Observer
+    sources: list[Source], servers: list[ServerParts], observer: Observer
 ) -> Callable[[], Awaitable[object]]:
-    wanted = [(source, servers[source.name].tokens) for source in sources if servers[source.name].self_check]
-    return lambda: asyncio.gather(
-        *(self_check(source.name, source.client, token_for_check(tokens), observer) for source, tokens in wanted)
-    )
+    clients = {source.name: source.client for source in sources}
 
+    async def check(parts: ServerParts) -> None:
+        await parts.found()
+        name = parts.settings.name
+        await self_check(name, clients[name], token_for_check(parts.server.tokens), observer)
 
-def _server_settings(name: str, server: AuthorizationServer, config: ServiceConfig) -> ServerSettings:
-    return ServerSettings(
-        name=name,
-        introspection_endpoint=server.introspection_endpoint,
-        client_id=server.client.id,
-        client_secret=config.secrets[name].reveal(),
-        client_auth=ClientAuth(server.client.auth),
-        issuer=server.issuer,
-        token_type_hint="" if server.token_type_hint == "none" else server.token_type_hint,  # noqa: S105 - a hint
-        timeout=server.timeout,
-        max_connections=server.max_connections,
-        ttl=server.cache.ttl,
-        negative_ttl=server.cache.negative_ttl,
-        max_entries=server.cache.max_entries,
-    )
+    wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
+    return lambda: asyncio.gather(*(check(parts) for parts in wanted))
 
 
 def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:

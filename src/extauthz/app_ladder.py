@@ -8,9 +8,9 @@ alarm ▸ batcher ▸ ladder ▸ batch client           with `batch.endpoint` to
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
+from extauthz.app_server import ServerParts
 from extauthz.config.limits import InactiveLimit, Tokens
 from extauthz.config.schema import AuthorizationServer
 from extauthz.core.batch_answer import MAX_BATCH_ANSWER_BYTES
@@ -25,7 +25,6 @@ from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.ladder import Asks, Ladder, LadderSettings
 from extauthz.resolver.limiter import InactiveLimiter, LimitSettings
 from extauthz.resolver.selfcheck import InactivityAlarm
-from extauthz.resolver.settings import ServerSettings
 from extauthz.resolver.shape import TokenShape
 
 _CHECK_TOKEN_BYTES: Final = 32
@@ -33,31 +32,27 @@ _CHECK_TOKEN_BYTES: Final = 32
 Many = Asks[Sequence[Token], Sequence[TokenState]]
 
 
-def introspector(settings: ServerSettings, server: AuthorizationServer, observer: Observer) -> Introspector:
+def introspector(parts: ServerParts, observer: Observer) -> Introspector:
     """All layers for one server."""
-    inner: Introspector
-    if server.batch.delay:
-        inner = Batcher(_many(settings, server, observer), _batch_settings(server))
-    else:
-        inner = _single(settings, server, observer)
+    settings, batched = parts.settings, parts.server.batch.delay > 0
+    inner = Batcher(_many(parts, observer), _batch_settings(parts.server)) if batched else _single(parts, observer)
     return InactivityAlarm(inner, server=settings.name, ttl=settings.ttl, observer=observer, monotonic=time.monotonic)
 
 
-def _single(
-    settings: ServerSettings, server: AuthorizationServer, observer: Observer
-) -> Ladder[Token, Active | Inactive]:
-    client = IntrospectionClient(settings)
-    limits = _ladder_settings(server, server.max_connections)
-    return Ladder(client, limits, server=settings.name, observer=observer, monotonic=time.monotonic)
+def _single(parts: ServerParts, observer: Observer) -> Ladder[Token, Active | Inactive]:
+    client = IntrospectionClient(parts.settings, parts.caller())
+    limits = _ladder_settings(parts.server, parts.server.max_connections)
+    return Ladder(client, limits, server=parts.settings.name, observer=observer, monotonic=time.monotonic)
 
 
-def _many(settings: ServerSettings, server: AuthorizationServer, observer: Observer) -> Many:
-    if server.batch.endpoint is None:
-        return OneByOne(_single(settings, server, observer))
-    there = replace(settings, introspection_endpoint=server.batch.endpoint)
-    client = BatchClient(IntrospectionClient(there, max_answer_bytes=MAX_BATCH_ANSWER_BYTES), there, observer)
-    limits = _ladder_settings(server, server.batch.concurrency)
-    return Ladder(client, limits, server=settings.name, observer=observer, monotonic=time.monotonic)
+def _many(parts: ServerParts, observer: Observer) -> Many:
+    endpoint = parts.server.batch.endpoint
+    if endpoint is None:
+        return OneByOne(_single(parts, observer))
+    caller = parts.caller(lambda _: endpoint, max_answer_bytes=MAX_BATCH_ANSWER_BYTES)
+    client = BatchClient(IntrospectionClient(parts.settings, caller), parts.settings, observer)
+    limits = _ladder_settings(parts.server, parts.server.batch.concurrency)
+    return Ladder(client, limits, server=parts.settings.name, observer=observer, monotonic=time.monotonic)
 
 
 def _ladder_settings(server: AuthorizationServer, max_concurrent: int) -> LadderSettings:

@@ -39,11 +39,19 @@ class TokenResolver(Protocol):
         """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens. Cancelling the caller must not disturb others.
+        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
+        the request's. Cancelling the caller must not disturb others.
         """
 
 
@@ -86,10 +94,14 @@ class Authorizer:
                 server, max_age = rule.authorization_server, rule.max_age
                 resolution = self._resolver.known(server, token, max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(server, token, max_age, request.patience, request.source)
+                    resolution = await self._resolver.resolve(
+                        server, token, max_age, request.patience, request.source, trace=request.trace
+                    )
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
-                if rule.edge_cache and isinstance(decision, Allow):
+                if resolution.level == "stale" and isinstance(decision, Allow):
+                    decision = decision._replace(reason=Reason.ALLOWED_STALE)
+                elif rule.edge_cache and isinstance(decision, Allow):
                     decision = self._cacheable(decision, rule, resolution, now)
         except asyncio.CancelledError:
             decision = _ABANDONED
@@ -103,16 +115,17 @@ class Authorizer:
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
         """Steps 1 to 3: the rule and the token to resolve, or an answer that needs no token."""
+        if request.route is not None and request.flaw is None and known_method(request.method):
+            return _apply(request, policy.routes.named(request.route, request.method))
         place = _judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
-        rule = policy.routes.match(request.method, *place)
-        if rule is None:
-            return deny(Reason.NO_ROUTE)
-        if rule.anonymous:
-            return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
-        token = extract(request.authorization)
-        return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+        host, path = place
+        if request.preflight and not request.added_scopes:
+            announced = policy.routes.match(request.preflight, host, path)
+            if announced is not None and announced.preflight:
+                return announced.public
+        return _apply(request, policy.routes.match(request.method, host, path))
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
         """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
@@ -163,3 +176,13 @@ def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reas
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:
+    """Step 3, by the rule that was found, if any."""
+    if rule is None:
+        return deny(Reason.NO_ROUTE)
+    if rule.anonymous:
+        return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
+    token = extract(request.authorization)
+    return rule.denials[token] if isinstance(token, Reason) else (rule, token)

@@ -11,12 +11,13 @@ from typing import NamedTuple, TypedDict, Unpack
 
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
+from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Happened, Introspected
@@ -36,6 +37,9 @@ class RequestFields(TypedDict, total=False):
     patience: float | None
     source: str
     flaw: Reason | None
+    preflight: str
+    trace: str
+    route: str | None
 
 
 def request(
@@ -62,7 +66,10 @@ class RuleFields(TypedDict, total=False):
     methods: tuple[str, ...]
     host: str
     anonymous: bool
+    preflight: bool
     alternatives: tuple[frozenset[str], ...]
+    implications: Implications
+    demands: Demands | None
     audience: str
     authorization_server: str
     max_age: float | None
@@ -143,6 +150,7 @@ class Asked(NamedTuple):
     max_age: float | None
     patience: float | None = None
     address: str = ""
+    trace: str = ""
 
 
 class StubResolver:
@@ -189,10 +197,17 @@ class StubResolver:
         return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience, address))
+        self.asked.append(Asked(server, token, max_age, patience, address, trace))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

@@ -62,6 +62,7 @@ def named(errors: list[dict[str, Any]], check: str) -> set[str]:
     return {each["what"].split()[0] for each in errors if each["check"] == check}
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize(("file", "option"), [("envoy.yaml", "--envoy"), ("nginx.conf", "--nginx")])
 def test_a_sound_deployment_has_no_error(tmp_path: Path, authorizer: Running, file: str, option: str) -> None:
     with started(file, tmp_path, authorizer) as (config, url):
@@ -69,6 +70,7 @@ def test_a_sound_deployment_has_no_error(tmp_path: Path, authorizer: Running, fi
         assert examine(authorizer, *arguments) == (0, [])
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize("question", ["/_extauthz?x=1", "/_extautz"])
 def test_a_question_that_goes_to_the_application_itself(tmp_path: Path, authorizer: Running, question: str) -> None:
     with started("nginx.conf", tmp_path, authorizer, ASK, f"auth_request {question};") as (config, url):
@@ -81,6 +83,7 @@ def test_a_question_that_goes_to_the_application_itself(tmp_path: Path, authoriz
         assert [each["check"] for each in examine(authorizer, "--nginx", str(config))[1]] == ["auth-uri"]
 
 
+@pytest.mark.shows("N63")
 @pytest.mark.parametrize(
     "trap", ["return 200;", "rewrite ^/me$ http://elsewhere.example.com/ permanent;", "satisfy any; allow all;"]
 )
@@ -92,6 +95,7 @@ def test_an_answer_before_the_question(tmp_path: Path, authorizer: Running, trap
         assert len(examine(authorizer, "--nginx", str(config))[1]) == 1
 
 
+@pytest.mark.shows("N63")
 def test_a_failure_that_opens(tmp_path: Path, authorizer: Running) -> None:
     """Nothing to see from outside while extauthz runs, so the file has to tell it."""
     opening = "recursive_error_pages on; error_page 502 504 =200 /50x.html;"
@@ -129,6 +133,7 @@ def test_a_path_that_envoy_unescapes(tmp_path: Path, authorizer: Running) -> Non
         assert [each["check"] for each in examine(authorizer, "--envoy", str(config))[1]] == ["escaped-slashes"]
 
 
+@pytest.mark.shows("N58")
 def test_a_gateway_that_cannot_ask(tmp_path: Path, authorizer: Running) -> None:
     """503 is no way around, and no working deployment either."""
     with started("nginx.conf", tmp_path, authorizer) as (_, url):

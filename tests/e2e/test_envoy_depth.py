@@ -11,33 +11,13 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
-from extauthz.cli.upstream import Upstream
-from support.fronts import exchange
-from support.gateways import GATEWAY_FILES, envoy_binary
+from extauthz.cli.processes import Process, free_ports
+from support.envoy import envoy, running_envoy
+from support.http1 import exchange
 from support.running import Running, running
 from support.stub_server import Reply, StubServer, active
 
 HOST = [("Host", "api.example.com")]
-
-
-@contextmanager
-def envoy(
-    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
-) -> Iterator[int]:
-    """A real Envoy from gateway/envoy.yaml, with some of its text replaced, before an upstream; its port."""
-    port, admin, upstream = free_ports(3)
-    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
-    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
-    for old, new in (edit or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    config = folder / "envoy.yaml"
-    config.write_text(text)
-    command = [envoy_binary(release), *envoy_command(config)[1:]]
-    with Upstream(upstream), Process("envoy", command, log=folder / "envoy.log") as process:
-        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        yield port
 
 
 @pytest.fixture
@@ -57,27 +37,19 @@ def get(port: int, target: str, token: str) -> tuple[int, dict[str, list[str]], 
     return exchange(port, "GET", target, [*HOST, ("Authorization", f"Bearer {token}")])
 
 
-def log_lines(folder: Path, wanted: int) -> list[dict[str, object]]:
-    """The lines of Envoy's access log, once there are enough of them: it writes them in batches."""
-    for _ in range(150):
-        lines = [json.loads(line) for line in (folder / "envoy.log").read_text().splitlines() if line.startswith("{")]
-        if len(lines) >= wanted:
-            return lines
-        time.sleep(0.1)
-    raise AssertionError("Envoy wrote no access log")
-
-
+@pytest.mark.shows("E22", "E77")
 def test_the_access_log_names_who_and_why_on_an_allow_and_on_a_denial(tmp_path: Path, service: Running) -> None:
-    with envoy(tmp_path, service.gateway) as port:
-        get(port, "/orders/1", "reader")
-        get(port, "/orders/export", "reader")
-        allowed, denied = log_lines(tmp_path, 3)[-2:]
+    with running_envoy(tmp_path, service.gateway) as started:
+        get(started.port, "/orders/1", "reader")
+        get(started.port, "/orders/export", "reader")
+        allowed, denied = started.log_lines(3)[-2:]
     assert (allowed["sub"], allowed["reason"], allowed["rule"]) == ("u1", "allowed", "read-order")
     assert (denied["sub"], denied["reason"], denied["rule"]) == ("u1", "insufficient_scope", "export")
     ids = {str(line["decision_id"]) for line in (allowed, denied)}
     assert len(ids) == 2
     audit = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert ids <= {line["decision_id"] for line in audit}
+    assert "Bearer" not in str(allowed) + str(denied)
 
 
 FAIL_OPEN = {
@@ -85,12 +57,14 @@ FAIL_OPEN = {
 }
 
 
+@pytest.mark.shows("E38", "E39")
 def test_an_outage_is_denied_even_where_envoy_fails_open(tmp_path: Path, service: Running) -> None:
     """`on_outage: deny`, the default: an authorization server that is down opens nothing."""
     with envoy(tmp_path, service.gateway, edit=FAIL_OPEN) as port:
         assert get(port, "/orders/1", "status-500")[0] == 503
 
 
+@pytest.mark.shows("E38", "E39")
 def test_an_outage_is_the_gateways_to_decide_where_the_operator_says_so(tmp_path: Path, stub: StubServer) -> None:
     """`on_outage: gateway`: Envoy counts an error and applies its own failure mode; a denial stays a denial."""
     with (
@@ -104,6 +78,7 @@ def test_an_outage_is_the_gateways_to_decide_where_the_operator_says_so(tmp_path
         assert get(port, "/orders/1", "unknown")[0] == 401
 
 
+@pytest.mark.shows("E38")
 def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub: StubServer) -> None:
     """Before 1.37 the message has no such field: a plain 403, never an allow."""
     with (
@@ -113,6 +88,7 @@ def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub
         assert get(port, "/orders/1", "status-500")[0] == 403
 
 
+@pytest.mark.shows("E61", "N9")
 def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> None:
     """A server slower than Envoy's patience is our 503 with Retry-After, never a timeout that Envoy has to judge."""
     with envoy(tmp_path, service.gateway, edit={"timeout: 1s  #": "timeout: 0.2s  #"}) as port:
@@ -120,6 +96,7 @@ def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> N
     assert (status, headers["retry-after"], json.loads(body)) == (503, ["1"], {"error": "server_timeout"})
 
 
+@pytest.mark.shows("E40")
 def test_a_gateway_may_ask_for_more_scopes_and_never_for_less(tmp_path: Path, stub: StubServer) -> None:
     extension = """
                   envoy.filters.http.ext_authz:
@@ -142,6 +119,26 @@ def test_a_gateway_may_ask_for_more_scopes_and_never_for_less(tmp_path: Path, st
         assert get(port, "/orders/1", "more")[0] == 200
 
 
+@pytest.mark.shows("E41")
+def test_metadata_of_a_route_does_the_same(tmp_path: Path, stub: StubServer) -> None:
+    """Where Envoy is told to send it."""
+    route = "- match: {prefix: /}\n                route: {cluster: app}"
+    metadata = 'metadata: {filter_metadata: {extauthz: {required_scope: "extra"}}}'
+    edit = {
+        route: f"{route}\n                {metadata}",
+        "clear_route_cache: false": "route_metadata_context_namespaces: [extauthz]\n              clear_route_cache: false",
+    }
+    stub.replies["more"] = lambda: active(scope="orders:read extra")
+    folder = tmp_path / "envoy"
+    folder.mkdir()
+    with (
+        running(tmp_path, introspection=stub.url, extra="context_extensions: true") as service,
+        envoy_after_first_answer(folder, service.gateway, edit) as port,
+    ):
+        assert get(port, "/orders/1", "reader")[0] == 403
+        assert get(port, "/orders/1", "more")[0] == 200
+
+
 @contextmanager
 def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]) -> Iterator[int]:
     """As `envoy`, where /healthz is not public any more because the gateway asks for scopes there too."""
@@ -154,6 +151,7 @@ def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]
             yield port
 
 
+@pytest.mark.shows("E69")
 def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -> None:
     """Two instances behind one Envoy; one is told to stop: health says so first, and it answers while Envoy notices."""
     first, second = tmp_path / "first", tmp_path / "second"
@@ -180,6 +178,33 @@ def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -
                 thread.join()
     assert len(statuses) > 100
     assert set(statuses) == {200}
+
+
+@pytest.mark.shows("E71")
+@pytest.mark.parametrize("grpc_server", ["h2corn", "grpcio"])
+def test_connections_that_envoy_replaces_under_load_cost_no_request(
+    tmp_path: Path, stub: StubServer, grpc_server: str
+) -> None:
+    """Every tenth of a second, as a fleet is rebalanced."""
+    protocol = '"@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n'
+    edit = {protocol: f"{protocol}        common_http_protocol_options: {{max_connection_duration: 0.1s}}\n"}
+    with (
+        running(tmp_path, introspection=stub.url, grpc_server=grpc_server) as service,
+        running_envoy(tmp_path, service.grpc, edit=edit) as started,
+    ):
+        statuses: list[int] = []
+        done = threading.Event()
+        load = [threading.Thread(target=_ask_until, args=(started.port, done, statuses)) for _ in range(4)]
+        for thread in load:
+            thread.start()
+        time.sleep(2.0)
+        done.set()
+        for thread in load:
+            thread.join()
+        replaced = started.counter("cluster.extauthz.upstream_cx_max_duration_reached")
+    assert len(statuses) > 100
+    assert set(statuses) == {200}
+    assert replaced > 5
 
 
 def _ask_until(port: int, done: threading.Event, statuses: list[int]) -> None:

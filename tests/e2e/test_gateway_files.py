@@ -20,6 +20,8 @@ import yaml
 
 from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
 from extauthz.cli.upstream import Upstream
+from support.gateways import envoy_binary
+from support.serving import wait_until
 
 ROOT = Path(__file__).parents[2]
 ENVOY = ROOT / "gateway/envoy.yaml"
@@ -48,8 +50,12 @@ class TestTheGatewayAcceptsTheFile:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def test_envoy(self) -> None:
-        self.run([*envoy_command(ENVOY), "--mode", "validate"])
+    @pytest.mark.shows("E87")
+    @pytest.mark.parametrize("release", ["oldest", "newest"])
+    @pytest.mark.parametrize("file", ["envoy.yaml", "envoy-http-service.yaml"])
+    def test_envoy(self, release: str, file: str) -> None:
+        command = envoy_command(ENVOY.with_name(file))[1:]
+        self.run([envoy_binary(release), *command, "--mode", "validate"])
 
     def test_nginx(self, tmp_path: Path) -> None:
         self.run([*nginx_command(NGINX, tmp_path), "-t"])
@@ -82,7 +88,7 @@ class TestEnvoyIsStrict:
 
     def test_it_sends_what_we_read_and_no_more(self) -> None:
         names = [pattern["exact"] for pattern in EXT_AUTHZ["allowed_headers"]["patterns"]]
-        assert names == ["authorization", "x-request-id", "traceparent"]
+        assert names == ["authorization", "x-request-id", "traceparent", "origin", "access-control-request-method"]
         assert EXT_AUTHZ["encode_raw_headers"] is True
         assert "with_request_body" not in EXT_AUTHZ
 
@@ -101,10 +107,12 @@ class TestEnvoyIsStrict:
         assert MANAGER["merge_slashes"] is True
         assert MANAGER["path_with_escaped_slashes_action"] == "REJECT_REQUEST"
 
+    @pytest.mark.shows("E18")
     def test_it_does_not_believe_the_client(self) -> None:
         assert MANAGER["use_remote_address"] is True
         assert MANAGER["common_http_protocol_options"] == {"headers_with_underscores_action": "REJECT_REQUEST"}
 
+    @pytest.mark.shows("S58", "E88")
     def test_forgeries_are_removed_before_the_check_on_every_route(self) -> None:
         assert list(FILTERS) == ["header_mutation", "ext_authz", "router"]
         removed = {each.get("remove") for each in FILTERS["header_mutation"]["mutations"]["request_mutations"]}
@@ -132,6 +140,11 @@ class StandIn(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list[list[tuple[str, str]]]] = []
+    connections: ClassVar[list[object]] = []
+
+    def setup(self) -> None:
+        super().setup()
+        self.connections.append(self.client_address)
 
     def do_GET(self) -> None:
         self.asked.append(self.headers.items())
@@ -147,10 +160,11 @@ class StandIn(BaseHTTPRequestHandler):
 
 @dataclass
 class Gateway:
-    """A running gateway, and the application behind it."""
+    """A running gateway, the application behind it, and what the gateway writes."""
 
     port: int
     upstream: Upstream
+    log: Path
 
     def ask(self, target: str, headers: Headers | None = None, method: str = "GET") -> tuple[Response, str]:
         """Send a request; the answer and its body."""
@@ -171,9 +185,10 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     port, admin, authorizer, app = free_ports(4)
     config = folder / "envoy.yaml"
     config.write_text(render_gateway(ENVOY, {10000: port, 9901: admin, 9191: authorizer, 10002: app}))
-    with Upstream(app) as upstream, Process("Envoy", envoy_command(config), log=folder / "log") as process:
+    command = [*envoy_command(config), "--file-flush-interval-msec", "100"]
+    with Upstream(app) as upstream, Process("Envoy", command, log=folder / "log") as process:
         process.wait_for_port(port)
-        yield Gateway(port, upstream)
+        yield Gateway(port, upstream, folder / "log")
 
 
 @pytest.fixture(scope="module")
@@ -192,26 +207,42 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         stand_in.block_on_close = False
         threading.Thread(target=stand_in.serve_forever, args=(0.05,), daemon=True).start()
         process.wait_for_port(port)
-        yield Gateway(port, upstream)
+        yield Gateway(port, upstream, folder / "log")
         stand_in.shutdown()
 
 
+@pytest.fixture
+def nginx_alone(tmp_path: Path) -> Iterator[Gateway]:
+    """NGINX with nobody to ask."""
+    port, nobody, app = free_ports(3)
+    config = tmp_path / "nginx.conf"
+    config.write_text(render_gateway(NGINX, {10001: port, 9191: nobody, 10002: app}))
+    with Upstream(app) as upstream, Process("NGINX", nginx_command(config, tmp_path), log=tmp_path / "log") as process:
+        process.wait_for_port(port)
+        yield Gateway(port, upstream, tmp_path / "log")
+
+
 class TestEnvoyWithNobodyToAsk:
+    @pytest.mark.shows("E89")
     def test_nothing_passes(self, envoy: Gateway) -> None:
         response, _ = envoy.ask("/orders", {"Authorization": "Bearer x"})
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
         assert not envoy.was_served()
+        wait_until(lambda: '"flags":"UAEX"' in envoy.log.read_text())
 
+    @pytest.mark.shows("S50", "S58", "E17", "E88")
     def test_the_unchecked_route_is_served_without_what_was_forged(self, envoy: Gateway) -> None:
         assert envoy.ask("/gateway-health", FORGED)[0].status == 200
         (received,) = envoy.upstream.received
         assert [name for name in FORGED if received.values(name)] == []
 
+    @pytest.mark.shows("E90")
     @pytest.mark.parametrize("target", ["/a%2fb", "/a%5Cb", "/orders/..%2fgateway-health"])
     def test_an_escaped_slash_is_refused(self, envoy: Gateway, target: str) -> None:
         assert envoy.ask(target)[0].status == 400
         assert not envoy.was_served()
 
+    @pytest.mark.shows("S50", "E18")
     def test_an_underscore_in_a_header_name_is_refused(self, envoy: Gateway) -> None:
         assert envoy.ask("/gateway-health", {"X_Auth_Sub": "root"})[0].status == 400
         assert not envoy.was_served()
@@ -222,6 +253,7 @@ def bearer(wire: str) -> Headers:
 
 
 class TestNginxRestoresTheTruth:
+    @pytest.mark.shows("S11", "N58")
     @pytest.mark.parametrize(
         ("wire", "expected"),
         [
@@ -254,6 +286,7 @@ class TestNginxRestoresTheTruth:
         assert body == f'{{"error":"{error}"}}'
         assert not nginx.was_served()
 
+    @pytest.mark.shows("S50", "S58", "N59")
     def test_an_allow_brings_the_identity_and_nothing_forged(self, nginx: Gateway) -> None:
         response, _ = nginx.ask("/orders?x=1", {**FORGED, **bearer("200+X-Auth-Sub=alice+X-Auth-Scope=")})
         assert response.status == 200
@@ -261,6 +294,7 @@ class TestNginxRestoresTheTruth:
         assert received.target == "/orders?x=1"
         assert {name: received.values(name) for name in FORGED if received.values(name)} == {"X-Auth-Sub": ["alice"]}
 
+    @pytest.mark.shows("N59")
     def test_the_question_has_the_raw_path_and_nothing_of_the_client_but_the_token(self, nginx: Gateway) -> None:
         nginx.ask("/a%2Fb/../c?token=1", {**FORGED, "Cookie": "c", "X-Forwarded-Uri": "/x", **bearer("200")}, "POST")
         question = dict(StandIn.asked[-1])
@@ -272,6 +306,7 @@ class TestNginxRestoresTheTruth:
             "X-Original-URI": "/a%2Fb/../c",
             "X-Original-Host": "127.0.0.1",
             "X-Original-Proto": "http",
+            "X-Original-Remote-Addr": "127.0.0.1",
         }
         assert nginx.upstream.received[-1].target == "/a%2Fb/../c?token=1"
 
@@ -279,6 +314,7 @@ class TestNginxRestoresTheTruth:
         nginx.ask("/a#/../b", bearer("403"))
         assert dict(StandIn.asked[-1])["X-Original-URI"] == "/a#/../b"
 
+    @pytest.mark.shows("S50", "N59")
     def test_the_unchecked_location_is_served_without_what_was_forged(self, nginx: Gateway) -> None:
         assert nginx.ask("/gateway-health", FORGED)[0].status == 200
         (received,) = nginx.upstream.received
@@ -288,11 +324,63 @@ class TestNginxRestoresTheTruth:
         nginx.ask("/orders/..%2fgateway-health")
         assert [received.target for received in nginx.upstream.received] == ["/gateway-health"]
 
+    @pytest.mark.shows("N62")
     def test_a_refused_upload_is_not_asked_for(self, nginx: Gateway) -> None:
         lines = ["POST / HTTP/1.1", "Host: x", "Authorization: Bearer 403", "Content-Length: 9", "Expect: 100-continue"]
         with socket.create_connection(("127.0.0.1", nginx.port), timeout=5) as client:
             client.sendall("\r\n".join([*lines, "\r\n"]).encode())
             assert client.recv(4096).startswith(b"HTTP/1.1 403 ")
+
+    @pytest.mark.shows("N62")
+    def test_a_large_upload_is_passed_on(self, nginx: Gateway) -> None:
+        size = 2_900_000
+        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=10)) as connection:
+            nginx.upstream.received.clear()
+            connection.request("POST", "/orders", body=b"x" * size, headers=bearer("200"))
+            assert connection.getresponse().status == 200
+        assert [received.body_bytes for received in nginx.upstream.received] == [size]
+        assert dict(StandIn.asked[-1]).get("Content-Length") is None, "the body is not for the authorizer"
+
+    @pytest.mark.shows("N61")
+    def test_a_line_break_in_the_path_starts_no_header(self, nginx: Gateway) -> None:
+        """The path is sent as it was written; decoded, it would end the line."""
+        target = "/public/%0d%0aX-Original-URI:%20/ok"
+        nginx.ask(target, bearer("403"))
+        assert [value for name, value in StandIn.asked[-1] if name.lower() == "x-original-uri"] == [target]
+
+    @pytest.mark.shows("N65")
+    def test_the_question_tells_a_preflight(self, nginx: Gateway) -> None:
+        """The two headers that make one, and no other of the client's."""
+        preflight = {"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"}
+        nginx.ask("/orders", {**bearer("200"), **preflight, "Access-Control-Request-Headers": "x-y"}, "OPTIONS")
+        question = dict(StandIn.asked[-1])
+        assert {name: question.get(name) for name in preflight} == preflight
+        assert question["X-Original-Method"] == "OPTIONS"
+        assert "Access-Control-Request-Headers" not in question
+
+    @pytest.mark.shows("S11")
+    def test_browsers_may_show_a_challenge_where_the_authorizer_says_so(self, nginx: Gateway) -> None:
+        exposed = "Access-Control-Expose-Headers"
+        wire = f"401+WWW-Authenticate={CHALLENGE}+{exposed}=WWW-Authenticate"
+        assert nginx.ask("/orders", bearer(wire))[0].headers.get_all(exposed) == ["WWW-Authenticate"]
+        assert nginx.ask("/orders", bearer(f"401+WWW-Authenticate={CHALLENGE}"))[0].headers.get_all(exposed) is None
+
+    @pytest.mark.shows("N3")
+    def test_twenty_questions_take_one_connection(self, nginx: Gateway) -> None:
+        """Because no answer has a body. A client that keeps its connection stays with one worker of NGINX."""
+        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=5)) as connection:
+            before = len(StandIn.connections)
+            for number in range(20):
+                wire = ["200", "401+WWW-Authenticate=Bearer"][number % 2]
+                connection.request("GET", "/orders", headers=bearer(wire))
+                connection.getresponse().read()
+        assert len(StandIn.connections) - before <= 1
+
+    @pytest.mark.shows("N58")
+    def test_with_nobody_to_ask_nothing_passes(self, nginx_alone: Gateway) -> None:
+        response, _ = nginx_alone.ask("/orders", bearer("200"))
+        assert (response.status, response.headers["Retry-After"]) == (503, "1")
+        assert not nginx_alone.was_served()
 
     def test_the_authorizer_is_not_for_the_world(self, nginx: Gateway) -> None:
         assert nginx.ask("/_extauthz", bearer("200"))[0].status == 404

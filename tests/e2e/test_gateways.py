@@ -1,101 +1,65 @@
-"""The same table of cases through real gateways, started from the files in gateway/."""
+"""Each vector ends the same way through real gateways, started from the files in gateway/."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from cases import ANSWERS, BY_GATEWAY, CASES, NO_ROUTE, WITHOUT_BODY, Case, Front, Seen
-from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
+from cases import ANSWERS, CASES, Case, Request
+from conformance.marks import parameters
+from extauthz.cli.processes import free_ports
 from extauthz.cli.upstream import Upstream
-from support.fronts import gateway
-from support.gateways import GATEWAY_FILES, envoy_binary
-from support.running import Running, running
+from support.fronts import Front, misfits
+from support.gateways import GATEWAYS, started
+from support.running import PerPolicy, running
 from support.stub_server import StubServer
 
-FRONTS = {
-    "newest envoy": "envoy.yaml",
-    "oldest envoy": "envoy.yaml",
-    "nginx": "nginx.conf",
-    "newest envoy http_service": "envoy-http-service.yaml",
-    "oldest envoy http_service": "envoy-http-service.yaml",
-    "caddy": "Caddyfile",
-}
-"""Each gateway, and the file in gateway/ that it is started from."""
-
-LOST = Seen(status=503, retry_after="1")
-"""What is left of any 5xx of ours through http_service: it is an error to Envoy, which answers for itself."""
-
-_HTTP_SERVICE = {"path /admin%zz": BY_GATEWAY}  # here it is part of a request line, which the HTTP server refuses
-DIFFERENCES: dict[str, dict[str, Seen]] = {
-    "newest envoy http_service": _HTTP_SERVICE,
-    "oldest envoy http_service": _HTTP_SERVICE,
-    "caddy": {
-        "HEAD is not GET": WITHOUT_BODY,
-        "path /admin%zz": BY_GATEWAY,
-        "path /admin#x": NO_ROUTE,  # it is /admin%23x here, for extauthz and for the application
-    },
-}
-"""How a case ends otherwise at a gateway, by the name of the case."""
+PATIENCE_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
-def authorizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    (port,) = free_ports(1)
-    with (
-        StubServer(port, ANSWERS) as stub,
-        running(tmp_path_factory.mktemp("extauthz"), introspection=stub.url) as service,
-    ):
-        yield service
-
-
-@pytest.fixture(scope="module")
-def fronts(authorizer: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Front]]:
-    upstream, *ports = free_ports(1 + len(FRONTS))
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PerPolicy[list[Front]]]:
+    """All gateways, before an extauthz that is started again, on the same ports, for another policy."""
+    upstream, server, *ours = free_ports(5)
+    ports = (ours[0], ours[1], ours[2])
     with ExitStack() as stack:
         stack.enter_context(Upstream(upstream))
-        for name, port in zip(FRONTS, ports, strict=True):
-            folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
-            stack.enter_context(_started(name, folder, port=port, upstream=upstream, authorizer=authorizer))
-        yield {
-            name: gateway(name, port, kind=name.removesuffix(" http_service"))
-            for name, port in zip(FRONTS, ports, strict=True)
-        }
+        stub = stack.enter_context(StubServer(server, ANSWERS))
+        fronts = [
+            stack.enter_context(
+                started(name, tmp_path_factory.mktemp("gateway"), upstream=upstream, authorizer=ports[:2])
+            )
+            for name in GATEWAYS
+        ]
+        behind = _before(fronts, stub, tmp_path_factory.mktemp("extauthz"), ports)
+        yield stack.enter_context(PerPolicy(behind))
 
 
-@contextmanager
-def _started(name: str, folder: Path, *, port: int, upstream: int, authorizer: Running) -> Iterator[None]:
-    (admin,) = free_ports(1)
-    template = GATEWAY_FILES / FRONTS[name]
-    ports = {10000: port, 10001: port, 10003: port, 10002: upstream, 9191: authorizer.gateway, 9192: authorizer.ops}
-    config = folder / template.name
-    config.write_text(render_gateway(template, {**ports, 9901: admin}))
-    home = {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}  # Caddy writes there
-    with Process(name, _command(name, config), log=folder / "log", env=home) as process:
-        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
-        yield
+def _before(
+    fronts: list[Front], stub: StubServer, folder: Path, ports: tuple[int, int, int]
+) -> Callable[[str], AbstractContextManager[list[Front]]]:
+    @contextmanager
+    def restarted(policy: str) -> Iterator[list[Front]]:
+        with running(folder, introspection=stub.url, stranger=stub.stranger, policy=policy, ports=ports):
+            for front in fronts:
+                _wait_for(front)
+            yield fronts
+
+    return restarted
 
 
-def _command(name: str, config: Path) -> list[str]:
-    if name == "nginx":
-        return nginx_command(config, config.parent)
-    if name == "caddy":
-        assert shutil.which("caddy"), "Caddy is not installed: apt-get install caddy"
-        return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
-    return [envoy_binary(name.split(maxsplit=1)[0]), *envoy_command(config)[1:]]
+def _wait_for(front: Front) -> None:
+    """Return once the gateway has found extauthz."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while front.ask(Request(target="/")).status >= 500:
+        assert time.monotonic() < deadline, f"{front.name} does not find extauthz"
+        time.sleep(0.05)
 
 
-def _expected(front: Front, case: Case) -> Seen:
-    """What the case should end with, as the gateway changes it."""
-    expected = DIFFERENCES.get(front.name, {}).get(case.name) or front.expected(case)
-    if front.name.endswith("http_service") and expected.status >= 500:
-        return LOST
-    return expected
-
-
-@pytest.mark.parametrize("front", FRONTS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_case_ends_the_same_way_through_every_gateway(fronts: dict[str, Front], front: str, case: Case) -> None:
-    assert fronts[front].ask(case) == _expected(fronts[front], case)
+@pytest.mark.shows("S12", "S13", "E81", "E86", "N7", "N58")
+@pytest.mark.parametrize("case", parameters(CASES))
+def test_each_vector_ends_the_same_way_through_every_gateway(gateways: PerPolicy[list[Front]], case: Case) -> None:
+    found = misfits(case, gateways.of(case.policy))
+    assert not found, "\n".join(found)

@@ -1,8 +1,7 @@
-"""What the table of cases does not ask of the gateways that speak HTTP to extauthz: mistakes, upgrades, nobody there."""
+"""What the vectors do not ask of the gateways that speak HTTP to extauthz: mistakes, upgrades, nobody there."""
 
 import http.client
 import re
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -14,7 +13,7 @@ import pytest
 from cases import ANSWERS
 from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
 from extauthz.cli.upstream import Received, Upstream
-from support.gateways import GATEWAY_FILES
+from support.gateways import GATEWAY_FILES, caddy_command
 from support.running import Running, running
 from support.stub_server import StubServer
 
@@ -72,7 +71,7 @@ def start(authorizer: Running, tmp_path: Path) -> Iterator[Start]:
             config.write_text(render_gateway(config, ports))
             upstream = stack.enter_context(Upstream(app))
             home = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-            command = envoy_command(config) if file == ENVOY else _caddy(config)
+            command = envoy_command(config) if file == ENVOY else caddy_command(config)
             process = stack.enter_context(Process(file.name, command, log=tmp_path / "log", env=home))
             process.wait_for_port(port)
             if file == ENVOY and not alone:  # until then, there is no healthy extauthz to ask
@@ -80,11 +79,6 @@ def start(authorizer: Running, tmp_path: Path) -> Iterator[Start]:
             return Gateway(port, upstream)
 
         yield started
-
-
-def _caddy(config: Path) -> list[str]:
-    assert shutil.which("caddy"), "Caddy is not installed: apt-get install caddy"
-    return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
 
 
 def _replace(text: str, replaced: dict[str, str]) -> str:
@@ -102,6 +96,7 @@ def test_with_nobody_to_ask_nothing_passes(start: Start, file: Path) -> None:
     assert (status, received) == (503 if file == ENVOY else 502, [])
 
 
+@pytest.mark.shows("E82")
 @pytest.mark.parametrize(
     ("replaced", "refused"),
     [
@@ -134,6 +129,7 @@ def test_a_path_that_no_url_can_have_is_a_no_and_not_an_error(start: Start, targ
     assert gateway.ask("/orders/1", GOOD)[0] == 200
 
 
+@pytest.mark.shows("S50")
 @pytest.mark.parametrize("file", [ENVOY, CADDY], ids=lambda file: file.name)
 @pytest.mark.parametrize("name", ["X_Auth_Sub", "X.Auth.Sub", "x-auth_scope", "X.Auth-Scope"])
 def test_another_spelling_of_an_identity_never_arrives(start: Start, file: Path, name: str) -> None:

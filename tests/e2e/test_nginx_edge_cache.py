@@ -7,6 +7,7 @@ as badly as can be; and with the digest made by njs, as the page says.
 import re
 import secrets
 import stat
+import subprocess
 import time
 import urllib.request
 from collections import Counter
@@ -18,14 +19,16 @@ from typing import Any
 
 import pytest
 
-from extauthz.cli.processes import free_ports
+from extauthz.cli.processes import free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
-from support.fronts import exchange
-from support.nginx import HOST, Change, Changes, Site, nginx, write_secret
+from support.gateways import GATEWAY_FILES
+from support.http1 import exchange
+from support.nginx import HOST, SECRET_FILE, Change, Changes, Site, nginx, with_edge_cache, write_secret
 from support.running import Running, running
 from support.stub_server import AUDIENCE, Reply, StubServer, active, raw
 
 PAGE = Path(__file__).parents[2] / "docs/gateways/nginx.md"
+SHIPPED = GATEWAY_FILES / "nginx.conf"
 POLICY = f"""
 version: 1
 defaults: {{authorization_server: main, audience: {AUDIENCE}}}
@@ -134,6 +137,20 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 @pytest.fixture(params=SITES)
 def site(edge: Edge, request: pytest.FixtureRequest) -> Site:
     return edge.sites[request.param]
+
+
+def test_how_to_turn_it_on(tmp_path: Path) -> None:
+    """The commands of the page, which are those in the head of the file, make a configuration that NGINX takes."""
+    commands = re.findall(r"(?m)^(?:sed|\(umask) .*$", PAGE.read_text())
+    assert len(commands) == 2
+    assert all(f"#   {command}\n" in SHIPPED.read_text() for command in commands)
+    config = tmp_path / "nginx.conf"
+    config.write_text(SHIPPED.read_text())
+    subprocess.run(["sh", "-euc", "\n".join(commands)], cwd=tmp_path, check=True, timeout=10)
+    assert stat.S_IMODE((tmp_path / SECRET_FILE).stat().st_mode) == 0o600
+    assert config.read_text() == with_edge_cache(SHIPPED.read_text(), "/run/extauthz-edge")
+    config.write_text(with_edge_cache(config.read_text()))
+    subprocess.run([*nginx_command(config, tmp_path), "-t"], check=True, timeout=10)
 
 
 class TestARepeatedRequest:
@@ -387,7 +404,7 @@ class TestTheFolder:
         assert "v1 extauthz GET http api.example.com /items/secrecy " in site.kept(), "that is where to look"
         files = [path for path in site.cache.rglob("*") if path.is_file()]
         held = b"".join(path.read_bytes() for path in files)
-        (secret,) = re.findall(r'"(.*)"', (site.config.parent / "extauthz-edge.secret").read_text())
+        (secret,) = re.findall(r'"(.*)"', (site.config.parent / SECRET_FILE).read_text())
         assert not [word for word in (*edge.tokens, "canary", "Bearer", secret) if word.encode() in held]
         modes = Counter(stat.S_IMODE(path.stat().st_mode) for path in (site.cache, *site.cache.rglob("*")))
         assert modes.keys() == {0o700, 0o600}

@@ -1,19 +1,15 @@
-"""The doors without sockets: one engine, its policy and tokens, and the verdict as each wire tells it."""
+"""The doors without sockets: one engine, its policy and tokens, and all ways to ask it."""
 
 import itertools
-import json
 import time
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
 from cases import ANSWERS
-from extauthz._gen.extauthz_envoy_pb2 import CheckResponse, HeaderValueOption
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import load_service
-from extauthz.core.decision import Allow, Decision, Deny
 from extauthz.core.introspection import Active, Answer, TokenState, read_answer
 from extauthz.core.request import AuthRequest
 from extauthz.core.snapshot import Snapshot
@@ -21,8 +17,10 @@ from extauthz.testing import RecordingObserver, StubResolver, TickingClock
 from extauthz.wire.asgi import Message, Receive, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, CheckService, Options
-from extauthz.wire.http.asgi import HttpDoor
-from fuzz.questions import Lines, Question, frame
+from extauthz.wire.http.asgi import DIALECTS, HttpDoor
+from extauthz.wire.http.metadata import Headers
+from fuzz.questions import Question, frame
+from fuzz.verdicts import Verdict, read_nginx_answer, verdict
 from support.running import SECRET, write_files
 from support.stub_server import AUDIENCE, ISSUER, Reply, active
 
@@ -81,122 +79,6 @@ def compiled(text: str) -> Snapshot:
         return load_service(Path(folder) / "extauthz.yaml", {"EXTAUTHZ_CLIENT_SECRET": SECRET}).snapshot
 
 
-# ---- the verdict ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What every wire can tell about a decision; an allow has status 200.
-
-    `identity` is what the upstream must see and `absent` what it must not, both sorted.
-    """
-
-    status: int
-    reason: str
-    challenge: str = ""
-    retry_after: int = 0
-    identity: Lines = ()
-    absent: tuple[str, ...] = ()
-
-    @property
-    def allows(self) -> bool:
-        """Whether the request passes."""
-        return self.status == 200
-
-
-def verdict(decision: Decision) -> Verdict:
-    """The verdict as the engine gives it."""
-    match decision:
-        case Allow(reason=reason, identity=identity, absent=absent):
-            return Verdict(
-                status=200, reason=reason.value, identity=tuple(sorted(identity)), absent=tuple(sorted(absent))
-            )
-        case Deny(reason=reason, challenge=challenge, retry_after=retry_after):
-            return Verdict(
-                status=decision.outcome.status, reason=reason.value, challenge=challenge, retry_after=retry_after
-            )
-
-
-def read_check_response(message: bytes, guarded: Iterable[str]) -> Verdict:
-    """The verdict as Envoy takes it, after a look at everything that Envoy would stumble over.
-
-    `guarded` are the names of all headers that the policy sets or removes.
-    """
-    response = CheckResponse.FromString(message)
-    reason = response.dynamic_metadata["reason"]
-    assert isinstance(reason, str)
-    if response.status.code == 0:
-        assert response.HasField("status")
-        assert response.WhichOneof("http_response") == "ok_response"
-        identity = _set_headers(response.ok_response.headers)
-        removed = list(response.ok_response.headers_to_remove)
-        assert len(set(removed)) == len(removed)
-        assert not set(removed) & {name for name, _ in identity}
-        assert "x-envoy-auth-failure-mode-allowed" in removed
-        absent = tuple(sorted({*removed} & {*guarded}))
-        return Verdict(status=200, reason=reason, identity=tuple(sorted(identity)), absent=absent)
-    assert response.WhichOneof("http_response") == "denied_response"
-    denied = response.denied_response
-    headers = dict(_set_headers(denied.headers))
-    assert 400 <= denied.status.code <= 599
-    assert json.loads(denied.body) == {"error": reason}
-    assert (headers["x-authz-reason"], headers["cache-control"]) == (reason, "no-store")
-    return Verdict(
-        status=denied.status.code,
-        reason=reason,
-        challenge=headers.get("www-authenticate", ""),
-        retry_after=int(headers.get("retry-after", "0")),
-    )
-
-
-def _set_headers(options: Iterable[HeaderValueOption]) -> Lines:
-    found = []
-    for option in options:
-        name, value = option.header.key, option.header.value
-        assert_sendable(name, value)
-        assert option.header.raw_value == b""
-        assert option.HasField("append")
-        assert option.append.value is False
-        assert option.append_action == HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-        found.append((name, value))
-    assert len(dict(found)) == len(found)
-    return tuple(found)
-
-
-def assert_sendable(name: str, value: str) -> None:
-    """A header that no proxy refuses, folds or takes for its own: printable ASCII, no blanks at the ends."""
-    assert name == name.lower()
-    assert all(character.isascii() and (character.isalnum() or character == "-") for character in name)
-    assert all(" " <= character <= "~" for character in value)
-    assert value == value.strip()
-
-
-def read_nginx_answer(status: int, lines: Iterable[tuple[bytes, bytes]], guarded: Iterable[str]) -> Verdict:
-    """The verdict as NGINX takes it with our recipe."""
-    pairs = [(name.decode("ascii"), value.decode("ascii")) for name, value in lines]
-    headers = dict(pairs)
-    assert len(headers) == len(pairs)
-    for name, value in pairs:
-        assert_sendable(name, value)
-    assert status in {200, 401, 403, 500}
-    assert ("www-authenticate" in headers) is (status == 401)
-    if status == 200:
-        told = {name: headers[name] for name in guarded if name in headers}
-        return Verdict(
-            status=200,
-            reason=headers["x-authz-reason"],
-            identity=tuple(sorted((name, value) for name, value in told.items() if value)),
-            absent=tuple(sorted(name for name, value in told.items() if not value)),
-        )
-    assert not {*guarded} & headers.keys()
-    return Verdict(
-        status=int(headers["x-authz-status"]),
-        reason=headers["x-authz-reason"],
-        challenge=headers.get("www-authenticate", headers.get("x-authz-challenge", "")),
-        retry_after=int(headers.get("retry-after", "0")),
-    )
-
-
 # ---- the doors --------------------------------------------------------------------------------------------------
 
 
@@ -231,7 +113,7 @@ class Doors:
         )
         self._check = CheckService(self._authorizer, Options(read_extensions=read_extensions))
         self._method = GrpcMethod(self._check)
-        self._http = HttpDoor(self._authorizer)
+        self._http = HttpDoor(self._authorizer, dialects=DIALECTS)
 
     @property
     def admitted(self) -> str | None:
@@ -270,23 +152,29 @@ class Doors:
         finish(self._method(scope, _giver(waiting), _taker(sent)))
         return sent
 
-    def nginx(self, lines: Iterable[tuple[bytes, bytes]]) -> Verdict:
-        """The HTTP door in the dialect of NGINX; names in lower case, as ASGI has them."""
+    def http(self, method: str, target: str, lines: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers, bytes]:
+        """The HTTP door: status, headers and body of the answer; names in lower case, as ASGI has them."""
         self._forget()
         sent: list[Message] = []
+        path, _, query = target.encode("latin-1").partition(b"?")
         scope = {
             "type": "http",
-            "method": "GET",
-            "path": "/nginx",
-            "raw_path": b"/nginx",
-            "query_string": b"",
+            "method": method,
+            "path": path.decode("latin-1"),
+            "raw_path": path,
+            "query_string": query,
             "headers": list(lines),
             "client": ("127.0.0.1", 40_000),
         }
         finish(self._http(scope, _giver([]), _taker(sent)))
         start, body = sent
-        assert body["body"] == b"", "an answer with a body costs NGINX its connection"
-        return read_nginx_answer(start["status"], start["headers"], self.guarded)
+        return start["status"], start["headers"], body["body"]
+
+    def nginx(self, lines: Iterable[tuple[bytes, bytes]]) -> Verdict:
+        """The HTTP door in the dialect of NGINX."""
+        status, headers, body = self.http("GET", "/nginx", lines)
+        assert body == b"", "an answer with a body costs NGINX its connection"
+        return read_nginx_answer(status, headers, self.guarded)
 
     def _forget(self) -> None:
         """Keep nothing from one question to the next, however many there are."""
@@ -315,3 +203,7 @@ def unframed(sent: list[Message]) -> bytes:
     assert trailers["headers"] == [(b"grpc-status", b"0")]
     assert body["body"] == frame(body["body"][5:])
     return bytes(body["body"][5:])
+
+
+DOORS = Doors(compiled(POLICY), STATES)
+"""Those of the policy above, for all who need no others."""

@@ -125,7 +125,7 @@ HARMLESS_NAMES = (
 READ_NAMES = ("x-original-uri", "x-original-method", "x-original-host", "x-original-proto", "x-original-url")
 IMITATIONS = (
     *("x_auth_sub", "x.auth.scope", "x-auth_roles", "x_original_uri", "x-original_method", "x.original.url"),
-    *("x_original-host", "x_request_id", "x.request-id", "x_original.proto"),
+    *("x_original-host", "x_request_id", "x.request-id", "x_original.proto", "x_forwarded_uri", "x.forwarded-host"),
 )
 _VALUES = (
     "evil",
@@ -194,7 +194,7 @@ def _on_the_wire(text: str) -> str:
     return text if all(character <= "\xff" for character in text) else text.encode("utf-8", "replace").decode("latin-1")
 
 
-_tokens = st.sampled_from(["reader", "writer", "one-role", "tenant"]) | st.sampled_from(sorted(STATES))
+_tokens = st.sampled_from(["reader", "writer", "one-role", "tenant", "unknown"]) | st.sampled_from(sorted(STATES))
 _values = (
     _tokens.map("Bearer {}".format)
     | st.builds("{}{}{}{}".format, _junk, st.sampled_from(["Bearer ", "bearer  "]), _tokens, _junk)

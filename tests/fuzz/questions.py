@@ -7,6 +7,8 @@ import codecs
 from dataclasses import dataclass
 from enum import StrEnum
 
+from cases import Request
+
 Lines = tuple[tuple[str, str], ...]
 
 
@@ -32,6 +34,18 @@ class Question:
     def lines(self) -> Lines:
         """All header lines."""
         return (*(("authorization", value) for value in self.authorization), *self.headers)
+
+
+def asked(request: Request) -> Question:
+    """A request of the vectors as a question."""
+    headers = tuple((name.lower(), value) for name, value in request.headers)
+    return Question(
+        method=request.method,
+        target=request.target,
+        host=request.host,
+        authorization=request.authorization,
+        headers=headers,
+    )
 
 
 class Form(StrEnum):

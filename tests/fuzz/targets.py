@@ -12,7 +12,7 @@ from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
 
-from cases import ANSWERS, CASES, Case
+from cases import ANSWERS, CASES
 from extauthz.core.challenge import challenge, check_realm
 from extauthz.core.decision import OUTCOMES, Reason
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
@@ -34,19 +34,10 @@ from extauthz.wire.envoy import encode as envoy
 from extauthz.wire.envoy.decode import REQUIRED_SCOPE
 from extauthz.wire.http import nginx
 from extauthz.wire.http.nginx import METADATA
-from fuzz.doors import (
-    NOW,
-    POLICY,
-    STATES,
-    Doors,
-    compiled,
-    read_check_response,
-    read_nginx_answer,
-    unframed,
-    verdict,
-)
+from fuzz.doors import DOORS, NOW, STATES, Doors, unframed
 from fuzz.oddities import BASES, HOSTS, PLACES, TARGETS as PATHS, one_by_one, with_urls
-from fuzz.questions import Form, Question, check_request, field, frame, nginx_lines, octets
+from fuzz.questions import Form, Question, asked, check_request, field, frame, nginx_lines, octets
+from fuzz.verdicts import read_check_response, read_nginx_answer, verdict
 from property.references import best_rule, read_as_nginx, read_as_rfc3986, read_as_whatwg, read_challenges
 
 SEEDS = Path(__file__).with_name("seeds")
@@ -76,7 +67,6 @@ _GUARDED_POLICY = policy(
 
 _DOORS = Doors(_GUARDED_POLICY, STATES)
 _DEMANDING_DOORS = Doors(_GUARDED_POLICY, STATES, read_extensions=True)
-_OPEN_DOORS = Doors(compiled(POLICY), STATES)
 
 # ---- grpc_check -------------------------------------------------------------------------------------------------
 
@@ -108,27 +98,17 @@ def _status_of(sent: list[Message]) -> bytes:
 
 def _grpc_seeds() -> Iterable[bytes]:
     for form in Form:
-        yield from (b"1S\n" + check_request(_question(case), form) for case in CASES)
+        yield from (b"1S\n" + check_request(asked(case.request), form) for case in CASES)
     for place in PLACES:
         yield from (b"\n" + check_request(question, Form.RAW) for question in one_by_one(place, BASES[:1]))
-    asked = check_request(BASES[0], Form.RAW)
-    yield from (b"\n" + asked + _extension(value) for value in (b"orders:write", b"", b"a  b", b"orders:read"))
+    base = check_request(BASES[0], Form.RAW)
+    yield from (b"\n" + base + _extension(value) for value in (b"orders:write", b"", b"a  b", b"orders:read"))
     yield from (b"\n", b"200m\n\xff", b"\n" + check_request(Question(method="\xe9"), Form.RAW))
 
 
 def _extension(scope: bytes) -> bytes:
     """More of a CheckRequest, which protobuf merges: `context_extensions.required_scope`."""
     return field(1, field(10, field(1, REQUIRED_SCOPE.encode()) + field(2, scope)))
-
-
-def _question(case: Case) -> Question:
-    return Question(
-        method=case.method,
-        target=case.target,
-        host=case.host,
-        authorization=case.authorization,
-        headers=tuple((name.lower(), value) for name, value in case.headers),
-    )
 
 
 # ---- path_judge -------------------------------------------------------------------------------------------------
@@ -182,7 +162,7 @@ def path_judge(data: bytes) -> None:
 
 
 def _path_seeds() -> Iterable[bytes]:
-    yield from (f"{case.target}\n{case.host}".encode("latin-1") for case in CASES)
+    yield from (f"{case.request.target}\n{case.request.host}".encode("latin-1") for case in CASES)
     yield from (f"{target}\n{host}".encode("latin-1") for target, host in zip_longest(PATHS, HOSTS, fillvalue=""))
     yield from (b"/a/%62/%63?x\n[::1]:80", b"/%41/:\nA.example.", b"/caf%C3%A9/%F0%9F%98%80\n", b"/%c0%af\n_x")
 
@@ -262,7 +242,7 @@ def _no_constant(constant: str) -> None:
 def _answer_seeds() -> Iterable[bytes]:
     for reply in ANSWERS.values():
         made = reply()
-        if len(made.body) < 10_000:
+        if len(made.body) < 10_000 and made.status in _STATUSES:
             status = _STATUSES.index(made.status)
             retry_after = made.headers.get("retry-after", "")
             yield bytes([status]) + f"{made.content_type}\n{retry_after}\n\n".encode() + made.body
@@ -334,8 +314,8 @@ def nginx_headers(data: bytes) -> None:
     Each line of the input is a header; names come in lower case from any HTTP server.
     """
     lines = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in data.split(b"\n"))]
-    told = _OPEN_DOORS.nginx(lines)
-    admitted = _OPEN_DOORS.admitted
+    told = DOORS.nginx(lines)
+    admitted = DOORS.admitted
     if told.allows and told.reason != Reason.PUBLIC:
         assert admitted is not None
         assert any(name == b"authorization" and admitted.encode() in value for name, value in lines)
@@ -343,14 +323,14 @@ def nginx_headers(data: bytes) -> None:
     if isinstance(question, Reason):
         assert (told.reason, told.allows) == (question.value, False)
     else:
-        assert told == _OPEN_DOORS.engine(question)
+        assert told == DOORS.engine(question)
 
 
 def _read_slowly(lines: list[tuple[str, str]]) -> Question | Reason:
     """The question in these headers, or the reason that they give for having none."""
     values: Mapping[str, list[str]] = {name: [value for key, value in lines if key == name] for name, _ in lines}
     once = [*_METADATA, "x-request-id"]
-    read = {*once, *_OPEN_DOORS.guarded}
+    read = {*once, *DOORS.guarded}
     url, host = _one(values, "x-original-url"), _one(values, "x-original-host") or ""
     method, target = _one(values, "x-original-method"), _one(values, "x-original-uri")
     if url is not None:
@@ -377,7 +357,7 @@ def _one(values: Mapping[str, list[str]], name: str) -> str | None:
 
 def _nginx_seeds() -> Iterable[bytes]:
     odd = (question for place in PLACES for question in one_by_one(place, BASES[:1]))
-    for question in (*map(_question, CASES), *odd, *with_urls()):
+    for question in (*(asked(case.request) for case in CASES), *odd, *with_urls()):
         yield b"\n".join(name + b":" + value for name, value in octets(nginx_lines(question)))
     yield b"x-original-method:GET\nx-original-url:https://api.example.com/orders/1\nauthorization:Bearer reader"
     yield b"x-original-method:GET\nx-original-uri:/me\nx-auth-sub:evil\nx_auth_sub:evil\nauthorization:Bearer reader"

@@ -13,8 +13,9 @@ from extauthz.core.decision import Allow, Reason
 from extauthz.core.introspection import Active
 from extauthz.wire.envoy.encode import encode
 from fuzz import targets
-from fuzz.doors import Doors, Verdict
+from fuzz.doors import Doors
 from fuzz.targets import TARGETS
+from fuzz.verdicts import Verdict
 
 RUN = Path(__file__).with_name("run.py")
 

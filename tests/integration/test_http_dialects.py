@@ -113,6 +113,7 @@ RAW = [
 ]
 
 
+@pytest.mark.shows("E79")
 @pytest.mark.parametrize("target", RAW)
 async def test_the_path_arrives_as_it_was_sent(served: Served, target: str) -> None:
     """Nothing is decoded, resolved or merged on the way to the judge."""
@@ -127,6 +128,7 @@ async def test_what_is_no_request_target_is_refused_by_the_server(served: Served
     assert served.targets == []
 
 
+@pytest.mark.shows("N25")
 @pytest.mark.parametrize(
     "path", ["/%65nvoy/a", "/envoy%2Fa", "//envoy/a", "/./envoy/a", "/x/../envoy/a", "/envoy..", "/%6eginx"]
 )
@@ -136,6 +138,7 @@ async def test_a_dialect_is_found_by_the_bytes_of_its_path(served: Served, path:
     assert served.targets == []
 
 
+@pytest.mark.shows("E79", "N26")
 @pytest.mark.parametrize(
     "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "FOO", "PRI", "get"]
 )
@@ -153,6 +156,7 @@ async def test_without_exactly_one_host_the_server_refuses(served: Served, hosts
     assert served.targets == []
 
 
+@pytest.mark.shows("N12")
 async def test_an_answer_to_head_ends_where_the_next_begins(served: Served) -> None:
     """The head says how long the body would be, and there is none."""
     head = "HEAD /envoy/a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -169,6 +173,7 @@ BODIES = {
 }
 
 
+@pytest.mark.shows("E85", "N13", "N15")
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("path", ["/nginx", "/forward-auth", "/envoy/a", "/gateway-api"])
 async def test_a_body_is_not_waited_for(served: Served, path: str, body: list[str]) -> None:
@@ -182,6 +187,7 @@ async def test_a_body_is_not_waited_for(served: Served, path: str, body: list[st
     assert [status for status in statuses if status != 100] == [200]
 
 
+@pytest.mark.shows("E85")
 async def test_a_body_leaves_the_connection_as_it_should_be(served: Served) -> None:
     """What follows a body that nobody read is the next request."""
     first = f"POST /envoy/a HTTP/1.1\r\n{KEPT}Content-Length: 100000\r\n\r\n" + "x" * 100_000
@@ -197,16 +203,27 @@ async def test_a_body_beyond_the_limit_is_refused(served: Served) -> None:
     assert served.targets == []
 
 
+@pytest.mark.shows("N13")
+@pytest.mark.parametrize("path", ["/envoy/a", "/nginx"])
 @pytest.mark.parametrize(
     "header",
-    ["If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2026 00:00:00 GMT", "Range: bytes=0-0", "Accept: image/png"],
+    [
+        "If-None-Match: *",
+        "If-Modified-Since: Mon, 23 Nov 2026 00:00:00 GMT",
+        "Range: bytes=0-0",
+        "Accept: image/png",
+        "Accept-Encoding: gzip, br",
+    ],
 )
-async def test_conditions_and_preferences_change_nothing(served: Served, header: str) -> None:
+async def test_conditions_and_preferences_change_nothing(served: Served, header: str, path: str) -> None:
     """They are the client's, and about another resource."""
-    plain = await served.send(f"GET /envoy/a HTTP/1.1\r\n{GOOD}\r\n")
-    assert await served.send(f"GET /envoy/a HTTP/1.1\r\n{GOOD}{header}\r\n\r\n") == plain
+    question = f"GET {path} HTTP/1.1\r\nX-Original-Method: GET\r\nX-Original-URI: /a\r\n"
+    plain = await served.send(f"{question}{GOOD}\r\n")
+    assert plain.startswith(b"HTTP/1.1 200 ")
+    assert await served.send(f"{question}{GOOD}{header}\r\n\r\n") == plain
 
 
+@pytest.mark.shows("E84", "N50")
 async def test_an_answer_has_no_header_that_nobody_asked_for(served: Served) -> None:
     """Some gateways hand on all of them: to the application after an allow, to the client after a denial."""
     allowed = await served.send(f"GET /envoy/a HTTP/1.1\r\n{KEPT}\r\n")
@@ -231,6 +248,7 @@ def _names(answer: bytes) -> set[bytes]:
     return {line.partition(b":")[0].lower() for line in answer.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]}
 
 
+@pytest.mark.shows("N3")
 async def test_questions_over_the_same_connection_are_answered_over_it(served: Served) -> None:
     """Twenty questions of NGINX cost one connection, because no answer has a body."""
     question = f"GET /nginx HTTP/1.1\r\n{KEPT}X-Original-Method: GET\r\nX-Original-URI: /a\r\n\r\n"

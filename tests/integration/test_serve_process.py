@@ -16,7 +16,7 @@ import cases
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, CheckResponse, HttpRequest, Request
 from extauthz.cli.processes import free_ports, port_in_use
 from extauthz.wire.envoy.service import AUTHORIZATION, CHECK_PATH, HEALTH_PATH
-from support.serving import Service, ask, call, status, wait_until, write_files
+from support.serving import Service, ask, call, get, status, wait_until, write_files
 from support.stub_server import Reply, StubServer, active
 
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
@@ -68,6 +68,7 @@ class TestBadConfiguration:
             assert not any(map(port_in_use, ports))
             return service.stderr
 
+    @pytest.mark.shows("E74")
     def test_faults_of_both_files_are_told_with_file_and_line(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -100,6 +101,7 @@ class TestBadConfiguration:
 class TestTakenAddress:
     """Exit status 1 and one sentence with the address."""
 
+    @pytest.mark.shows("E73")
     @pytest.mark.parametrize("taken", [0, 1, 2], ids=["gateway", "ops", "grpc"])
     def test_a_taken_port_is_named(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int], taken: int
@@ -139,6 +141,7 @@ class TestTakenAddress:
 class TestDrain:
     """SIGTERM: say no more, go on answering for a while, end."""
 
+    @pytest.mark.shows("E67", "E69")
     def test_requests_are_answered_while_gateways_are_told(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -198,9 +201,60 @@ class TestDrain:
             assert service.wait(5) == 0
 
 
+class TestReload:
+    """SIGHUP: the policy is read again, and is in force whole or not at all."""
+
+    @pytest.fixture
+    def started(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> Iterator[tuple[Service, Path, tuple[int, int, int]]]:
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url)
+        with Service(config).ready(ports[1]) as service:
+            assert ask(ports[0]) == 200
+            yield service, config, ports
+
+    @pytest.mark.shows("E74")
+    def test_a_new_policy_takes_effect_without_a_restart(
+        self, started: tuple[Service, Path, tuple[int, int, int]]
+    ) -> None:
+        """For the next request; what is known of tokens is still known."""
+        service, config, (gateway, ops, _) = started
+        policy = config.with_name("policy.yaml")
+        policy.write_text(policy.read_text().replace("scopes: [orders:read]", "scopes: [orders:other]"))
+        service.send(signal.SIGHUP)
+        wait_until(lambda: ask(gateway) == 403)
+        assert "generation 2" in service.stderr
+        assert 'extauthz_happenings_total{subject="policy",what="policy_reloaded"} 1.0' in get(ops, "/metrics").text
+
+    @pytest.mark.shows("E74")
+    @pytest.mark.parametrize("broken", ["policy", "service", "other settings"])
+    def test_a_bad_one_changes_nothing_and_is_told(
+        self, started: tuple[Service, Path, tuple[int, int, int]], broken: str
+    ) -> None:
+        """With its faults; and another policy for other settings is a matter of a restart."""
+        service, config, (gateway, ops, _) = started
+        policy = config.with_name("policy.yaml")
+        policy.write_text(policy.read_text().replace("scopes: [orders:read]", "scopes: [orders:other]"))
+        changes = {
+            "policy": (policy, "version: 1", "version: 7"),
+            "service": (config, "drain_delay: 0s", "drain_delay: soon"),
+            "other settings": (config, "drain_delay: 0s", "drain_delay: 1s"),
+        }
+        file, old, new = changes[broken]
+        file.write_text(file.read_text().replace(old, new))
+        service.send(signal.SIGHUP)
+        wait_until(lambda: "policy_refused" in service.stderr)
+        assert ask(gateway) == 200
+        said = "takes a restart" if broken == "other settings" else f"{file}:"
+        assert said in service.stderr
+        assert 'extauthz_happenings_total{subject="policy",what="policy_refused"} 1.0' in get(ops, "/metrics").text
+        assert status(ops, "/readyz") == 200
+
+
 class TestGrpcio:
     """The second gRPC server has a port of its own."""
 
+    @pytest.mark.shows("E67")
     def test_it_serves_check_and_health_there(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -226,6 +280,7 @@ class TestGrpcio:
 class TestUnixSocket:
     """The gateway listener as a socket file."""
 
+    @pytest.mark.shows("E72")
     def test_both_protocols_are_served_and_the_file_goes_away(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:
@@ -239,6 +294,7 @@ class TestUnixSocket:
             assert service.wait(5) == 0
         assert not path.exists()
 
+    @pytest.mark.shows("E72")
     def test_a_file_left_by_a_killed_process_is_replaced(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
     ) -> None:

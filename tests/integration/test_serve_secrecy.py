@@ -103,6 +103,7 @@ def server() -> Iterator[StubServer]:
         yield server
 
 
+@pytest.mark.shows("S8", "S34", "E31", "N43")
 @pytest.mark.parametrize(
     ("audit", "auth"),
     [("file", "client_secret_basic"), ("stdout", "client_secret_post"), ("stderr", "client_secret_basic")],
@@ -134,6 +135,7 @@ def test_no_canary_comes_out_anywhere(tmp_path: Path, server: StubServer, audit:
     assert not [(name, canary) for name, text in outputs.items() for canary in canaries if canary in text]
 
 
+@pytest.mark.shows("S34", "E68", "N43")
 def test_no_canary_comes_out_in_an_outage(tmp_path: Path) -> None:
     """Nobody listens where the authorization server should be."""
     gateway, ops, nobody = free_ports(3)

@@ -95,6 +95,14 @@ class TestServing:
         pair.wait_for_starts(3)
         assert {pair.decisions() for _ in range(10)} == {40.0}
 
+    def test_a_new_policy_takes_effect_in_each_of_them(self, pair: Pair) -> None:
+        """SIGHUP is handed on."""
+        policy = pair.config.with_name("policy.yaml")
+        policy.write_text(policy.read_text().replace("scopes: [orders:read]", "scopes: [orders:other]"))
+        pair.service.send(signal.SIGHUP)
+        wait_until(lambda: pair.service.stderr.count("policy_reloaded") == 2)
+        assert pair.ask(20) == {403}
+
     def test_one_that_cannot_start_is_tried_again_at_leisure(self, pair: Pair) -> None:
         """Once a second; and it comes back when the file is good again."""
         policy = pair.config.with_name("policy.yaml")

@@ -183,8 +183,8 @@ _doubtful_objects = st.builds('{{"active":{},{}}}'.format, _values, _ordinary)
 _objects_that_say_it_twice = st.builds(
     '{{"active":{},{},"active":{}}}'.format, st.sampled_from(["true", "false"]), _ordinary, _values
 )
-_json = _objects | _live_objects | _doubtful_objects | _objects_that_say_it_twice
-bodies = st.binary(max_size=60) | (_json | any_text).map(lambda text: text.encode("utf-8", "surrogatepass"))
+answers = _objects | _live_objects | _doubtful_objects | _objects_that_say_it_twice
+bodies = st.binary(max_size=60) | (answers | any_text).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 _TYPE_PARTS = [
     *(";", " ", "charset", "CHARSET", "=", "*", "0", "1", "*0*", "''", "utf-8", "utf-16", '"', "\\", ","),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from random import Random
 
+import pytest
 from hypothesis import assume, example, given, settings, strategies as st
 
 from extauthz.authorizer import Authorizer
@@ -30,6 +31,7 @@ law = settings(deadline=None, max_examples=200)
 class TestPaths:
     """A path that is accepted has one meaning; one that has several is refused."""
 
+    @pytest.mark.shows("N40")
     @law
     @given(our.targets)
     def test_the_canonical_spelling_is_its_own(self, target: str) -> None:
@@ -54,6 +56,7 @@ class TestPaths:
         assert not escapes & {"%2F", "%5C", "%00", "%0A", "%25", "%2E", "%7F"}
         assert escapes == {escape.upper() for escape in escapes}
 
+    @pytest.mark.shows("S57")
     @law
     @given(our.harmless_paths | our.hostile_paths)
     def test_all_readers_see_the_same_segments(self, path: str) -> None:
@@ -64,6 +67,7 @@ class TestPaths:
         seen = read_as_nginx(canonical)
         assert read_as_rfc3986(path) == read_as_whatwg(path) == read_as_nginx(path) == seen
 
+    @pytest.mark.shows("S56", "N40")
     @law
     @given(our.harmless_paths | our.hostile_paths)
     def test_a_rule_written_like_a_path_matches_it_in_every_spelling(self, path: str) -> None:
@@ -75,6 +79,7 @@ class TestPaths:
             written = rule(path=spelling.replace("*", "%2A"))
             assert policy(written).routes.match("GET", "", canonical) is written
 
+    @pytest.mark.shows("S56", "E46", "N36")
     @law
     @given(our.targets, our.any_text)
     def test_the_query_plays_no_part(self, target: str, query: str) -> None:
@@ -93,6 +98,7 @@ class TestPaths:
 class TestRoutes:
     """The most specific rule decides; the order in the file does not."""
 
+    @pytest.mark.shows("S57")
     @law
     @given(our.rule_sets(), our.methods, our.hosts, our.small_paths)
     def test_the_table_finds_what_a_search_through_all_rules_finds(
@@ -123,6 +129,7 @@ class TestRoutes:
 class TestCredentials:
     """A token is what RFC 6750 calls one, whole and alone."""
 
+    @pytest.mark.shows("S1", "S10")
     @law
     @given(our.authorizations)
     def test_a_token_has_only_the_characters_of_a_token(self, values: tuple[str, ...]) -> None:
@@ -139,6 +146,7 @@ class TestCredentials:
         value = value.strip(" \t")
         assert (value[:6].lower(), set(value[6 : -len(text)]), value[-len(text) :]) == ("bearer", {" "}, text)
 
+    @pytest.mark.shows("S1", "E24")
     @law
     @given(st.from_regex(r"[A-Za-z0-9\-._~+/]{1,50}={0,3}", fullmatch=True), st.integers(1, 5))
     def test_every_token_of_the_grammar_is_found(self, text: str, spaces: int) -> None:
@@ -149,6 +157,7 @@ class TestCredentials:
 class TestChallenges:
     """A challenge says one thing, in characters that every header may carry."""
 
+    @pytest.mark.shows("S4", "S5")
     @law
     @given(our.reasons, our.realms, st.lists(our.scope_words, max_size=5, unique=True).map(tuple))
     def test_a_challenge_reads_back_as_what_was_meant(self, reason: Reason, realm: str, scope: tuple[str, ...]) -> None:
@@ -177,6 +186,7 @@ class TestChallenges:
 class TestAnswers:
     """A server can say what it likes: we never fall over it, and never hear "active" where it was not said."""
 
+    @pytest.mark.shows("S17", "S26")
     @law
     @given(our.statuses, our.content_types, our.bodies, our.any_text, st.booleans())
     @example(200, "application/json; charset*=utf-8''x; charset*0=y", b"{}", "", True)
@@ -196,6 +206,7 @@ class TestAnswers:
                 assert OUTCOMES[reason].status == 503
                 assert 0 <= seconds <= MAX_RETRY_AFTER_SECONDS
 
+    @pytest.mark.shows("S15", "N44")
     @law
     @given(our.bodies)
     @example(b'{"active":1}')
@@ -239,6 +250,7 @@ class TestAnswers:
 class TestDecisions:
     """A rule and a token: more rights never take a request away, and a dead token never passes."""
 
+    @pytest.mark.shows("S18", "S21")
     @law
     @given(our.rules, our.active_tokens() | our.token_states, our.leeways)
     def test_only_a_live_token_passes(self, one: Rule, state: Active | Inactive | Unavailable, later: float) -> None:
@@ -260,6 +272,7 @@ class TestDecisions:
         greater = decide(replace(one, audience=""), active(" ".join([*held, *more])), our.NOW)
         assert isinstance(greater, Allow) or isinstance(fewer, Deny)
 
+    @pytest.mark.shows("S50", "N46")
     @law
     @given(our.rules, our.active_tokens(), st.booleans())
     def test_every_allow_speaks_of_every_identity_header_once(self, one: Rule, token: Active, public: bool) -> None:
@@ -287,6 +300,7 @@ class TestDecisions:
 class TestChecks:
     """The authorizer answers whatever it is asked, and reports each answer once."""
 
+    @pytest.mark.shows("S10", "S55")
     @settings(deadline=None, max_examples=100)
     @given(our.targets, st.sampled_from(["GET", "POST", "get", ""]), our.latin1 | our.hosts, our.authorizations)
     def test_any_request_gets_one_decision_and_one_event(

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from extauthz.cli.processes import Process, free_ports, nginx_command, render_gateway
-from support.fronts import Answer, Lines, exchange
 from support.gateways import GATEWAY_FILES
+from support.http1 import Answer, Lines, exchange
 from support.serving import wait_until
 
 HOST = "api.example.com"
@@ -69,9 +69,9 @@ class Site:
         return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
-def with_edge_cache(text: str) -> str:
+def with_edge_cache(text: str, folder: str = "edge") -> str:
     """The shipped file with its lines for the edge cache in effect, as its head says, and a folder below the prefix."""
-    return re.sub(r"(?m)^( *)#E ", r"\1", text).replace("/run/extauthz-edge", "edge")
+    return re.sub(r"(?m)^( *)#E ", r"\1", text).replace("/run/extauthz-edge", folder)
 
 
 def write_secret(folder: Path, secret: str) -> None:

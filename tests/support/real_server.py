@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from extauthz.cli.processes import Process
+from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.client_auth import ClientAuthenticator
 from extauthz.resolver.settings import ServerSettings
+from support.asking import client_of, with_secret
 
 SCOPE = "orders:read"
 USER = "jdoe"
@@ -60,11 +63,14 @@ class RealServer(ABC):
             "name": "main",
             "introspection_endpoint": self.introspection_endpoint,
             "client_id": GATEWAY.id,
-            "client_secret": GATEWAY.secret,
             "issuer": self.issuer,
             "timeout": ANSWER_SECONDS,
         }
         return ServerSettings(**(usual | changes))
+
+    def client(self, authenticator: ClientAuthenticator | None = None, **changes: Any) -> IntrospectionClient:  # noqa: ANN401 - the same
+        """Asks it, as the gateway unless told otherwise."""
+        return client_of(self.settings(**changes), authenticator or with_secret(GATEWAY.id, GATEWAY.secret))
 
     def issue(self, scope: str = SCOPE, **more: str) -> str:
         """An access token of the app itself (RFC 6749 §4.4)."""

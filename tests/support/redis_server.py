@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from extauthz.cli.processes import MissingProgram, Process, free_ports
+from extauthz.cli.processes import MissingProgram, Process, ProcessFailed, free_ports
 from support.certificates import Authority, KeyPair
 
 LOOPBACK = "127.0.0.1"
@@ -39,7 +39,8 @@ class RedisServer:
     Args:
         folder: for its log and its socket file.
         tls: speak TLS on the port, and nothing else.
-        options: more of its command line, as `("--requirepass", "secret")`.
+        password: what clients have to know; empty for everybody.
+        options: more of its command line, as `("--maxmemory", "100kb")`.
         name: tells several in one folder apart.
 
     Attributes:
@@ -48,12 +49,20 @@ class RedisServer:
     """
 
     def __init__(
-        self, folder: Path, *, tls: Tls | None = None, options: Sequence[str] = (), name: str = "redis"
+        self,
+        folder: Path,
+        *,
+        tls: Tls | None = None,
+        password: str = "",
+        options: Sequence[str] = (),
+        name: str = "redis",
     ) -> None:
         (self.port,) = free_ports(1)
+        self._password = password
         self.socket = folder / f"{name}.sock"
         self.tls = tls
         command = [program("redis-server"), "--bind", LOOPBACK, "--dir", str(folder), "--save", ""]
+        command += ["--requirepass", password] if password else []
         command += ["--unixsocket", str(self.socket), *_port_options(self.port, tls), *options]
         self.process = Process(name, command, log=folder / f"{name}.log")
 
@@ -74,7 +83,12 @@ class RedisServer:
 
     def start(self) -> Self:
         """Start it and wait until it accepts connections."""
-        self.process.start().wait_for_port(self.port)
+        self.process.start()
+        try:
+            self.process.wait_for_port(self.port)
+        except ProcessFailed:
+            self.process.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -109,9 +123,20 @@ class RedisServer:
         """All keys, sorted."""
         return sorted(self.command("KEYS", "*"))
 
+    def raw(self, *words: str | bytes) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+        """Send one command and return the answer as bytes."""
+        return self._execute(words, decode_responses=False)
+
+    def everything(self) -> dict[str, bytes]:
+        """Every key that there is, with its whole content as Redis stores it."""
+        return {name: self.raw("DUMP", name) for name in self.keys()}
+
     def command(self, *words: str | int) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Send one command over the socket file, where TLS does not matter."""
-        with client(unix_socket_path=str(self.socket)) as connection:
+        return self._execute(words)
+
+    def _execute(self, words: Sequence[str | bytes | int], **settings: bool) -> Any:  # noqa: ANN401 - as above
+        with client(unix_socket_path=str(self.socket), password=self._password or None, **settings) as connection:
             return connection.execute_command(*words)  # type: ignore[no-untyped-call] # as the library has it
 
 

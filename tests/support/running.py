@@ -1,11 +1,12 @@
 """extauthz as a real process, with its two files in a folder of its own."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from types import TracebackType
+from typing import Generic, Self, TypedDict, TypeVar, Unpack
 
 import cases
 from extauthz.cli.processes import Process, free_ports
@@ -26,18 +27,29 @@ class Running:
 
 
 class Files(TypedDict, total=False):
-    """What the two files can say otherwise; `extra` is a line of extauthz.yaml."""
+    """What the two files can say otherwise.
+
+    Attributes:
+        timeout: patience with the authorization server.
+        extra: a line of extauthz.yaml.
+        stranger: where another authorization server answers, to be known under that name.
+        ports: to listen on (gateway, ops, grpc) instead of free ones.
+    """
 
     grpc_server: str
     policy: str
     drain_delay: str
+    cache: str
+    timeout: str
     extra: str
+    stranger: str
+    ports: tuple[int, int, int]
 
 
 def write_files(folder: Path, *, introspection: str, **files: Unpack[Files]) -> tuple[int, int, int]:
     """Write extauthz.yaml and policy.yaml; returns the ports (gateway, ops, grpc)."""
     grpc_server = files.get("grpc_server", "h2corn")
-    gateway, ops, own = free_ports(3)
+    gateway, ops, own = files["ports"] if "ports" in files else free_ports(3)
     with_grpcio = grpc_server == "grpcio"
     listen = f'gateway: "127.0.0.1:{gateway}", ops: "127.0.0.1:{ops}"'
     if with_grpcio:
@@ -54,13 +66,20 @@ authorization_servers:
     issuer: {ISSUER}
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
-    timeout: 500ms
-    cache: {{ttl: 60s, negative_ttl: 10s}}
+    timeout: {files.get("timeout", "500ms")}
+    circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
+    cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
+{_another_server(files.get("stranger", ""))}
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)
     (folder / "policy.yaml").write_text(files.get("policy", cases.POLICY))
     return gateway, ops, own if with_grpcio else gateway
+
+
+def _another_server(introspection: str) -> str:
+    client = "{id: gateway, secret: {env: EXTAUTHZ_CLIENT_SECRET}}"
+    return f"  stranger: {{introspection_endpoint: {introspection}, client: {client}}}" if introspection else ""
 
 
 @contextmanager
@@ -72,3 +91,32 @@ def running(folder: Path, *, introspection: str, **files: Unpack[Files]) -> Iter
     with Process("extauthz", command, log=folder / "extauthz.log", env=environment) as process:
         process.wait_for_http(f"http://127.0.0.1:{ops}/readyz")
         yield Running(process=process, gateway=gateway, ops=ops, grpc=grpc, folder=folder)
+
+
+T = TypeVar("T")
+
+
+class PerPolicy(Generic[T]):
+    """What runs for one policy at a time: what ran for another is stopped first. A context manager."""
+
+    def __init__(self, start: Callable[[str], AbstractContextManager[T]]) -> None:
+        self._start = start
+        self._stack = ExitStack()
+        self._running: tuple[str, T] | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop what runs."""
+        self._stack.close()
+
+    def of(self, policy: str) -> T:
+        """What runs for the policy of that name in tests/vectors/policies."""
+        if self._running is None or self._running[0] != policy:
+            self._stack.close()
+            self._running = policy, self._stack.enter_context(self._start(cases.policy_text(policy)))
+        return self._running[1]

@@ -29,7 +29,13 @@ OTHER_REQUESTS = {
 }
 """Headers by which applications let a client choose another method or path than the one that was judged."""
 
-FOR_CLIENTS = {"www-authenticate", "content-type", "cache-control", "x-authz-reason"}
+FOR_CLIENTS = {
+    "www-authenticate",
+    "access-control-expose-headers",
+    "content-type",
+    "cache-control",
+    "x-authz-reason",
+}
 """What a client needs of a denial."""
 
 Document = dict[str, Any]

@@ -14,19 +14,27 @@ from urllib.parse import parse_qs
 ISSUER = "https://as.example.com"
 AUDIENCE = "https://api.example.com"
 SLOW_SECONDS = 2.0
+DRIP_SECONDS = 0.1
 
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One HTTP answer; `slow` sends it after the client's patience, `dropped` closes the connection instead."""
+    """One HTTP answer.
+
+    Attributes:
+        slow: it is sent after the client's patience.
+        drip: it is begun at once, and sent an octet at a time until after the client's patience.
+        dropped: the connection is closed instead.
+    """
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
     slow: bool = False
+    drip: bool = False
     dropped: bool = False
 
 
@@ -51,18 +59,34 @@ def raw(body: bytes) -> Reply:
     return Reply(body=body)
 
 
+INACTIVE = raw(b'{"active":false}')
+
+
 class StubServer:
     """Serves introspection in a thread of ours. A context manager.
 
     Attributes:
-        replies: what to say about a token; unknown tokens are inactive.
+        replies: what to say about a token.
+        unknown: what to say about any other one; inactive unless told.
         calls: questions by token.
+        traces: the `traceparent` of the last question about each token.
+        documents: what is told to a GET, by path; without its path, 404.
+        authorization: the `Authorization` that questions must have; None takes any.
+        url: where it answers so.
+        stranger: where another server answers, which has issued none of the tokens.
+        batches: how many tokens each question about many named (`tokens=<token> <token> …`).
     """
 
-    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]]) -> None:
+    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]], unknown: Reply = INACTIVE) -> None:
         self.replies = replies
+        self.unknown = unknown
         self.calls: Counter[str] = Counter()
+        self.traces: dict[str, str] = {}
+        self.authorization: str | None = None
+        self.documents: dict[str, Callable[[], Reply]] = {}
+        self.batches: list[int] = []
         self.url = f"http://127.0.0.1:{port}/introspect"
+        self.stranger = f"http://127.0.0.1:{port}/stranger"
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.stub = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -81,7 +105,12 @@ class StubServer:
     def reply(self, token: str) -> Reply:
         """What to say about the token."""
         self.calls[token] += 1
-        return self.replies.get(token, lambda: raw(b'{"active":false}'))()
+        return self.replies.get(token, lambda: self.unknown)()
+
+    def reply_to_all(self, tokens: list[str]) -> Reply:
+        """What to say about many at once."""
+        self.batches.append(len(tokens))
+        return raw(b'{"responses":[' + b",".join(self.reply(token).body for token in tokens) + b"]}")
 
 
 class _Server(ThreadingHTTPServer):
@@ -95,11 +124,29 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: in two, the second one waits for an acknowledgement
     server: _Server
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-        reply = self.server.stub.reply(form["token"][0])
+        stub = self.server.stub
+        known = stub.authorization in (None, self.headers["authorization"])
+        if not known:
+            reply = Reply(status=401)
+        elif self.path == "/stranger":
+            reply = INACTIVE
+        elif "tokens" in form:
+            reply = stub.reply_to_all(form["tokens"][0].split(" "))
+        else:
+            stub.traces[form["token"][0]] = self.headers.get("traceparent", "")
+            reply = stub.reply(form["token"][0])
+        self._send(reply)
+
+    def do_GET(self) -> None:
+        document = self.server.stub.documents.get(self.path)
+        self._send(Reply(status=404) if document is None else document())
+
+    def _send(self, reply: Reply) -> None:
         if reply.slow:
             time.sleep(SLOW_SECONDS)
         if reply.dropped:
@@ -111,7 +158,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", reply.content_type)
         self.send_header("content-length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        if reply.drip:
+            self._drip(reply.body)
+        else:
+            self.wfile.write(reply.body)
+
+    def _drip(self, body: bytes) -> None:
+        for octet in body[: int(SLOW_SECONDS / DRIP_SECONDS)]:
+            self.wfile.write(bytes([octet]))
+            time.sleep(DRIP_SECONDS)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""

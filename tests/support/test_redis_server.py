@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from extauthz.cli.processes import ProcessFailed
 from support.certificates import Authority
 from support.redis_server import LOOPBACK, RedisServer, Tls, client
 
@@ -60,12 +61,29 @@ class TestOneServer:
 
 
 def test_with_a_password_it_lets_nobody_else_in(tmp_path: Path) -> None:
-    """Options are those of the program."""
-    with RedisServer(tmp_path, options=("--requirepass", "secret")) as server:
+    """But us."""
+    with RedisServer(tmp_path, password="secret") as server:
         with pytest.raises(redis.AuthenticationError):
             get_at(server)
         with client(port=server.port, password="secret") as connection:
-            assert connection.ping() is True
+            connection.set("a", "1")
+        assert server.keys() == ["a"]
+
+
+def test_a_full_one_refuses_to_store(tmp_path: Path) -> None:
+    """Options are those of the program."""
+    with RedisServer(tmp_path, options=("--maxmemory", "100kb")) as server, client(port=server.port) as connection:
+        with pytest.raises(redis.OutOfMemoryError):
+            connection.set("a", "1")
+        assert connection.ping() is True
+
+
+def test_one_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The message has the end of its log."""
+    server = RedisServer(tmp_path, options=("--no-such-option", "1"))
+    with pytest.raises(ProcessFailed, match="no-such-option"):
+        server.start()
+    assert not server.process.running
 
 
 def test_with_tls_both_ends_are_checked(tmp_path: Path) -> None:

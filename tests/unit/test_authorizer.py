@@ -11,7 +11,7 @@ from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.token import Token
-from extauthz.testing import Bench, StubResolver, active, policy, request, rule
+from extauthz.testing import Asked, Bench, StubResolver, active, policy, request, rule
 
 NOW = 1_700_000_000.0
 API = "https://api.example.com"
@@ -39,6 +39,7 @@ async def test_a_good_token_passes_with_its_identity() -> None:
     assert bench.resolver.calls == 1
 
 
+@pytest.mark.shows("S50", "E16")
 async def test_a_public_route_passes_without_identity_and_without_a_question() -> None:
     """And tells the gateway to remove whatever identity the client claimed."""
     bench = bench_of()
@@ -49,10 +50,10 @@ async def test_a_public_route_passes_without_identity_and_without_a_question() -
 
 
 async def test_the_resolver_is_asked_what_the_rule_says() -> None:
-    """The rule's server, the token itself and how old an answer may be; and whose token it is."""
+    """The rule's server, the token itself and how old an answer may be; whose token it is, and in which trace."""
     bench = bench_of(rule(authorization_server="partner", max_age=0.0))
-    await bench.check(request(token="good", source="10.0.0.7"))
-    assert bench.resolver.asked == [("partner", Token("good"), 0.0, None, "10.0.0.7")]
+    await bench.check(request(token="good", source="10.0.0.7", trace="00-a-b-01"))
+    assert bench.resolver.asked == [Asked("partner", Token("good"), 0.0, None, "10.0.0.7", "00-a-b-01")]
 
 
 async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:
@@ -85,6 +86,7 @@ NO_QUESTION = {
 }
 
 
+@pytest.mark.shows("S2", "S8", "S10", "S44", "S55", "E25", "E26", "E27", "E31", "E37", "E48", "N41", "N42")
 @pytest.mark.parametrize(("asked", "reason", "name"), NO_QUESTION.values(), ids=NO_QUESTION)
 async def test_what_is_wrong_with_the_request_costs_no_question(asked: AuthRequest, reason: Reason, name: str) -> None:
     """Junk never reaches the authorization server, and the denial names the rule where there is one."""
@@ -92,6 +94,15 @@ async def test_what_is_wrong_with_the_request_costs_no_question(asked: AuthReque
     denial = await bench.check(asked)
     assert denial == Deny(reason=reason, rule=name, challenge=challenge(reason, "api"))
     assert bench.resolver.calls == 0
+
+
+@pytest.mark.shows("S8")
+@pytest.mark.parametrize("query", ["access_token=bad", "access_token=good", "access_token=a&access_token=b"])
+async def test_a_token_in_the_query_is_no_second_one(query: str) -> None:
+    """It is not counted: the one in the header decides, and nobody is asked about another."""
+    bench = bench_of()
+    assert (await bench.check(request(target=f"/orders/1?{query}", token="good"))).reason is Reason.ALLOWED
+    assert [asked.token for asked in bench.resolver.asked] == [Token("good")]
 
 
 @pytest.mark.parametrize("authorization", [(), ("Bearer good",), ("Bearer \x00",), ("Bearer a,Bearer b",), ("x", "y")])
@@ -134,6 +145,7 @@ async def test_the_first_fault_in_the_fixed_order_decides(
     assert (await bench.check(asked)).reason is reason
 
 
+@pytest.mark.shows("E52")
 @pytest.mark.parametrize(("host", "reason"), [("", Reason.BAD_HOST), ("api.example.com:443", Reason.ALLOWED)])
 async def test_a_missing_host_matters_only_to_a_policy_with_hosts(host: str, reason: Reason) -> None:
     """Where no rule names a host, a gateway need not send one."""
@@ -154,6 +166,7 @@ async def test_the_policy_is_read_once() -> None:
     assert (await bench.check(request(token="good"))).reason is Reason.INSUFFICIENT_SCOPE
 
 
+@pytest.mark.shows("S32")
 async def test_the_clock_is_read_after_the_answer_came() -> None:
     """A token that expired while the server was thinking does not pass."""
     gate = asyncio.Event()
@@ -177,6 +190,76 @@ async def test_concurrent_checks_do_not_mix() -> None:
     assert [dict(allow.identity)["x-auth-sub"] for allow in allows] == ["a", "b", "c"]
 
 
+OPEN = rule(name="open", path="/open", methods=("GET", "POST"), preflight=True)
+CLOSED = rule(name="closed", path="/closed", methods=("GET", "OPTIONS"))
+PREFLIGHTS = {
+    "for a listed method": ("/open", "POST", Reason.PUBLIC),
+    "for a method that is not listed": ("/open", "DELETE", Reason.NO_ROUTE),
+    "OPTIONS alone": ("/open", "", Reason.NO_ROUTE),
+    "where the route lets none through": ("/closed", "GET", Reason.NO_CREDENTIALS),
+    "for a method that is not listed there": ("/closed", "POST", Reason.NO_CREDENTIALS),
+    "OPTIONS alone there": ("/closed", "", Reason.NO_CREDENTIALS),
+    "where there is no route": ("/nowhere", "GET", Reason.NO_ROUTE),
+    "on a path with two meanings": ("/open/../open", "GET", Reason.BAD_PATH),
+}
+
+
+@pytest.mark.shows("S60", "E43", "N65")
+@pytest.mark.parametrize(("target", "announced", "reason"), PREFLIGHTS.values(), ids=PREFLIGHTS)
+async def test_a_preflight_passes_where_the_route_of_what_follows_lets_it(
+    target: str, announced: str, reason: Reason
+) -> None:
+    """By default OPTIONS is a method like any other."""
+    bench = bench_of(OPEN, CLOSED)
+    decision = await bench.check(request("OPTIONS", target, preflight=announced))
+    assert decision.reason is reason
+    assert bench.resolver.calls == 0
+    if isinstance(decision, Allow):
+        assert (decision.identity, decision.absent) == ((), ("x-auth-sub", "x-auth-scope"))
+
+
+async def test_a_preflight_does_not_pass_where_the_gateway_asks_for_scopes() -> None:
+    """It can only make more of what is needed."""
+    decision = await bench_of(OPEN).check(request("OPTIONS", "/open", preflight="GET", added_scopes=("a",)))
+    assert decision.reason is Reason.NO_ROUTE
+
+
+@pytest.mark.shows("S11")
+@pytest.mark.parametrize("one", [OPEN, CLOSED], ids=lambda one: one.name)
+@pytest.mark.parametrize("token", [None, "good", "unknown"])
+async def test_challenges_are_for_other_origins_where_preflights_pass(one: Rule, token: str | None) -> None:
+    """A page that may send the request may learn why it was denied."""
+    denial = await bench_of(OPEN, CLOSED, good=active("other")).check(request("GET", one.path, token=token))
+    assert isinstance(denial, Deny)
+    assert denial.cross_origin is one.preflight
+
+
+NAMED = {
+    "the route of another path": ("GET", "/closed", "open", Reason.NO_CREDENTIALS, "open"),
+    "a path with two meanings": ("GET", "/x/../y", "open", Reason.NO_CREDENTIALS, "open"),
+    "a method that it does not list": ("DELETE", "/open", "open", Reason.NO_ROUTE, ""),
+    "a method that is none": ("get", "/open", "open", Reason.BAD_METHOD, ""),
+    "an unknown name": ("GET", "/open", "opened", Reason.NO_ROUTE, ""),
+    "an empty name": ("GET", "/open", "", Reason.NO_ROUTE, ""),
+}
+
+
+@pytest.mark.shows("N28")
+@pytest.mark.parametrize(("method", "target", "name", "reason", "decided"), NAMED.values(), ids=NAMED)
+async def test_a_route_that_is_named_decides_whatever_the_path(
+    method: str, target: str, name: str, reason: Reason, decided: str
+) -> None:
+    """The gateway has matched already; there is no falling back to the path where it names nothing known."""
+    decision = await bench_of(OPEN, CLOSED).check(request(method, target, route=name))
+    assert (decision.reason, decision.rule) == (reason, decided)
+
+
+async def test_a_named_route_does_not_make_up_for_a_flaw() -> None:
+    """What cannot be believed in one thing is not believed in another."""
+    decision = await bench_of(PUBLIC).check(request(route="health", flaw=Reason.BAD_METADATA))
+    assert decision.reason is Reason.BAD_METADATA
+
+
 class SecretError(Exception):
     """An exception whose text must not get out."""
 
@@ -184,6 +267,7 @@ class SecretError(Exception):
 INTERNAL = Deny(reason=Reason.INTERNAL)
 
 
+@pytest.mark.shows("E5", "N16")
 async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
     """The gateway gets a denial, never an exception: its own failure mode might let the request pass."""
     bench = Bench(resolver=StubResolver(fault=SecretError("the secret is s3cr3t")))
@@ -193,6 +277,7 @@ async def test_a_resolver_that_raises_is_a_500_and_named_by_type_only() -> None:
     assert "s3cr3t" not in repr(bench.event)
 
 
+@pytest.mark.shows("E5", "N16")
 async def test_a_fault_in_the_core_is_a_500_too() -> None:
     """For example a rule that was built with what is no number."""
     bench = bench_of(rule(leeway=cast("float", None)))
@@ -230,6 +315,7 @@ async def test_a_caller_that_goes_away_is_reported_and_stays_cancelled() -> None
     assert (event.decision.reason, event.fault, event.took_seconds) == (Reason.ABANDONED, "", 2.5)
 
 
+@pytest.mark.shows("O15", "O16", "S25", "S26")
 @pytest.mark.parametrize("reason", [Reason.SERVER_TIMEOUT, Reason.SERVER_REFUSED_US, Reason.SERVER_ANSWER_INVALID])
 async def test_trouble_at_the_server_is_503_without_challenge(reason: Reason) -> None:
     """A 401 would make clients throw good tokens away."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from extauthz.core.decision import Allow
+from extauthz.core.decision import Allow, Deny, Reason
 from extauthz.testing import Bench, StubResolver, active, policy, request, rule
 
 NOW = 1_700_000_000.0
@@ -44,6 +44,7 @@ async def test_an_allow_is_kept_no_longer_than_anyone_permits(
     assert allow.identity == (("x-auth-sub", "u1"), ("x-auth-scope", "orders:read"))
 
 
+@pytest.mark.shows("N52")
 @pytest.mark.parametrize("clock", ["wall", "monotonic"])
 async def test_the_seconds_count_from_the_answer_and_not_from_the_question(clock: str) -> None:
     """Time that passed while the server was thinking is gone, by the clock of `exp` and by that of our own entry."""
@@ -85,3 +86,24 @@ async def test_a_public_answer_is_not_kept() -> None:
     allow = await Bench(policy=policy(rule(anonymous=True, edge_cache=60))).check(request())
     assert isinstance(allow, Allow)
     assert allow.cache_seconds == 0
+
+
+@pytest.mark.shows("S37")
+@pytest.mark.parametrize("edge_cache", [0, 60])
+async def test_an_allow_by_a_stale_answer_says_so_and_is_kept_by_nobody(edge_cache: int) -> None:
+    """The reason is its own word for log, metrics and gateway."""
+    resolver = StubResolver({"good": active()}, level="stale", fresh_until=MONOTONIC + 50)
+    bench = Bench(policy=policy(rule(edge_cache=edge_cache)), resolver=resolver)
+    bench.monotonic.now = MONOTONIC
+    allow = await bench.check(request(token="good"))
+    assert isinstance(allow, Allow)
+    assert (allow.reason, allow.cache_seconds) == (Reason.ALLOWED_STALE, 0)
+    assert allow.identity == (("x-auth-sub", "u1"), ("x-auth-scope", "orders:read"))
+    assert bench.event.level == "stale"
+
+
+async def test_a_stale_answer_opens_no_door_that_a_fresh_one_would_not() -> None:
+    """Its scopes are compared, and its times."""
+    for state in (active("other:scope"), active(exp=NOW - 100)):
+        bench = Bench(resolver=StubResolver({"t": state}, level="stale"))
+        assert isinstance(await bench.check(request(token="t")), Deny)

@@ -56,6 +56,7 @@ async def test_a_token_that_is_not_live_names_nobody(state: TokenState) -> None:
     assert (bench.event.level, bench.event.sub, bench.event.client_id) == ("memory", None, None)
 
 
+@pytest.mark.shows("E76")
 async def test_the_event_says_what_was_asked_and_answered() -> None:
     """Everything that the audit line, the metrics and the trace need."""
     bench = Bench(resolver=StubResolver({"good": READER}, level="memory"))
@@ -98,6 +99,7 @@ async def test_the_event_of_a_denied_token_names_its_subject() -> None:
     assert (bench.event.sub, bench.event.client_id, bench.event.level) == ("u1", "shop", "server")
 
 
+@pytest.mark.shows("S8", "E31", "E76")
 @pytest.mark.parametrize(
     ("target", "path"),
     [
@@ -117,6 +119,7 @@ async def test_the_event_has_no_query(target: str, path: str) -> None:
     assert "s3cr3t" not in repr(bench.event)
 
 
+@pytest.mark.shows("S34", "E76")
 @pytest.mark.parametrize(
     "authorization", [("Bearer s3cr3t",), ("Bearer s3cr3t,",), ("Basic s3cr3t",), ("s3cr3t", "s3cr3t")]
 )

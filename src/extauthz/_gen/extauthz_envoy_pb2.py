@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65xtauthz_envoy.proto\x12\x16\x65xtauthz.envoy.auth.v3\x1a\x1cgoogle/protobuf/struct.proto\"L\n\x0c\x43heckRequest\x12<\n\nattributes\x18\x01 \x01(\x0b\x32(.extauthz.envoy.auth.v3.AttributeContext\"\x89\x02\n\x10\x41ttributeContext\x12,\n\x06source\x18\x01 \x01(\x0b\x32\x1c.extauthz.envoy.auth.v3.Peer\x12\x30\n\x07request\x18\x04 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Request\x12[\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32?.extauthz.envoy.auth.v3.AttributeContext.ContextExtensionsEntry\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x04Peer\x12\x30\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Address\"H\n\x07\x41\x64\x64ress\x12=\n\x0esocket_address\x18\x01 \x01(\x0b\x32%.extauthz.envoy.auth.v3.SocketAddress\" \n\rSocketAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"<\n\x07Request\x12\x31\n\x04http\x18\x02 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HttpRequest\"\xef\x01\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.extauthz.envoy.auth.v3.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x35\n\nheader_map\x18\r \x01(\x0b\x32!.extauthz.envoy.auth.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tHeaderMap\x12\x34\n\x07headers\x18\x01 \x03(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\xcf\x02\n\rCheckResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.auth.v3.Status\x12\x45\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12=\n\x0bok_response\x18\x03 \x01(\x0b\x32&.extauthz.envoy.auth.v3.OkHttpResponseH\x00\x12\x44\n\x0e\x65rror_response\x18\x05 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"g\n\x0eOkHttpResponse\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\"\x92\x01\n\x12\x44\x65niedHttpResponse\x12\x32\n\x06status\x18\x01 \x01(\x0b\x32\".extauthz.envoy.auth.v3.HttpStatus\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\xc3\x02\n\x11HeaderValueOption\x12\x33\n\x06header\x18\x01 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\x12\x31\n\x06\x61ppend\x18\x02 \x01(\x0b\x32!.extauthz.envoy.auth.v3.BoolValue\x12M\n\rappend_action\x18\x03 \x01(\x0e\x32\x36.extauthz.envoy.auth.v3.HeaderValueOption.AppendAction\"w\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\x1a\n\tBoolValue\x12\r\n\x05value\x18\x01 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65xtauthz_envoy.proto\x12\x16\x65xtauthz.envoy.auth.v3\x1a\x1cgoogle/protobuf/struct.proto\"L\n\x0c\x43heckRequest\x12<\n\nattributes\x18\x01 \x01(\x0b\x32(.extauthz.envoy.auth.v3.AttributeContext\"\xcb\x02\n\x10\x41ttributeContext\x12,\n\x06source\x18\x01 \x01(\x0b\x32\x1c.extauthz.envoy.auth.v3.Peer\x12\x30\n\x07request\x18\x04 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Request\x12[\n\x12\x63ontext_extensions\x18\n \x03(\x0b\x32?.extauthz.envoy.auth.v3.AttributeContext.ContextExtensionsEntry\x12@\n\x16route_metadata_context\x18\r \x01(\x0b\x32 .extauthz.envoy.auth.v3.Metadata\x1a\x38\n\x16\x43ontextExtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa9\x01\n\x08Metadata\x12M\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32\x34.extauthz.envoy.auth.v3.Metadata.FilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\"8\n\x04Peer\x12\x30\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x1f.extauthz.envoy.auth.v3.Address\"H\n\x07\x41\x64\x64ress\x12=\n\x0esocket_address\x18\x01 \x01(\x0b\x32%.extauthz.envoy.auth.v3.SocketAddress\" \n\rSocketAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"<\n\x07Request\x12\x31\n\x04http\x18\x02 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HttpRequest\"\xef\x01\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.extauthz.envoy.auth.v3.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x35\n\nheader_map\x18\r \x01(\x0b\x32!.extauthz.envoy.auth.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tHeaderMap\x12\x34\n\x07headers\x18\x01 \x03(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\xcf\x02\n\rCheckResponse\x12.\n\x06status\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.auth.v3.Status\x12\x45\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12=\n\x0bok_response\x18\x03 \x01(\x0b\x32&.extauthz.envoy.auth.v3.OkHttpResponseH\x00\x12\x44\n\x0e\x65rror_response\x18\x05 \x01(\x0b\x32*.extauthz.envoy.auth.v3.DeniedHttpResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"g\n\x0eOkHttpResponse\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\"\x92\x01\n\x12\x44\x65niedHttpResponse\x12\x32\n\x06status\x18\x01 \x01(\x0b\x32\".extauthz.envoy.auth.v3.HttpStatus\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).extauthz.envoy.auth.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\xc3\x02\n\x11HeaderValueOption\x12\x33\n\x06header\x18\x01 \x01(\x0b\x32#.extauthz.envoy.auth.v3.HeaderValue\x12\x31\n\x06\x61ppend\x18\x02 \x01(\x0b\x32!.extauthz.envoy.auth.v3.BoolValue\x12M\n\rappend_action\x18\x03 \x01(\x0e\x32\x36.extauthz.envoy.auth.v3.HeaderValueOption.AppendAction\"w\n\x0c\x41ppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\x1a\n\tBoolValue\x12\r\n\x05value\x18\x01 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,44 +34,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._loaded_options = None
   _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_METADATA_FILTERMETADATAENTRY']._loaded_options = None
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
   _globals['_HTTPREQUEST_HEADERSENTRY']._loaded_options = None
   _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_CHECKREQUEST']._serialized_start=78
   _globals['_CHECKREQUEST']._serialized_end=154
   _globals['_ATTRIBUTECONTEXT']._serialized_start=157
-  _globals['_ATTRIBUTECONTEXT']._serialized_end=422
-  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_start=366
-  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_end=422
-  _globals['_PEER']._serialized_start=424
-  _globals['_PEER']._serialized_end=480
-  _globals['_ADDRESS']._serialized_start=482
-  _globals['_ADDRESS']._serialized_end=554
-  _globals['_SOCKETADDRESS']._serialized_start=556
-  _globals['_SOCKETADDRESS']._serialized_end=588
-  _globals['_REQUEST']._serialized_start=590
-  _globals['_REQUEST']._serialized_end=650
-  _globals['_HTTPREQUEST']._serialized_start=653
-  _globals['_HTTPREQUEST']._serialized_end=892
-  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_start=846
-  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_end=892
-  _globals['_HEADERMAP']._serialized_start=894
-  _globals['_HEADERMAP']._serialized_end=959
-  _globals['_HEADERVALUE']._serialized_start=961
-  _globals['_HEADERVALUE']._serialized_end=1021
-  _globals['_CHECKRESPONSE']._serialized_start=1024
-  _globals['_CHECKRESPONSE']._serialized_end=1359
-  _globals['_STATUS']._serialized_start=1361
-  _globals['_STATUS']._serialized_end=1383
-  _globals['_OKHTTPRESPONSE']._serialized_start=1385
-  _globals['_OKHTTPRESPONSE']._serialized_end=1488
-  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1491
-  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1637
-  _globals['_HTTPSTATUS']._serialized_start=1639
-  _globals['_HTTPSTATUS']._serialized_end=1665
-  _globals['_HEADERVALUEOPTION']._serialized_start=1668
-  _globals['_HEADERVALUEOPTION']._serialized_end=1991
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=1872
-  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=1991
-  _globals['_BOOLVALUE']._serialized_start=1993
-  _globals['_BOOLVALUE']._serialized_end=2019
+  _globals['_ATTRIBUTECONTEXT']._serialized_end=488
+  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_start=432
+  _globals['_ATTRIBUTECONTEXT_CONTEXTEXTENSIONSENTRY']._serialized_end=488
+  _globals['_METADATA']._serialized_start=491
+  _globals['_METADATA']._serialized_end=660
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=582
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=660
+  _globals['_PEER']._serialized_start=662
+  _globals['_PEER']._serialized_end=718
+  _globals['_ADDRESS']._serialized_start=720
+  _globals['_ADDRESS']._serialized_end=792
+  _globals['_SOCKETADDRESS']._serialized_start=794
+  _globals['_SOCKETADDRESS']._serialized_end=826
+  _globals['_REQUEST']._serialized_start=828
+  _globals['_REQUEST']._serialized_end=888
+  _globals['_HTTPREQUEST']._serialized_start=891
+  _globals['_HTTPREQUEST']._serialized_end=1130
+  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_start=1084
+  _globals['_HTTPREQUEST_HEADERSENTRY']._serialized_end=1130
+  _globals['_HEADERMAP']._serialized_start=1132
+  _globals['_HEADERMAP']._serialized_end=1197
+  _globals['_HEADERVALUE']._serialized_start=1199
+  _globals['_HEADERVALUE']._serialized_end=1259
+  _globals['_CHECKRESPONSE']._serialized_start=1262
+  _globals['_CHECKRESPONSE']._serialized_end=1597
+  _globals['_STATUS']._serialized_start=1599
+  _globals['_STATUS']._serialized_end=1621
+  _globals['_OKHTTPRESPONSE']._serialized_start=1623
+  _globals['_OKHTTPRESPONSE']._serialized_end=1726
+  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1729
+  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1875
+  _globals['_HTTPSTATUS']._serialized_start=1877
+  _globals['_HTTPSTATUS']._serialized_end=1903
+  _globals['_HEADERVALUEOPTION']._serialized_start=1906
+  _globals['_HEADERVALUEOPTION']._serialized_end=2229
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_start=2110
+  _globals['_HEADERVALUEOPTION_APPENDACTION']._serialized_end=2229
+  _globals['_BOOLVALUE']._serialized_start=2231
+  _globals['_BOOLVALUE']._serialized_end=2257
 # @@protoc_insertion_point(module_scope)

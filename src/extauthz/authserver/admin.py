@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from extauthz.authserver.client_auth import BCRYPT_ROUNDS, hash_secret
-from extauthz.authserver.store.base import ALL_AUDIENCES, ClientRecord, TokenRecord, token_digest
-from extauthz.core.scopes import parse_scope
+from extauthz.authserver.minting import Grant, checked_scope, mint
+from extauthz.authserver.store.base import NO_CLAIMS, ClientRecord, TokenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from extauthz.authserver.store.base import Store
-
-MAX_TTL_SECONDS: Final = 10 * 365 * 86_400
-"""Ten years: what is longer is a slip of the pen."""
+    from extauthz.authserver.store.base import Store, TokenRecord
 
 
 async def issue_token(
@@ -27,33 +23,26 @@ async def issue_token(
     username: str | None = None,
     scope: Sequence[str] = (),
     audience: Sequence[str] = (),
+    claims: Mapping[str, Any] = NO_CLAIMS,
+    kind: TokenKind = TokenKind.ACCESS,
     ttl_seconds: int,
     now: float,
     not_before: int | None = None,
 ) -> tuple[str, TokenRecord]:
-    """Issue an access token of 256 random bits and return it with its record; only its digest is stored.
+    """Issue an opaque token, for access or to be refreshed, and return it with its record; only its digest is stored.
 
+    ``claims`` are members of the introspection answer beyond the standard ones, such as ``cnf`` or ``acr``.
     Raises ``ValueError`` for a value that a token cannot have, ``StoreError`` if the storage fails.
     """
-    if not 0 < ttl_seconds <= MAX_TTL_SECONDS:
-        raise ValueError(f"the lifetime of a token is 1 to {MAX_TTL_SECONDS} seconds")
-    if "" in audience or ALL_AUDIENCES in audience:
-        raise ValueError("a token is for named audiences, not for an empty one or for all")
-    if client_id == "" or sub == "":
-        raise ValueError("a client id or a subject is not empty")
-    token = secrets.token_urlsafe(32)
-    record = TokenRecord(
-        digest=token_digest(token),
-        jti=secrets.token_urlsafe(16),
+    grant = Grant(
         client_id=client_id,
         sub=sub,
         username=username,
-        scope=_checked(scope),
+        scope=checked_scope(scope),
         audience=tuple(dict.fromkeys(audience)),
-        issued_at=int(now),
-        not_before=not_before,
-        expires_at=int(now) + ttl_seconds,
+        claims=claims,
     )
+    token, record = mint(grant, kind=kind, now=now, ttl_seconds=ttl_seconds, not_before=not_before)
     await store.add_tokens(record)
     return token, record
 
@@ -82,11 +71,7 @@ async def add_client(
         secret_hash=await asyncio.to_thread(hash_secret, secret, rounds=rounds),
         can_introspect=can_introspect,
         audiences=tuple(dict.fromkeys(audiences)),
-        scopes=_checked(scopes),
+        scopes=checked_scope(scopes),
     )
     await store.add_client(client)
     return client
-
-
-def _checked(scope: Sequence[str]) -> tuple[str, ...]:
-    return parse_scope(" ".join(scope)) if scope else ()

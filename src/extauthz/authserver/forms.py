@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from extauthz.authserver.errors import ErrorCode, OAuthError
 
@@ -20,13 +19,23 @@ def parse_form(body: bytes) -> dict[str, str]:
 
     Raises ``OAuthError`` (``invalid_request``) for a body that is not UTF-8 and for a repeated parameter.
     """
+    form: dict[str, str] = {}
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        for pair in body.decode().split("&"):
+            if not pair:
+                continue
+            name, _, value = pair.partition("=")
+            name = _decoded(name)
+            if name in form:
+                raise OAuthError(ErrorCode.INVALID_REQUEST, "A parameter is repeated")
+            form[name] = _decoded(value)
     except UnicodeDecodeError:
         raise OAuthError(ErrorCode.INVALID_REQUEST, "The form is not UTF-8") from None
-    if any(count > 1 for count in Counter(name for name, _ in pairs).values()):
-        raise OAuthError(ErrorCode.INVALID_REQUEST, "A parameter is repeated")
-    return {name: value for name, value in pairs if value}
+    return {name: value for name, value in form.items() if value}
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text or "+" in text else text
 
 
 def parse_query_names(query: bytes) -> frozenset[str]:

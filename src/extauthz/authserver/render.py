@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import orjson
 
 from extauthz.authserver.errors import ErrorCode, OAuthError
-from extauthz.authserver.service import Active, Inactive
+from extauthz.authserver.meaning import Active, Inactive
+from extauthz.authserver.minting import RESERVED_CLAIMS
+from extauthz.authserver.store.base import TokenKind
 
 if TYPE_CHECKING:
-    from extauthz.authserver.service import Issued, Metadata
+    from collections.abc import Iterable
+
+    from extauthz.authserver.grants import Issued
+    from extauthz.authserver.metadata import Metadata
 
 _COMMON_HEADERS: Final = (
     (b"content-type", b"application/json"),
@@ -39,6 +45,7 @@ def issued(token: Issued) -> Answer:
         "access_token": token.access_token,
         "token_type": "Bearer",
         "expires_in": token.expires_in_seconds,
+        "refresh_token": token.refresh_token,
         "scope": " ".join(token.scope),
     }
     return _json(200, members)
@@ -55,6 +62,12 @@ def introspected(state: Active | Inactive) -> Answer:
             assert_never(state)
 
 
+def introspected_each(states: Iterable[Active | Inactive]) -> Answer:
+    """Each as ``introspected`` would answer, in one list."""
+    bodies = b",".join(introspected(state).body for state in states)
+    return Answer(status=200, body=b'{"responses":[' + bodies + b"]}")
+
+
 def revoked() -> Answer:
     """RFC 7009 §2.2: the same, whether there was anything to revoke or not."""
     return _json(200, {})
@@ -63,6 +76,11 @@ def revoked() -> Answer:
 def described(metadata: Metadata) -> Answer:
     """RFC 8414 §3.2."""
     return _json(200, asdict(metadata))
+
+
+def published(jwks: dict[str, Any]) -> Answer:
+    """RFC 7517 §5."""
+    return _json(200, jwks)
 
 
 def refused(error: OAuthError, *, realm: str) -> Answer:
@@ -84,8 +102,8 @@ def _active(state: Active) -> Answer:
         "scope": " ".join(state.scope),
         "client_id": state.client_id,
         "username": state.username,
-        "token_type": "Bearer",
-        "token_use": "access_token",
+        "token_type": _token_type(state),
+        "token_use": state.token_use.value,
         "exp": state.exp,
         "iat": state.iat,
         "nbf": state.nbf,
@@ -94,7 +112,17 @@ def _active(state: Active) -> Answer:
         "iss": state.iss,
         "jti": state.jti,
     }
+    if state.claims:
+        members |= {name: value for name, value in state.claims.items() if name not in RESERVED_CLAIMS}
     return _json(200, members)
+
+
+def _token_type(state: Active) -> str | None:
+    """A refresh token is not presented to any resource; one bound to a key is of type DPoP (RFC 9449 §6.2)."""
+    if state.token_use is TokenKind.REFRESH:
+        return None
+    confirmation = state.claims.get("cnf")
+    return "DPoP" if isinstance(confirmation, dict) and "jkt" in confirmation else "Bearer"
 
 
 def _error(status: int, code: str, description: str, *extra: tuple[bytes, bytes]) -> Answer:
@@ -102,8 +130,8 @@ def _error(status: int, code: str, description: str, *extra: tuple[bytes, bytes]
 
 
 def _json(status: int, members: dict[str, object], *extra: tuple[bytes, bytes]) -> Answer:
-    told = {name: value for name, value in members.items() if value not in (None, "", ())}
-    return Answer(status=status, body=json.dumps(told, separators=(",", ":")).encode(), extra=extra)
+    told = {name: value for name, value in members.items() if value or value == 0}  # nothing empty
+    return Answer(status=status, body=orjson.dumps(told), extra=extra)
 
 
 ALIVE: Final = _json(200, {"status": "ok"})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import signal
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import h2corn
@@ -16,19 +19,21 @@ import uvloop
 
 from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.asgi import create_app
+from extauthz.authserver.cleanup import clean_up
+from extauthz.authserver.notify import notifying
 from extauthz.authserver.service import Service
-from extauthz.authserver.store.base import DuplicateClientError, StoreError
-from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.authserver.store.base import DuplicateClientError, StoreError, TokenKind
+from extauthz.authserver.store.opening import open_store
+from extauthz.authserver.store.sql import SqlStore
 from extauthz.core.scopes import parse_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from extauthz.authserver.store.base import TokenRecord
 
 _T = TypeVar("_T")
 
-_SQLITE: Final = "sqlite:///"
 _DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -50,21 +55,39 @@ class WholeSeconds(click.ParamType[int]):
         return seconds
 
 
-class SqliteUrl(click.ParamType[Path]):
-    """``sqlite:///relative.db`` or ``sqlite:////absolute.db``, as the path of the file."""
+class StoreUrl(click.ParamType[SqlStore]):
+    """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user@host/name``, as a store."""
 
     name = "url"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        if isinstance(value, Path):
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> SqlStore:
+        if isinstance(value, SqlStore):
             return value
-        url = str(value)
-        if not url.startswith(_SQLITE):
-            self.fail("only sqlite is supported so far: write sqlite:///path.db", param, ctx)
-        path = url.removeprefix(_SQLITE)
-        if path in {"", ":memory:"}:
-            self.fail("the store needs a file: write sqlite:///path.db", param, ctx)
-        return Path(path)
+        try:
+            return open_store(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class NotifyUrl(click.ParamType[str]):
+    """``https://…``, or ``http://…`` on this machine: a secret goes there."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        url = urlsplit(str(value))
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            self.fail("write a whole URL, such as http://127.0.0.1:9192/revoke", param, ctx)
+        if url.scheme == "http" and not _is_here(url.hostname):
+            self.fail("use https: a secret would cross the network in plain text", param, ctx)
+        return str(value)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class ScopeText(click.ParamType[tuple[str, ...]]):
@@ -81,8 +104,27 @@ class ScopeText(click.ParamType[tuple[str, ...]]):
             self.fail(str(error), param, ctx)
 
 
+class Claim(click.ParamType[tuple[str, object]]):
+    """``NAME=JSON``, as the name and the value."""
+
+    name = "claim"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, object]:
+        if isinstance(value, tuple):
+            return value
+        name, _, text = str(value).partition("=")
+        try:
+            return name, json.loads(text)
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=JSON: write acr='\"urn:mfa\"' or auth_time=1700000000", param, ctx)
+
+
 _store_option = click.option(
-    "--store", "path", type=SqliteUrl(), required=True, help="Where clients and tokens are kept: sqlite:///path.db."
+    "--store",
+    "store",
+    type=StoreUrl(),
+    required=True,
+    help="Where clients and tokens are kept: sqlite:///path.db or postgresql://user@host/name.",
 )
 
 
@@ -95,9 +137,24 @@ def authserver() -> None:
 @click.option("--listen", default="127.0.0.1:9190", show_default=True, help="HOST:PORT to listen on.")
 @click.option("--issuer", default="http://127.0.0.1:9190", show_default=True, help="The URL that clients know it by.")
 @_store_option
-def serve(*, listen: str, issuer: str, path: Path) -> None:
+@click.option(
+    "--notify",
+    "urls",
+    type=NotifyUrl(),
+    multiple=True,
+    help="Tell this address which tokens were revoked: http://HOST:PORT/revoke of extauthz's ops listener.",
+)
+@click.option(
+    "--notify-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The token of that ops listener.",
+)
+def serve(*, listen: str, issuer: str, store: SqlStore, urls: tuple[str, ...], notify_token_file: Path | None) -> None:
     """Serve token, introspection, revocation and metadata over HTTP until SIGTERM or SIGINT."""
-    _run(_serve(listen, issuer, path))
+    if urls and notify_token_file is None:
+        raise click.UsageError("--notify needs --notify-token-file")
+    secret = "" if notify_token_file is None else _read_secret(notify_token_file)
+    _run(_serve(listen, issuer, store, [(url, secret) for url in urls]))
 
 
 @click.group()
@@ -121,7 +178,7 @@ def client() -> None:
 def client_add(
     *,
     client_id: str,
-    path: Path,
+    store: SqlStore,
     secret_file: Path | None,
     can_introspect: bool,
     audiences: tuple[str, ...],
@@ -131,7 +188,7 @@ def client_add(
     secret = secrets.token_urlsafe(32) if secret_file is None else _read_secret(secret_file)
 
     async def add() -> None:
-        async with SqliteStore(path) as store:
+        async with store:
             await add_client(
                 store,
                 client_id=client_id,
@@ -157,37 +214,53 @@ def token() -> None:
 @click.option("--client", "client_id", required=True, help="The client that the token is issued to.")
 @click.option("--scope", type=ScopeText(), default=(), help="Scopes with one space between them.")
 @click.option("--audience", multiple=True, help="An audience of the token; may be given more than once.")
+@click.option("--claim", "claims", type=Claim(), multiple=True, help="NAME=JSON: a member of its introspection answer.")
+@click.option("--refresh", is_flag=True, help="Issue a refresh token instead, which the client exchanges.")
 @click.option("--ttl", "ttl_seconds", type=WholeSeconds(), default="1h", show_default=True, help="The lifetime.")
 def token_issue(
-    *, path: Path, sub: str | None, client_id: str, scope: tuple[str, ...], audience: tuple[str, ...], ttl_seconds: int
+    *,
+    store: SqlStore,
+    sub: str | None,
+    client_id: str,
+    scope: tuple[str, ...],
+    audience: tuple[str, ...],
+    claims: tuple[tuple[str, object], ...],
+    refresh: bool,
+    ttl_seconds: int,
 ) -> None:
-    """Issue an access token and print it, and nothing else."""
+    """Issue a token and print it, and nothing else."""
 
     async def issue() -> tuple[str, TokenRecord]:
-        async with SqliteStore(path) as store:
+        async with store:
             return await issue_token(
                 store,
                 client_id=client_id,
                 sub=sub,
                 scope=scope,
                 audience=audience,
+                claims=dict(claims),
+                kind=TokenKind.REFRESH if refresh else TokenKind.ACCESS,
                 ttl_seconds=ttl_seconds,
                 now=time.time(),
             )
 
-    access_token, _ = _run(issue())
-    click.echo(access_token)
+    issued, _ = _run(issue())
+    click.echo(issued)
 
 
-async def _serve(listen: str, issuer: str, path: Path) -> None:
-    async with SqliteStore(path) as store:
-        app = create_app(Service(store, issuer, time.time))
+async def _serve(listen: str, issuer: str, store: SqlStore, notified: Sequence[tuple[str, str]]) -> None:
+    async with store, notifying(notified) as tell:
+        app = create_app(Service(store, issuer, time.time, on_revoked=tell))
         config = h2corn.Config(bind=(listen,), access_log=False, date_header=False, lifespan="on")
         server = h2corn.Server(app, config)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.shutdown)
-        await server.serve()
+        cleaning = asyncio.create_task(clean_up(store, time.time))
+        try:
+            await server.serve()
+        finally:
+            cleaning.cancel()
 
 
 def _run(work: Coroutine[object, object, _T]) -> _T:

@@ -10,6 +10,7 @@ import click
 import uvloop
 
 from extauthz.cli.listeners import listening
+from extauthz.cli.reload import Load
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
@@ -22,7 +23,7 @@ BAD_CONFIGURATION = 2
 CANNOT_LISTEN = 1
 """Exit status when an address is taken or not ours."""
 
-_config_option = click.option(
+config_option = click.option(
     "--config",
     "config_path",
     type=click.Path(path_type=Path),
@@ -33,25 +34,26 @@ _config_option = click.option(
 
 
 @click.command()
-@_config_option
+@config_option
 @click.option("--workers", type=click.IntRange(1, 256), help="Processes; overrides `workers` in the file.")
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
-def serve(config_path: Path, workers: int | None, inherited: str | None) -> None:
-    """Answer gateways until SIGTERM, then drain."""
-    config = _load(config_path)
+@click.option("--together", type=click.Path(path_type=Path), hidden=True, help="Folder of all its workers.")
+def serve(config_path: Path, workers: int | None, inherited: str | None, together: Path | None) -> None:
+    """Answer gateways until SIGTERM, then drain. SIGHUP reads the policy again."""
+    config = load(config_path)
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True)))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), _loader(config_path), together))
     else:
         _serve(config, config_path, workers or config.settings.workers)
 
 
 @click.command()
-@_config_option
+@config_option
 def check(config_path: Path) -> None:
     """Read both files, tell every fault, start nothing."""
-    config = _load(config_path)
+    config = load(config_path)
     click.echo(f"{config_path}: good, {len(config.snapshot.routes.rules)} routes")
 
 
@@ -66,7 +68,7 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
                     pass  # each worker opens it anew; that nobody can is better told here
             sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
             if workers == 1:
-                uvloop.run(work(config, sockets))
+                uvloop.run(work(config, sockets, _loader(config_path)))
             else:
                 uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
     except OSError as error:
@@ -77,7 +79,12 @@ async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_de
     await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
 
 
-def _load(config_path: Path) -> ServiceConfig:
+def _loader(config_path: Path) -> Load:
+    return lambda: load_service(config_path, os.environ)
+
+
+def load(config_path: Path) -> ServiceConfig:
+    """Both files; whoever gave us bad ones is told and sent away."""
     try:
         return load_service(config_path, os.environ)
     except ConfigError as error:

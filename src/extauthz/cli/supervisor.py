@@ -9,10 +9,13 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
+from extauthz.app_resolver import prepare
 from extauthz.cli.worker import STOP_SECONDS, Sockets
 
 RESTART_SECONDS = 1.0
@@ -22,7 +25,7 @@ _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("extauthz")
 
 
 class Supervisor:
-    """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together."""
+    """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together; SIGHUP is handed on to them."""
 
     def __init__(self, *, count: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
         self._count = count
@@ -31,27 +34,40 @@ class Supervisor:
         self._descriptors = (sockets.gateway, sockets.ops)
         self._patience = drain_delay + STOP_SECONDS + 5.0
         self._stopping = asyncio.Event()
+        self._workers: set[asyncio.subprocess.Process] = set()
 
     async def run(self) -> None:
         """Run until told to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        with tempfile.TemporaryDirectory(prefix="extauthz-metrics-") as metrics:
-            environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": metrics}
-            await asyncio.gather(*(self._keep_alive(environment) for _ in range(self._count)))
+        loop.add_signal_handler(signal.SIGHUP, self._hand_on, signal.SIGHUP)
+        with tempfile.TemporaryDirectory(prefix="extauthz-") as name:
+            together = Path(name)
+            numbers = _furnish(together)
+            await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
 
-    async def _keep_alive(self, environment: dict[str, str]) -> None:
+    def _hand_on(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            with suppress(ProcessLookupError):  # it has just ended
+                worker.send_signal(number)
+
+    async def _keep_alive(self, together: Path, numbers: Path) -> None:
+        command = [*self._command, "--together", str(together)]
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
         while not self._stopping.is_set():
             started = time.monotonic()
             worker = await asyncio.create_subprocess_exec(
-                *self._command,
+                *command,
                 stdin=asyncio.subprocess.PIPE,  # closes when we die, whatever kills us: the worker then drains
                 env=environment,
                 pass_fds=self._descriptors,
                 start_new_session=True,
             )
+            self._workers.add(worker)
             await self._watch(worker)
+            self._workers.discard(worker)
+            mark_process_dead(worker.pid, str(numbers))  # type: ignore[no-untyped-call] # the library has no types here
             if not self._stopping.is_set():
                 _log.error("a worker ended and is started again", pid=worker.pid, status=worker.returncode)
                 await self._pause(RESTART_SECONDS - (time.monotonic() - started))
@@ -76,3 +92,11 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), max(0.0, seconds))
         except TimeoutError:
             return
+
+
+def _furnish(together: Path) -> Path:
+    """Make what workers share, in their folder; returns the folder of their metrics."""
+    prepare(together)
+    numbers = together / "metrics"
+    numbers.mkdir()
+    return numbers

@@ -10,13 +10,17 @@
 import asyncio
 import gc
 import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import structlog
 from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
+from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
@@ -36,8 +40,11 @@ MAX_HEAD_BYTES = 64 * 1024
 GC_THRESHOLDS = (50_000, 20, 20)
 """Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
-FLUSH_SECONDS = 0.05
-"""How long a decision may be unrecorded, and how far metrics of one worker may lag behind when another is asked."""
+RECORD_SECONDS = 0.05
+"""How long a decision may wait to be recorded."""
+
+PUBLISH_SECONDS = 0.25
+"""How far metrics of one worker may lag behind what it has recorded, when another one is asked for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +56,28 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets) -> None:
-    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short."""
-    service = build(config)
+async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short.
+
+    SIGHUP reads the files again by `load`.
+    """
+    service = build(config, together)
+    service.start()
     stop = _stop_signals(supervised=sockets.supervised)
     settings = config.settings
     servers = [
-        _server(service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn"),
+        _server(
+            service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn", tls=_tls_files(config)
+        ),
         _server(service.ops, sockets.ops, settings, grpc=False),
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(_flush(service))]
+    reloading = reload_on_hangup(service, config, load)
+    recording = _every(RECORD_SECONDS, service.observer.flush)
+    publishing = _every(PUBLISH_SECONDS, service.metrics.flush)
+    background: list[asyncio.Future[object]] = [
+        asyncio.ensure_future(each) for each in (recording, publishing, reloading)
+    ]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -83,8 +101,22 @@ async def work(config: ServiceConfig, sockets: Sockets) -> None:
         await service.close()
 
 
-def _server(app: App, descriptor: int, settings: ServiceFile, *, grpc: bool) -> Server:
+def _tls_files(config: ServiceConfig) -> dict[str, Any]:
+    """The certificates of the gateway listener, as h2corn calls them; none for plain text."""
+    tls = config.settings.tls
+    if tls is None:
+        return {}
+    files = {"certfile": config.folder / tls.certificate, "keyfile": config.folder / tls.key}
+    if tls.client_ca is None:
+        return files
+    return {**files, "ca_certs": config.folder / tls.client_ca, "cert_reqs": "required"}
+
+
+def _server(
+    app: App, descriptor: int, settings: ServiceFile, *, grpc: bool, tls: Mapping[str, Any] | None = None
+) -> Server:
     config = Config(
+        **(tls or {}),
         bind=(f"fd://{descriptor}",),
         grpc=grpc,
         request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),
@@ -120,10 +152,10 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     return server
 
 
-async def _flush(service: Service) -> None:
+async def _every(seconds: float, act: Callable[[], None]) -> None:
     while True:
-        await asyncio.sleep(FLUSH_SECONDS)
-        service.flush()
+        await asyncio.sleep(seconds)
+        act()
 
 
 def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":

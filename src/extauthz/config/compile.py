@@ -1,12 +1,14 @@
 """Routes as an operator writes them to rules as the core decides them. Pure; what it is given has been validated."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, HeaderClaim, RouteEntry, Scopes
+from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
 from extauthz.core.routes import RouteTable
+from extauthz.core.scopes import Implications
 from extauthz.core.snapshot import Snapshot
 
 
@@ -18,11 +20,13 @@ class Policy:
         entries: the routes, each with its index in the file.
         defaults: what they have in common.
         realm: the protection space.
+        implications: what each scope implies.
     """
 
     entries: tuple[tuple[int, RouteEntry], ...]
     defaults: Defaults
     realm: str
+    implications: Implications = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +51,20 @@ def compile_policy(policy: Policy, servers: Mapping[str, AuthorizationServer]) -
     return Snapshot(routes=table), ties
 
 
-def server_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -> str:
-    """The server that knows a route's tokens: its own, the default one, or the only one; empty when there is none."""
+def servers_for(entry: RouteEntry, defaults: Defaults, names: Collection[str]) -> tuple[str, ...]:
+    """The servers that know a route's tokens: its own, the default ones, or the only one; none when there is no choice."""
     if entry.allow is not None:
-        return ""
-    only = next(iter(names)) if len(names) == 1 else ""
-    return entry.authorization_server or defaults.authorization_server or only
+        return ()
+    chosen = entry.authorization_server or defaults.authorization_server
+    if chosen is None:
+        return tuple(names) if len(names) == 1 else ()
+    return (chosen,) if isinstance(chosen, str) else chosen
+
+
+def source_name(name: str, mode: str | None, servers: Mapping[str, AuthorizationServer]) -> str:
+    """What a server is called by routes for which another mode than its own decides: `main:jwt`."""
+    own = servers[name].mode if name in servers else None
+    return name if mode in (None, own) else f"{name}:{mode}"
 
 
 def _compile_rule(
@@ -61,8 +73,7 @@ def _compile_rule(
     identities: Mapping[bool, IdentityHeaders],
     servers: Mapping[str, AuthorizationServer],
 ) -> Rule:
-    name = server_for(entry, policy.defaults, servers)
-    server = servers.get(name)
+    names = servers_for(entry, policy.defaults, servers)
     alternatives = _alternatives(entry.scopes)
     anonymous = entry.allow is not None
     forward_token = policy.defaults.forward_token if entry.forward_token is None else entry.forward_token
@@ -72,16 +83,33 @@ def _compile_rule(
         methods=entry.methods or (),
         host=entry.host or "",
         anonymous=anonymous,
+        preflight=entry.allow_preflight,
         alternatives=tuple(frozenset(words) for words in alternatives),
+        implications=policy.implications,
+        demands=_demands(entry),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
-        authorization_server=name,
+        authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
-        leeway=0.0 if server is None else server.leeway,
+        leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
         edge_cache=entry.edge_cache,
         identity=identities[forward_token],
         realm=policy.realm,
         challenge_scope=alternatives[0] if alternatives else (),
     )
+
+
+def _demands(entry: RouteEntry) -> Demands | None:
+    demands = Demands(
+        details=tuple(
+            DetailsRule(
+                type=each.type, actions=frozenset(each.actions or ()), locations=frozenset(each.locations or ())
+            )
+            for each in entry.authorization_details or ()
+        ),
+        actors=frozenset(entry.actors or ()),
+        subject=entry.require_sub,
+    )
+    return None if demands == Demands() else demands
 
 
 def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:

@@ -13,12 +13,13 @@ from extauthz.config.values import (
     Network,
     check_url,
     parse_address,
+    parse_bytes,
     parse_duration,
     parse_network,
     parse_text,
 )
 from extauthz.core.challenge import check_realm
-from extauthz.core.identity import TOKEN_CLAIMS, check_header_name
+from extauthz.core.identity import TOKEN_CLAIMS, TOKEN_KIND, check_header_name
 from extauthz.core.paths import known_method
 from extauthz.core.routes import check_host, parse_path
 from extauthz.core.scopes import SCOPE_TOKEN
@@ -26,9 +27,20 @@ from extauthz.core.scopes import SCOPE_TOKEN
 MAX_EDGE_CACHE = "300s"
 """Longest time that a gateway may keep an answer of ours: what is revoked meanwhile still passes there."""
 
+MAX_IDENTITY_HEADERS = 16
+"""With the headers of the answer itself, no more than twenty: clients of Envoy's protocol may refuse more."""
+
+MAX_REALM_LENGTH = 256
+MAX_SCOPES_LENGTH = 1024
+"""Characters of all scopes of a list together, and of a realm: both stand in a challenge, which is one header."""
+
 MAX_LIFETIME = "24h"
 """Longest time that an answer of an authorization server may be kept."""
 
+MIN_CACHE_BYTES = 1024 * 1024
+"""A cache with less room is a mistake."""
+
+_REDIS_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _RULE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SERVER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CLAIM = re.compile(r"[!-~]{1,256}")
@@ -66,6 +78,13 @@ def _duration(shortest: str, longest: str) -> PlainValidator:
         return seconds
 
     return PlainValidator(parse)
+
+
+def _check_size(value: object) -> int:
+    size = parse_bytes(value)
+    if size < MIN_CACHE_BYTES:
+        raise Misfit("write 1MiB or more: less holds hardly anything")
+    return size
 
 
 def _whole(smallest: int, largest: int) -> PlainValidator:
@@ -125,6 +144,18 @@ def _check_method(text: str) -> str:
     return text
 
 
+def _check_realm(text: str) -> str:
+    if len(text) > MAX_REALM_LENGTH:
+        raise Misfit(f"a realm has at most {MAX_REALM_LENGTH} characters")
+    return check_realm(text)
+
+
+def _check_scopes_length(words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(" ".join(words)) > MAX_SCOPES_LENGTH:
+        raise Misfit(f"the scopes of a list have at most {MAX_SCOPES_LENGTH} characters together")
+    return words
+
+
 def _check_scope_word(text: str) -> str:
     if SCOPE_TOKEN.fullmatch(text) is None:
         hint = ", ".join(text.split()) if " " in text else ""
@@ -133,8 +164,9 @@ def _check_scope_word(text: str) -> str:
 
 
 def _check_claim(text: str) -> str:
-    near = nearest(text, TOKEN_CLAIMS)
-    if text not in TOKEN_CLAIMS and (_CLAIM.fullmatch(text) is None or near.lower() == text.lower()):
+    known = (*TOKEN_CLAIMS, TOKEN_KIND)
+    near = nearest(text, known)
+    if text not in known and (_CLAIM.fullmatch(text) is None or near.lower() == text.lower()):
         raise Misfit("name a claim of the token, such as sub or email, or a path such as realm_access.roles", hint=near)
     return text
 
@@ -201,6 +233,8 @@ AuditPath = Annotated[str, _written(_check_audit_path), _TEXT_SCHEMA]
 Workers = Annotated[int, _whole(1, 256), WithJsonSchema({"type": "integer"})]
 Connections = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
 Entries = Annotated[int, _whole(1, 10_000_000), WithJsonSchema({"type": "integer"})]
+CacheBytes = Annotated[int, PlainValidator(_check_size), _TEXT_SCHEMA]
+RedisPrefix = Annotated[str, _shaped(_REDIS_PREFIX, "a prefix is letters, digits, - _ and ."), _TEXT_SCHEMA]
 Retries = Annotated[int, _whole(0, 10), WithJsonSchema({"type": "integer"})]
 Waiting = Annotated[int, _whole(0, 1_000_000), WithJsonSchema({"type": "integer"})]
 Results = Annotated[int, _whole(1, 10_000), WithJsonSchema({"type": "integer"})]
@@ -222,6 +256,15 @@ Dialect = Literal["nginx", "forward-auth", "envoy", "gateway-api"]
 Dialects = Annotated[tuple[Dialect, ...], AfterValidator(_once_each)]
 SocketMode = Annotated[int, _written(_parse_mode), _TEXT_SCHEMA]
 
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+Algorithms = Annotated[
+    tuple[Algorithm, ...], AfterValidator(_once_each), _at_least_one("name at least one algorithm, such as RS256")
+]
+TokenTypes = Annotated[
+    tuple[Literal["at+jwt", "JWT"], ...], AfterValidator(_once_each), _at_least_one("name at least one type: at+jwt")
+]
+Audiences = Annotated[tuple[Text, ...], AfterValidator(_once_each)]
+
 # policy.yaml
 Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({"const": 1})]
 RuleName = Annotated[
@@ -229,7 +272,7 @@ RuleName = Annotated[
     _shaped(_RULE_NAME, "a name is lower-case letters, digits, - _ and ., starting with a letter or digit"),
     _TEXT_SCHEMA,
 ]
-Realm = Annotated[str, _written(check_realm), _TEXT_SCHEMA]
+Realm = Annotated[str, _written(_check_realm), _TEXT_SCHEMA]
 RoutePath = Annotated[str, _written(_check_path), _TEXT_SCHEMA]
 Host = Annotated[str, _written(check_host), _TEXT_SCHEMA]
 Method = Annotated[str, _written(_check_method), _TEXT_SCHEMA]
@@ -238,13 +281,18 @@ Methods = Annotated[
     AfterValidator(_once_each),
     _at_least_one("name at least one method, or take methods out to mean all of them"),
 ]
+ServerNames = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one server")]
 ScopeWord = Annotated[str, _written(_check_scope_word), _TEXT_SCHEMA]
-ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each)]
+ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each), AfterValidator(_check_scopes_length)]
 ScopeAlternative = Annotated[
     ScopeList, _at_least_one("an empty alternative lets every valid token pass: if that is meant, write scopes: []")
 ]
 ScopeAlternatives = Annotated[tuple[ScopeAlternative, ...], _at_least_one("name at least one list of scopes")]
 HeaderName = Annotated[str, _written(_check_header), _TEXT_SCHEMA]
 Claim = Annotated[str, _written(_check_claim), _TEXT_SCHEMA]
+ClaimNames = Annotated[
+    tuple[Claim, ...], AfterValidator(_once_each), _at_least_one("name at least one claim, such as scope")
+]
+Texts = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one, or take this out")]
 Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _TEXT_SCHEMA]
 EdgeCache = Annotated[int, PlainValidator(_parse_edge_cache), _DURATION_SCHEMA]

@@ -9,6 +9,7 @@ from extauthz.config.fields import (
     BatchSize,
     Connections,
     Entries,
+    Flag,
     Pause,
     PerMinute,
     Results,
@@ -64,6 +65,7 @@ class Tokens(Section):
     """What the server's tokens look like; lengths are in characters, the prefix included."""
 
     prefix: TokenPrefix | None = None
+    opaque: Flag = False
     min_length: TokenLength = 1
     max_length: TokenLength | None = None
     alphabet: Literal["any", "hex", "alphanumeric", "base64url", "jwt"] = "any"

@@ -7,16 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
+from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
+    MAX_IDENTITY_HEADERS,
     AuditPath,
+    CacheBytes,
     Claim,
     Connections,
     Dialects,
@@ -37,22 +40,37 @@ from extauthz.config.fields import (
     RuleName,
     ScopeAlternatives,
     ScopeList,
+    ScopeWord,
     ServerName,
+    ServerNames,
     SocketMode,
     Text,
+    Texts,
     Timeout,
     TrustedNetwork,
     Url,
-    Variable,
     Version,
     Waiting,
     Workers,
 )
+from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
+from extauthz.config.presets import Preset, with_preset
 from extauthz.config.section import Section
-from extauthz.config.values import Misfit, on_loopback
+from extauthz.config.sharing import Ops, SharedCache
+from extauthz.config.values import Misfit, Missing
+from extauthz.core.scopes import all_implied
 
-TOKENLESS_KEYS = ("audience", "authorization_server", "freshness", "edge_cache")
+TOKENLESS_KEYS = (
+    "audience",
+    "authorization_server",
+    "mode",
+    "freshness",
+    "edge_cache",
+    "authorization_details",
+    "actors",
+    "require_sub",
+)
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
@@ -76,54 +94,45 @@ class Listen(Section):
         return address
 
 
-def _refuse_plain_secret(value: object) -> object:
-    if not isinstance(value, dict):
-        raise Misfit("write {file: …} or {env: …}: secrets do not belong in this file")
-    return value
-
-
-class SecretSource(Section):
-    """Where a secret comes from: a file, or an environment variable."""
-
-    file: Text | None = None
-    env: Variable | None = Field(default=None, validate_default=True)
-
-    @field_validator("env")
-    @classmethod
-    def _exactly_one(cls, env: str | None, info: ValidationInfo) -> str | None:
-        if "file" in info.data and (env is None) is (info.data["file"] is None):
-            raise Misfit("write either file: and a path, or env: and the name of a variable")
-        return env
-
-
-class Client(Section):
-    """Who we are to the authorization server."""
-
-    id: Text = Field(examples=["gateway"])
-    secret: Annotated[SecretSource, BeforeValidator(_refuse_plain_secret)] = Field(
-        examples=["{file: /run/secrets/gateway}"]
-    )
-    auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
-
-
 class Cache(Section):
-    """How long answers are kept, in seconds; a `ttl` of 0 keeps none."""
+    """How long answers are kept, in seconds, and how many; a `ttl` of 0 keeps none."""
 
     ttl: Lifetime = 60.0
     negative_ttl: Lifetime = 10.0
+    stale_if_error: Lifetime = 0.0
     max_entries: Entries = 100_000
+    max_bytes: CacheBytes = 256 * 1024 * 1024
+
+
+class Compat(Section):
+    """What this server's answers may be beside the standard, and what they must be beyond it."""
+
+    scope_array: Flag = False
+    string_active: Flag = False
+    string_exp: Flag = False
+    require_token_type: Flag = False
 
 
 class AuthorizationServer(Section):
     """A server that knows what tokens mean. `timeout` and `leeway` are in seconds."""
 
-    issuer: Url | None = None
+    preset: Preset | None = None
+    issuer: Url | None = Field(default=None, examples=["https://as.example.com"])
     unsafe_allow_plain_http: Flag = False
-    introspection_endpoint: Url = Field(examples=["https://as.example.com/oauth2/introspect"])
-    client: Client = Field(examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"])
+    discovery: Flag = Field(default=False, validate_default=True)
+    jwt: Jwt = Jwt()
+    mode: Mode = Field(default="introspect")
+    introspection_endpoint: Url | None = Field(
+        default=None, validate_default=True, examples=["https://as.example.com/oauth2/introspect"]
+    )
+    tls: ClientTls = ClientTls()
+    client: Client | None = Field(
+        default=None, validate_default=True, examples=["{id: gateway, secret: {file: /run/secrets/gateway}}"]
+    )
     timeout: Timeout = 0.5
     leeway: Leeway = 60.0
     token_type_hint: Literal["access_token", "none"] = "access_token"  # noqa: S105 - a kind of token
+    compat: Compat = Compat()
     max_connections: Connections = 100
     max_waiting: Waiting = 1000
     retries: Retries = 1
@@ -133,21 +142,55 @@ class AuthorizationServer(Section):
     self_check: Flag = True
     cache: Cache = Cache()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, written: object) -> object:
+        return with_preset(written)
+
+    @field_validator("discovery")
+    @classmethod
+    def _from_an_issuer(cls, discovery: bool, info: ValidationInfo) -> bool:
+        issuer = info.data.get("issuer", "")
+        if discovery and issuer is None:
+            raise Missing("issuer")
+        if discovery:
+            refuse_plain_http(issuer, allowed=info.data.get("unsafe_allow_plain_http", True))
+        return discovery
+
+    @field_validator("jwt")
+    @classmethod
+    def _keys_arrive_unchanged(cls, jwt: Jwt, info: ValidationInfo) -> Jwt:
+        check_keys_url(jwt, allowed=info.data.get("unsafe_allow_plain_http", True))
+        return jwt
+
+    @field_validator("mode")
+    @classmethod
+    def _has_keys(cls, mode: Mode, info: ValidationInfo) -> Mode:
+        check_mode(mode, info.data)
+        return mode
+
     @field_validator("introspection_endpoint")
     @classmethod
-    def _encrypted(cls, url: str, info: ValidationInfo) -> str:
-        allowed = info.data.get("unsafe_allow_plain_http", True)
-        if url.lower().startswith("http:") and not allowed and not on_loopback(url):
-            raise Misfit("use https here: tokens and the client's secret would cross the network in plain text")
+    def _known_and_encrypted(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and info.data.get("discovery") is False and info.data.get("mode", "jwt") != "jwt":
+            raise Missing("introspection_endpoint")
+        refuse_plain_http(url or "", allowed=info.data.get("unsafe_allow_plain_http", True))
         return url
+
+    @field_validator("client")
+    @classmethod
+    def _can_prove_who_we_are(cls, client: Client | None, info: ValidationInfo) -> Client | None:
+        if client is None and info.data.get("mode", "jwt") != "jwt":
+            raise Missing("client")
+        if client is not None:
+            check_client(client, info.data)
+        return client
 
     @field_validator("batch")
     @classmethod
     def _encrypted_too(cls, batch: Batch, info: ValidationInfo) -> Batch:
-        try:
-            cls._encrypted(batch.endpoint or "", info)
-        except Misfit as misfit:
-            raise Misfit(str(misfit), at=("endpoint",)) from None
+        allowed = info.data.get("unsafe_allow_plain_http", True)
+        refuse_plain_http(batch.endpoint or "", allowed=allowed, at=("endpoint",))
         return batch
 
 
@@ -177,20 +220,40 @@ class Socket(Section):
     group: Text | None = None
 
 
+class Tls(Section):
+    """Certificates of the gateway listener: our own, who signs those of gateways, and which names they may have."""
+
+    certificate: Text = Field(examples=["/etc/extauthz/tls.crt"])
+    key: Text = Field(examples=["/etc/extauthz/tls.key"])
+    client_ca: Text | None = None
+    client_names: Texts | None = None
+
+    @field_validator("client_names")
+    @classmethod
+    def _of_signed_certificates(cls, names: Texts | None, info: ValidationInfo) -> Texts | None:
+        if names and info.data.get("client_ca") is None:
+            raise Misfit("names of certificates mean nothing until client_ca: says who may have signed them")
+        return names
+
+
 class ServiceFile(Section):
     """`extauthz.yaml`. `drain_delay` is in seconds."""
 
     grpc_server: Literal["h2corn", "grpcio"] = "h2corn"
     listen: Listen = Field(examples=["{gateway: 127.0.0.1:9191, ops: 127.0.0.1:9192}"])
+    tls: Tls | None = None
     socket: Socket = Socket()
     on_outage: Literal["deny", "gateway"] = "deny"
     context_extensions: Flag = False
     workers: Workers = 1
     drain_delay: DrainDelay = 5.0
     dialects: Dialects = ("nginx",)
+    trust_route_header: Flag = False
     unsafe_trust_everyone: Flag = False
     trusted_proxies: tuple[Annotated[TrustedNetwork, AfterValidator(_refuse_everyone)], ...] = ()
     inactive_limit: InactiveLimit | None = None
+    shared_cache: SharedCache | None = None
+    ops: Ops = Ops()
     policy: Text = Field(examples=["policy.yaml"])
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
@@ -208,6 +271,16 @@ class ServiceFile(Section):
             raise Misfit("h2corn answers gRPC on the gateway address: take grpc out", at=("grpc",))
         return listen
 
+    @field_validator("tls")
+    @classmethod
+    def _on_our_tcp_listener(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        if tls is not None and info.data.get("grpc_server") == "grpcio":
+            raise Misfit("TLS is spoken on the gateway address alone: take out grpc_server: grpcio, or tls")
+        listen = info.data.get("listen")
+        if tls is not None and listen is not None and listen.gateway.path:
+            raise Misfit("TLS is for TCP: a Unix socket is guarded by socket.mode and socket.group")
+        return tls
+
     @field_validator("authorization_servers")
     @classmethod
     def _at_least_one(cls, servers: dict[str, AuthorizationServer]) -> dict[str, AuthorizationServer]:
@@ -220,6 +293,17 @@ class AnyOf(Section):
     """Lists of scopes, one of which a token must hold completely."""
 
     any_of: ScopeAlternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
+
+
+def _choice(servers: object) -> str:
+    return "(list)" if isinstance(servers, list | tuple) else "(name)"
+
+
+ServerChoice = Annotated[
+    Annotated[Text, Tag("(name)")] | Annotated[ServerNames, Tag("(list)")],
+    Discriminator(_choice),
+]
+"""The name of one server, or of several among which a token chooses."""
 
 
 def _spelling(scopes: object) -> str:
@@ -252,13 +336,28 @@ HeaderSource = Annotated[
 """The name of a claim, or a mapping that also says how it is written."""
 
 
+class Details(Section):
+    """What one element of a token's `authorization_details` must have (RFC 9396)."""
+
+    type: Text = Field(examples=["payment_initiation"])
+    actions: Texts | None = None
+    locations: Texts | None = None
+
+
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
-    authorization_server: Text | None = None
+    authorization_server: ServerChoice | None = None
     audience: Text | None = None
     identity_headers: dict[HeaderName, HeaderSource] = Field(default={"x-auth-sub": "sub", "x-auth-scope": "scope"})
     forward_token: Flag = True
+
+    @field_validator("identity_headers")
+    @classmethod
+    def _not_too_many(cls, headers: dict[str, HeaderSource]) -> dict[str, HeaderSource]:
+        if len(headers) > MAX_IDENTITY_HEADERS:
+            raise Misfit(f"a policy has at most {MAX_IDENTITY_HEADERS} identity headers")
+        return headers
 
 
 class RouteEntry(Section):
@@ -269,9 +368,14 @@ class RouteEntry(Section):
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
+    authorization_details: tuple[Details, ...] | None = None
+    actors: Texts | None = None
+    require_sub: Flag = False
     audience: Text | None = None
-    authorization_server: Text | None = None
+    authorization_server: ServerChoice | None = None
+    mode: Mode | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
     forward_token: Flag | None = None
@@ -309,7 +413,17 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
+    scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
+
+    @field_validator("scope_implies")
+    @classmethod
+    def _in_no_circle(cls, direct: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        try:
+            all_implied(direct)
+        except ValueError as error:
+            raise Misfit(f"{error}, directly or by way of others: take out one of the steps") from None
+        return direct
 
     @field_validator("routes")
     @classmethod

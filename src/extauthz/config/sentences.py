@@ -1,7 +1,7 @@
 """The faults that the schema finds, in sentences for an operator.
 
-A secret that stands where it should not must not be repeated. Nothing below `client` is ever shown, nor text that
-may be a URL with credentials in it, nor the value of a key that nobody knows.
+A secret that stands where it should not must not be repeated. Nothing in a section that names secrets is ever shown,
+nor text that may be a URL with credentials in it, nor the value of a key that nobody knows.
 """
 
 import re
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import UNION_TAGS
-from extauthz.config.values import Misfit
+from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"
 _QUOTED = re.compile(r"'([^']*)'")
@@ -40,7 +40,7 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
             hint = nearest(written, known) if isinstance(written, str) else ""
             return _fault(document, path, f"write {_either(known)}", hint=hint)
         case "value_error":
-            return _misfit(error["ctx"]["error"], path, document, on_key=error["loc"][-1] == _KEY)
+            return _misfit(error["ctx"]["error"], path, model, document, on_key=error["loc"][-1] == _KEY)
         case "tuple_type":
             written = _as_written(document.at(path))
             return _fault(
@@ -84,9 +84,13 @@ def _missing_key(path: Path, model: type[BaseModel], document: Document) -> Faul
     return _fault(document, path[:-1], f"{key} is missing: write {key}: {example}", on_key=True, value="")
 
 
-def _misfit(error: ValueError, path: Path, document: Document, *, on_key: bool) -> Fault:
+def _misfit(error: ValueError, path: Path, model: type[BaseModel], document: Document, *, on_key: bool) -> Fault:
     hint, at = (error.hint, error.at) if isinstance(error, Misfit) else ("", ())
-    if document.private and "client" in path:
+    if isinstance(error, Misfit) and error.beside:
+        path = (*path[:-1], error.beside)
+    if isinstance(error, Missing):
+        return _missing_key(path, model, document)
+    if document.private and _may_hold_secrets(path):
         hint = ""  # made from what was written
     value = str(path[-1]) if on_key else None
     return _fault(document, (*path, *at), str(error), hint=hint, on_key=on_key, value=value)
@@ -99,16 +103,21 @@ def _fault(
     written = _as_written(document.at(path)) if value is None else value
     if not document.private:
         return document.fault(path, message, value=written, hint=hint, on_key=on_key)
-    below_client = "client" in path[:-1]
+    among_secrets = _may_hold_secrets(path[:-1])
     suspicious = _MAY_HOLD_CREDENTIALS.search(written) is not None
     return document.fault(
         path,
         message,
-        value="" if below_client or suspicious else written,
+        value="" if among_secrets or suspicious else written,
         hint="" if suspicious else hint,
         on_key=on_key,
-        excerpt=not below_client and not (on_key and suspicious),
+        excerpt=not among_secrets and not (on_key and suspicious),
     )
+
+
+def _may_hold_secrets(path: Path) -> bool:
+    """Whether the path leads into a section that names secrets."""
+    return "client" in path or path[:1] in (("shared_cache",), ("ops",))
 
 
 def _either(words: list[str]) -> str:

@@ -6,11 +6,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from extauthz.config.compile import Policy, Tie, server_for
+from extauthz.config.compile import Policy, Tie, servers_for
+from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import Defaults, PolicyFile, RouteEntry, SecretSource
+from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
 from extauthz.config.sentences import describe, path_of
+from extauthz.core.scopes import all_implied
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,7 +41,7 @@ def sound_secrets(document: Document) -> Iterator[tuple[Path, SecretSource]]:
     """Every source of a secret that has no fault of its own, with its path."""
     for name in described_servers(document):
         path: Path = ("authorization_servers", name, "client", "secret")
-        source = _sound(SecretSource, document.at(path))
+        source = sound(SecretSource, document.at(path))
         if source is not None:
             yield path, source
 
@@ -47,10 +49,15 @@ def sound_secrets(document: Document) -> Iterator[tuple[Path, SecretSource]]:
 def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
     """The policy, or as much of it as has no fault of its own."""
     if policy is not None:
-        return Policy(entries=tuple(enumerate(policy.routes)), defaults=policy.defaults, realm=policy.realm)
-    sound = [_sound(RouteEntry, document.at(route)) for route in _routes(document)]
-    entries = tuple((index, entry) for index, entry in enumerate(sound) if entry is not None)
-    defaults = _sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
+        return Policy(
+            entries=tuple(enumerate(policy.routes)),
+            defaults=policy.defaults,
+            realm=policy.realm,
+            implications=all_implied(policy.scope_implies),
+        )
+    routes = [sound(RouteEntry, document.at(route)) for route in _routes(document)]
+    entries = tuple((index, entry) for index, entry in enumerate(routes) if entry is not None)
+    defaults = sound(Defaults, document.at(("defaults",)) or {}) or Defaults()
     return Policy(entries=entries, defaults=defaults, realm="api")
 
 
@@ -77,13 +84,12 @@ def check_servers(policy: Policy, document: Document, names: Collection[str]) ->
     known = ", ".join(sorted(names))
     faults = []
     for section in (("defaults",), *_routes(document)):
-        path = (*section, "authorization_server")
-        name = document.at(path)
-        if isinstance(name, str) and name not in names:
-            message = f"no authorization server has this name; there is {known}"
-            faults.append(document.fault(path, message, value=name, hint=nearest(name, names)))
+        for path, name in _named_servers(section, document):
+            if name not in names:
+                message = f"no authorization server has this name; there is {known}"
+                faults.append(document.fault(path, message, value=name, hint=nearest(name, names)))
     for index, entry in policy.entries:
-        if entry.allow is None and not server_for(entry, policy.defaults, names):
+        if entry.allow is None and not servers_for(entry, policy.defaults, names):
             message = f"write authorization_server: and the one that knows this route's tokens, out of {known}"
             faults.append(document.fault(("routes", index), message))
     return faults
@@ -105,12 +111,22 @@ def check_ties(ties: Iterable[Tie], policy: Policy, document: Document) -> list[
     return faults
 
 
+def _named_servers(section: Path, document: Document) -> Iterator[tuple[Path, str]]:
+    path: Path = (*section, "authorization_server")
+    value = document.at(path)
+    named = enumerate(value) if isinstance(value, list) else [(None, value)]
+    for index, name in named:
+        if isinstance(name, str):
+            yield (path if index is None else (*path, index)), name
+
+
 def _routes(document: Document) -> Iterator[Path]:
     routes = document.at(("routes",))
     return (("routes", index) for index in range(len(routes) if isinstance(routes, list) else 0))
 
 
-def _sound(model: type[Model], data: object) -> Model | None:
+def sound(model: type[Model], data: object) -> Model | None:
+    """The section, or None when it has a fault of its own."""
     try:
         return model.model_validate(data)
     except ValidationError:

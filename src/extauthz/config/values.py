@@ -13,6 +13,8 @@ Network = IPv4Network | IPv6Network
 
 _UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
+_BYTE_UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_BYTES = re.compile(r"([0-9]{1,7})(KiB|MiB|GiB)")
 _NUMBER = re.compile(r"[0-9.]+")
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _TCP = re.compile(r"(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -20,12 +22,26 @@ _PORTS = range(1, 65536)
 
 
 class Misfit(ValueError):  # noqa: N818 - a value that does not fit; the file is at fault, not the program
-    """A value that cannot be used. The message says what to write; `at` leads from the field to the exact place."""
+    """A value that cannot be used. The message says what to write.
 
-    def __init__(self, message: str, *, hint: str = "", at: tuple[str | int, ...] = ()) -> None:
+    Attributes:
+        hint: what may have been meant.
+        at: leads from the field to the exact place.
+        beside: the neighbour of the field that this is about instead, if it is.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", at: tuple[str | int, ...] = (), beside: str = "") -> None:
         super().__init__(message)
         self.hint = hint
         self.at = at
+        self.beside = beside
+
+
+class Missing(Misfit):
+    """A key that must be there because of another one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is missing", beside=key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +156,27 @@ def _split_url(text: str) -> SplitResult | None:
 
 def on_loopback(url: str) -> bool:
     """Whether the host of a checked URL is this machine."""
-    host = urlsplit(url).hostname or ""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes in a text such as `64MiB`.
+
+    Raises:
+        Misfit: when it is not a number with a unit.
+    """
+    match = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Misfit("write a number with a unit (KiB, MiB or GiB), such as 64MiB")
+    return int(match[1]) * _BYTE_UNITS[match[2]]
 
 
 def parse_network(text: str) -> Network:

@@ -12,6 +12,7 @@ from typing import Final
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Answer, TokenState, Unavailable, read_answer, read_members, read_object
+from extauthz.core.leniency import STRICT, Leniency
 
 MAX_BATCH_ANSWER_BYTES: Final = 4 * 1024 * 1024
 """A larger answer about many tokens is refused unread."""
@@ -21,7 +22,14 @@ _NO_VERDICT: Final = Unavailable(
 )
 
 
-def read_batch_answer(answer: Answer, *, count: int, issuer: str | None) -> Sequence[TokenState] | Unavailable:
+def read_batch_answer(
+    answer: Answer,
+    *,
+    count: int,
+    issuer: str | None,
+    leniency: Leniency = STRICT,
+    token_type_required: bool = False,
+) -> Sequence[TokenState] | Unavailable:
     """The states of `count` tokens, or why nothing is known about any of them."""
     if answer.status != 200:  # noqa: PLR2004 - an HTTP status
         trouble = read_answer(answer, issuer=issuer, answers_others=False)
@@ -34,7 +42,10 @@ def read_batch_answer(answer: Answer, *, count: int, issuer: str | None) -> Sequ
         return _invalid("member 'responses' is not a list of objects")
     if len(responses) != count:
         return _invalid(f"the answer has {len(responses)} responses to {count} tokens")
-    return [read_members(response, issuer=issuer) for response in responses]
+    return [
+        read_members(response, issuer=issuer, leniency=leniency, token_type_required=token_type_required)
+        for response in responses
+    ]
 
 
 def _invalid(detail: str) -> Unavailable:

@@ -8,6 +8,7 @@ DESCRIPTIONS = {
     Reason.MALFORMED_CREDENTIALS: "The Authorization header is malformed",
     Reason.SEVERAL_CREDENTIALS: "More than one access token was sent",
     Reason.INSUFFICIENT_SCOPE: "The access token does not have the required scope",
+    Reason.INSUFFICIENT_DETAILS: "The access token does not have the required authorization details",
 }
 _INVALID_TOKEN = "The access token is invalid or expired"  # noqa: S105 - a sentence
 _REALM = re.compile(r"[\x20-\x7E]+")

@@ -36,6 +36,9 @@ class Reason(StrEnum):
     NOT_AN_ACCESS_TOKEN = "not_an_access_token"  # noqa: S105 - a reason, not a password
     SENDER_CONSTRAINED = "sender_constrained"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    INSUFFICIENT_DETAILS = "insufficient_details"
+    WRONG_ACTOR = "wrong_actor"
+    NO_SUBJECT = "no_subject"
 
     SERVER_UNREACHABLE = "server_unreachable"
     SERVER_TIMEOUT = "server_timeout"
@@ -98,6 +101,7 @@ _REFUSED_REQUEST = Outcome(status=400, code=Code.INVALID_ARGUMENT)
 _NO_CREDENTIALS = Outcome(status=401, code=Code.UNAUTHENTICATED, challenged=True)
 _INVALID_REQUEST = Outcome(status=400, code=Code.INVALID_ARGUMENT, error="invalid_request", challenged=True)
 _INVALID_TOKEN = Outcome(status=401, code=Code.UNAUTHENTICATED, error="invalid_token", challenged=True)
+_INSUFFICIENT = Outcome(status=403, code=Code.PERMISSION_DENIED, error="insufficient_scope", challenged=True)
 _FORBIDDEN = Outcome(status=403, code=Code.PERMISSION_DENIED)
 _UNAVAILABLE = Outcome(status=503, code=Code.UNAVAILABLE)
 _INTERNAL = Outcome(status=500, code=Code.INTERNAL)
@@ -119,9 +123,10 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.WRONG_AUDIENCE: _INVALID_TOKEN,
     Reason.NOT_AN_ACCESS_TOKEN: _INVALID_TOKEN,
     Reason.SENDER_CONSTRAINED: _INVALID_TOKEN,
-    Reason.INSUFFICIENT_SCOPE: Outcome(
-        status=403, code=Code.PERMISSION_DENIED, error="insufficient_scope", challenged=True
-    ),
+    Reason.INSUFFICIENT_SCOPE: _INSUFFICIENT,
+    Reason.INSUFFICIENT_DETAILS: _INSUFFICIENT,
+    Reason.WRONG_ACTOR: _FORBIDDEN,
+    Reason.NO_SUBJECT: _FORBIDDEN,
     Reason.SERVER_UNREACHABLE: _UNAVAILABLE,
     Reason.SERVER_TIMEOUT: _UNAVAILABLE,
     Reason.SERVER_ERROR: _UNAVAILABLE,
@@ -170,12 +175,14 @@ class Deny:
         rule: name of the rule that decided, empty when none was found.
         challenge: the `WWW-Authenticate` value (RFC 6750 §3), empty when there is none.
         retry_after: seconds for `Retry-After`; only with status 429 and 503.
+        cross_origin: browsers shall show the challenge to pages of other origins.
     """
 
     reason: Reason
     rule: str = ""
     challenge: str = ""
     retry_after: int = 0
+    cross_origin: bool = False
 
     @property
     def outcome(self) -> Outcome:
@@ -186,7 +193,13 @@ class Deny:
 Decision = Allow | Deny
 
 
-def deny(reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0) -> Deny:
+def deny(
+    reason: Reason, *, rule: str = "", challenge: str = "", retry_after: int = 0, cross_origin: bool = False
+) -> Deny:
     """A denial whose `Retry-After` is never missing on a 429 or a 503."""
     retry_after = max(retry_after, RETRY_AFTER_SECONDS) if OUTCOMES[reason].status in (429, 503) else 0
-    return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after)
+    return Deny(reason=reason, rule=rule, challenge=challenge, retry_after=retry_after, cross_origin=cross_origin)
+
+
+EXPOSED = ("access-control-expose-headers", "WWW-Authenticate")
+"""What makes a browser show the challenge to a page of another origin (Fetch §3.3.4)."""

@@ -17,10 +17,14 @@ from typing import NamedTuple
 from extauthz.core.introspection import Active
 
 MAX_IDENTITY_BYTES = 3500
-"""All names and values together. NGINX refuses larger response heads by default; a cut value would be a lie."""
+"""All names and values together, names without a value too. NGINX refuses larger response heads by default; a cut value
+would be a lie."""
 
 TOKEN_CLAIMS = ("sub", "scope", "client_id", "username", "iss", "jti")
 """Claims that RFC 7662 §2.2 defines as text; all others are looked up in the rest of the answer."""
+
+TOKEN_KIND = "token_kind"  # noqa: S105 - a name, not a password
+"""No claim of the token, but ours about it: `user` or `client`."""
 
 HEADER_NAME = re.compile(r"[a-z0-9]{1,32}(-[a-z0-9]{1,32}){0,4}")
 RESERVED_HEADERS = re.compile(
@@ -72,7 +76,7 @@ class IdentityHeader:
         Raises:
             ValueError: when the claim cannot be forwarded.
         """
-        found = getattr(token, self.claim) if self.claim in TOKEN_CLAIMS else find_claim(token.claims, self.claim)
+        found = _found(token, self.claim)
         text = found if isinstance(found, str) else _as_text(found, self.lists)
         if not text:
             return None
@@ -125,10 +129,10 @@ class IdentityHeaders:
                 value = header.value(token)
             except ValueError:
                 return None
+            size += len(header.name) + len(value or "")
             if value is None:
                 absent.append(header.name)
             else:
-                size += len(header.name) + len(value)
                 present.append((header.name, value))
         return (tuple(present), (*absent, *self._withheld)) if size <= MAX_IDENTITY_BYTES else None
 
@@ -141,6 +145,17 @@ class _Rendered(NamedTuple):
 
 
 NO_IDENTITY = IdentityHeaders()
+
+
+def token_kind(token: Active) -> str:
+    """Whose token it is: a `client` has no subject, or is its own (RFC 9700 §4.15); all others are a `user`'s."""
+    return "client" if token.sub in (None, "", token.client_id) else "user"
+
+
+def _found(token: Active, claim: str) -> object:
+    if claim == TOKEN_KIND:
+        return token_kind(token)
+    return getattr(token, claim) if claim in TOKEN_CLAIMS else find_claim(token.claims, claim)
 
 
 def find_claim(claims: Mapping[str, object], path: str) -> object:

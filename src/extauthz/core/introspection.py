@@ -5,15 +5,15 @@ plainly "active" or "inactive" is `Unavailable`: a server in trouble must not lo
 because clients throw bad tokens away.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from extauthz.core.decision import Reason
 from extauthz.core.leniency import STRICT, Leniency, standard_shapes
 from extauthz.core.scopes import lenient_scope
+from extauthz.core.strict_json import GarbageError as _GarbageError, strict_object
 
 MAX_ANSWER_BYTES = 256 * 1024
 """A larger introspection answer is refused unread."""
@@ -105,10 +105,6 @@ class Answer:
     content_type: str
     body: bytes
     retry_after: str = ""
-
-
-class _GarbageError(ValueError):
-    """The answer is not what RFC 7662 describes; the message says where."""
 
 
 def read_answer(
@@ -278,23 +274,10 @@ def _retry_after(value: str) -> int:
 
 
 def _strict_object(answer: Answer, max_bytes: int = MAX_ANSWER_BYTES) -> Mapping[str, Any]:
-    """The JSON object of an answer, by RFC 8259 with no leniency: `json.loads` alone takes too much."""
     _check_content_type(answer.content_type)
     if len(answer.body) > max_bytes:
         raise _GarbageError(f"the answer is larger than {max_bytes} bytes")
-    try:
-        value = json.loads(
-            answer.body.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite
-        )
-    except _GarbageError:
-        raise
-    except UnicodeDecodeError:
-        raise _GarbageError("the answer is not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise _GarbageError("the answer is not JSON") from None
-    if not isinstance(value, dict):
-        raise _GarbageError("the answer is not a JSON object")
-    return value
+    return strict_object(answer.body)
 
 
 def _check_content_type(header: str) -> None:
@@ -303,21 +286,3 @@ def _check_content_type(header: str) -> None:
         raise _GarbageError("the content type is not application/json")
     if parameters.lower().count("charset") != len(_CHARSET_UTF_8.findall(parameters)):
         raise _GarbageError("the charset is not UTF-8")
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _GarbageError("a member occurs twice")
-    return members
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise _GarbageError(f"{constant} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (float("inf"), float("-inf")):
-        raise _GarbageError("a number is too large")
-    return number

@@ -1,6 +1,7 @@
 """A rule, and the decision that it makes about a token. Evaluated on every request; only what a token *is* is cached.
 
-The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → identity.
+The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → demands →
+identity.
 """
 
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from typing import assert_never
 
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import OUTCOMES, Allow, Decision, Deny, Reason, deny
+from extauthz.core.demands import Demands
 from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.scopes import Implications, held_scopes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +26,13 @@ class Rule:
         methods: methods that the rule lists; empty means every method.
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
+        preflight: CORS preflights for its methods pass without a token.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
+        implications: scopes that a token holds by holding others.
+        demands: what else a token must have; None is nothing.
         audience: the `aud` that a token must name; empty means that any will do.
-        authorization_server: name of the server that knows this route's tokens.
+        authorization_server: name of the server that knows this route's tokens; or names, separated by spaces, among
+            which each token chooses.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
         leeway: seconds of clock difference granted to `exp` and `nbf`.
         edge_cache: seconds that a gateway may keep an allow; 0 means not at all.
@@ -41,7 +48,10 @@ class Rule:
     methods: tuple[str, ...] = ()
     host: str = ""
     anonymous: bool = False
+    preflight: bool = False
     alternatives: tuple[frozenset[str], ...] = ()
+    implications: Implications = field(default_factory=dict, repr=False, hash=False)
+    demands: Demands | None = None
     audience: str = ""
     authorization_server: str = ""
     max_age: float | None = None
@@ -55,12 +65,15 @@ class Rule:
 
     def __post_init__(self) -> None:
         denials = {
-            reason: deny(reason, rule=self.name, challenge=challenge(reason, self.realm, self.challenge_scope))
-            for reason in OUTCOMES
+            reason: self.deny(reason, challenge(reason, self.realm, self.challenge_scope)) for reason in OUTCOMES
         }
         object.__setattr__(self, "denials", denials)
         public = Allow(reason=Reason.PUBLIC, rule=self.name, identity=(), absent=self.identity.names)
         object.__setattr__(self, "public", public)
+
+    def deny(self, reason: Reason, challenge: str = "", retry_after: int = 0) -> Deny:
+        """A denial of this rule. Pages of other origins may read the challenge where they may send requests at all."""
+        return deny(reason, rule=self.name, challenge=challenge, retry_after=retry_after, cross_origin=self.preflight)
 
 
 def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, ...] = ()) -> Decision:
@@ -74,7 +87,7 @@ def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, .
         case Inactive(reason=reason):
             return rule.denials[reason]
         case Unavailable(reason=reason, retry_after=retry_after):
-            return deny(reason, rule=rule.name, retry_after=retry_after)
+            return rule.deny(reason, retry_after=retry_after)
         case _:
             assert_never(state)
 
@@ -83,13 +96,17 @@ def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[st
     refusal = _why_not_valid(rule, token, now)
     if refusal is not None:
         return rule.denials[refusal]
+    held = held_scopes(token.scopes, rule.implications) if rule.implications else token.scopes
     for needed in rule.alternatives:
-        if needed <= token.scopes:
+        if needed <= held:
             break
     else:
         return _insufficient(rule, added_scopes)
-    if added_scopes and not token.scopes.issuperset(added_scopes):
+    if added_scopes and not held.issuperset(added_scopes):
         return _insufficient(rule, added_scopes)
+    refusal = None if rule.demands is None else rule.demands.refusal(token)
+    if refusal is not None:
+        return rule.denials[refusal]
     forwarded = rule.identity.forward(token)
     if forwarded is None:
         return rule.denials[Reason.IDENTITY_NOT_FORWARDABLE]
@@ -113,4 +130,4 @@ def _insufficient(rule: Rule, added_scopes: tuple[str, ...]) -> Deny:
         return rule.denials[Reason.INSUFFICIENT_SCOPE]
     needed = tuple(dict.fromkeys((*rule.challenge_scope, *added_scopes)))
     reason = Reason.INSUFFICIENT_SCOPE
-    return deny(reason, rule=rule.name, challenge=challenge(reason, rule.realm, needed))
+    return rule.deny(reason, challenge(reason, rule.realm, needed))

@@ -19,6 +19,9 @@ class AuthRequest(NamedTuple):
         patience: seconds after which the gateway waits no longer; None when it did not say.
         source: the client's address as the gateway has it; empty when it did not say. No decision rests on it.
         flaw: why the door could not read the question properly; such a request is denied for that reason.
+        preflight: the method that a CORS preflight announces; empty when the request is none.
+        trace: the `traceparent` of the request, as sent; empty when there is none.
+        route: name of the rule that decides, from a gateway that is trusted to choose it; None leaves it to the path.
     """
 
     door: str
@@ -31,6 +34,9 @@ class AuthRequest(NamedTuple):
     patience: float | None = None
     source: str = ""
     flaw: Reason | None = None
+    preflight: str = ""
+    trace: str = ""
+    route: str | None = None
 
     def __repr__(self) -> str:
         return f"AuthRequest(door={self.door!r}, method={self.method!r}, request_id={self.request_id!r})"

@@ -97,12 +97,13 @@ class Conflict:
 class RouteTable:
     """All rules, ready for look-up. Immutable after `build`."""
 
-    __slots__ = ("_any", "_exact", "_suffixes", "rules", "uses_hosts")
+    __slots__ = ("_any", "_exact", "_named", "_suffixes", "rules", "uses_hosts")
 
     def __init__(self) -> None:
         self._any = _Node()
         self._exact: dict[str, _Node] = {}
         self._suffixes: dict[str, _Node] = {}
+        self._named: dict[str, Rule] = {}
         self.rules: tuple[Rule, ...] = ()
         self.uses_hosts = False
 
@@ -111,9 +112,15 @@ class RouteTable:
         """The table, and every pair of rules that tie. A table with conflicts must not be used."""
         table = cls()
         table.rules = tuple(rules)
+        table._named = {rule.name: rule for rule in table.rules}
         conflicts = [conflict for rule in table.rules for conflict in table._add(rule)]
         table.uses_hosts = bool(table._exact or table._suffixes)
         return table, conflicts
+
+    def named(self, name: str, method: str) -> Rule | None:
+        """The rule of that name if it takes the method, or None: then the request is denied."""
+        rule = self._named.get(name)
+        return rule if rule is not None and (not rule.methods or method in rule.methods) else None
 
     def match(self, method: str, host: str, path: str) -> Rule | None:
         """The rule for a canonical host and path, or None: then the request is denied."""

@@ -1,6 +1,10 @@
-"""Scope strings and sets (RFC 6749 §3.3): case-sensitive words, compared byte for byte, no prefixes, no wildcards."""
+"""Scope strings and sets (RFC 6749 §3.3): case-sensitive words, compared byte for byte, no prefixes, no wildcards.
+
+One word stands for others only where the policy says so.
+"""
 
 import re
+from collections.abc import Iterable, Mapping
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
@@ -21,3 +25,34 @@ def parse_scope(text: str) -> tuple[str, ...]:
 def lenient_scope(text: str) -> tuple[str, ...]:
     """Read what an authorization server said: extra spaces are forgiven, words outside the grammar are dropped."""
     return tuple(dict.fromkeys(word for word in text.split(" ") if SCOPE_TOKEN.fullmatch(word)))
+
+
+Implications = Mapping[str, frozenset[str]]
+"""What each scope implies, directly or by way of others."""
+
+
+def all_implied(direct: Mapping[str, Iterable[str]]) -> Implications:
+    """What each scope implies in the end, out of what each one implies directly.
+
+    Raises:
+        ValueError: when a scope implies itself.
+    """
+    return {word: frozenset(_reached(word, direct)) for word in direct}
+
+
+def _reached(start: str, direct: Mapping[str, Iterable[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [*direct[start]]
+    while waiting:
+        word = waiting.pop()
+        if word == start:
+            raise ValueError(f"{start} implies itself")
+        if word not in reached:
+            reached.add(word)
+            waiting += direct.get(word, ())
+    return reached
+
+
+def held_scopes(scopes: frozenset[str], implications: Implications) -> frozenset[str]:
+    """The scopes of a token and all that they imply."""
+    return scopes.union(*(implications[word] for word in scopes if word in implications))

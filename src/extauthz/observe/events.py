@@ -72,6 +72,7 @@ class Happening(StrEnum):
     SHARED_CACHE_DOWN = "shared_cache_down"
     SHARED_CACHE_BACK = "shared_cache_back"
     SHARED_CACHE_UNREADABLE = "shared_cache_unreadable"
+    SHARED_CACHE_FULL = "shared_cache_full"
     REVOCATIONS_CUT = "revocations_cut"
     REVOCATIONS_BACK = "revocations_back"
     REVOKED = "revoked"
@@ -82,6 +83,8 @@ class Happening(StrEnum):
     SECRET_RELOADED = "secret_reloaded"  # noqa: S105 - a word for the log
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a word for the log
     CLAIM_MISMATCH = "claim_mismatch"
+    POLICY_RELOADED = "policy_reloaded"
+    POLICY_REFUSED = "policy_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,10 +32,12 @@ _WHAT_TO_DO = {
     Happening.SELF_CHECK_FAILED: "a random token should be answered with active: false; check endpoint and credentials",
     Happening.SHARED_CACHE_DOWN: "check Redis; until it is back every process asks for itself",
     Happening.SHARED_CACHE_UNREADABLE: "entries do not open with our keys: give every process the same key file",
+    Happening.SHARED_CACHE_FULL: "give Redis more memory or maxmemory-policy volatile-ttl; answers are not shared meanwhile",
     Happening.REVOCATIONS_CUT: "notices of revocation do not arrive; cached answers live as long as their ttl",
     Happening.DISCOVERY_FAILED: "check the issuer; it is tried again",
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "the old one stays in use",
+    Happening.POLICY_REFUSED: "the old policy stays in force: correct the file, then send SIGHUP again",
     Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",
 }
 """Happenings that are trouble, each with what an operator can do about it."""

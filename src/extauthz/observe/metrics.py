@@ -15,9 +15,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extauthz import __version__
 from extauthz.core.decision import ALLOWING, Reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
+from extauthz.version import VERSION
 
 _CHECK_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _INTROSPECTION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -65,11 +65,26 @@ class Metrics:
             ("what", "subject"),
             registry=self._registry,
         )
+        self._max_staleness = Gauge(
+            "extauthz_max_staleness_seconds",
+            "No answer about a token is older than this: the ttl, and stale_if_error while the server cannot be asked.",
+            ("server",),
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
+        self._revocations_connected = Gauge(
+            "extauthz_revocations_connected",
+            "1 while notices of revocation arrive from other processes, and when there are none.",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        self._revocations_connected.set(1)
+        self._staleness: dict[str, tuple[float, float]] = {}
         self._audit_lost = CounterMetric(
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
         )
         build = Gauge("extauthz_build_info", "Version.", ("version",), multiprocess_mode="max", registry=self._registry)
-        build.labels(__version__).set(1)
+        build.labels(VERSION).set(1)
         self._decisions_made: Counter[tuple[str, Reason, str, str]] = Counter()
         self._known_decisions: dict[tuple[str, Reason, str], CounterMetric] = {}
         self._times: defaultdict[str, list[float]] = defaultdict(list)
@@ -111,12 +126,27 @@ class Metrics:
     def introspected(self, event: Introspected) -> None:
         """Count a question to an authorization server and its time."""
         self._introspection_seconds.labels(event.server, event.outcome).observe(event.took_seconds)
+        usual, degraded = self._staleness.get(event.server, (0.0, 0.0))
+        if usual != degraded:
+            answered = event.outcome in ("active", "inactive")
+            self._max_staleness.labels(event.server).set(usual if answered else degraded)
 
     def happened(self, event: Happened) -> None:
         """Count what happened to a part of the service."""
         if event.what is Happening.BATCHED:
             self._saved.labels("batch").inc(event.count)
+        if event.what in (Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT):
+            self.revocations_connected(event.what is Happening.REVOCATIONS_BACK)
         self._happenings.labels(event.what.value, event.subject).inc(event.count)
+
+    def bound_staleness(self, server: str, seconds: float, degraded_seconds: float) -> None:
+        """How old answers of a server may become, while it answers and while it does not."""
+        self._staleness[server] = (seconds, degraded_seconds)
+        self._max_staleness.labels(server).set(seconds)
+
+    def revocations_connected(self, connected: bool) -> None:
+        """Whether notices of revocation arrive."""
+        self._revocations_connected.set(int(connected))
 
     def audit_lost(self, count: int) -> None:
         """Count decisions that the audit log had to drop."""

@@ -33,7 +33,13 @@ class BatchClient:
         answer = await self._client.post("tokens=" + form_encode(" ".join(token.reveal() for token in tokens)))
         if isinstance(answer, Unavailable):
             return answer
-        states = read_batch_answer(answer, count=len(tokens), issuer=self._settings.issuer)
+        states = read_batch_answer(
+            answer,
+            count=len(tokens),
+            issuer=self._settings.issuer,
+            leniency=self._settings.leniency,
+            token_type_required=self._settings.token_type_required,
+        )
         if not isinstance(states, Unavailable) and len(tokens) > 1:
             self._observer.happened(
                 Happened(what=Happening.BATCHED, subject=self._settings.name, count=len(tokens) - 1)

@@ -7,87 +7,180 @@ out the good ones.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from operator import attrgetter
+from typing import Final
 
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
+from extauthz.resolver.revocation import Revocations
 from extauthz.resolver.room import Room
+from extauthz.resolver.sealing import TOKEN_HASH_BYTES, Keys
 from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.weight import weigh
 
 Clock = Callable[[], float]
+
+_FINGERPRINT_BYTES: Final = 16
+_NOT_IN_FINGERPRINT: Final = frozenset(
+    {"timeout", "max_connections", "ttl", "negative_ttl", "stale_if_error", "max_entries", "max_bytes"}
+)
+"""Settings that change nothing about what an answer means; those that cannot be printed are left out as well."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """An answer, when the question was asked, the number of notices of revocation that it has survived, and its end."""
+
+    resolution: Resolution
+    asked_at: float
+    number: int
+    end: float
 
 
 class TokenCache:
     """Answers of one authorization server.
 
     The key is bound to the server, the client and the parameters of the question, so an answer can never be
-    used for another server's token even if two caches were to share a store.
+    used for another server's token even if two caches share a store.
+
+    Attributes:
+        revocations: notices that make entries unusable; all caches of a process share one table of them.
     """
 
-    def __init__(self, settings: ServerSettings, *, secret: bytes, monotonic: Clock, wall: Clock) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        secret: bytes,
+        monotonic: Clock,
+        wall: Clock,
+        revocations: Revocations | None = None,
+    ) -> None:
         self._settings = settings
+        self._keyed = hashlib.blake2b(key=secret, digest_size=TOKEN_HASH_BYTES)
         self._monotonic = monotonic
         self._wall = wall
-        asked_as = (settings.name, settings.introspection_endpoint, settings.client_id, settings.token_type_hint)
-        fingerprint = "\0".join(asked_as)
-        key = hashlib.blake2b(fingerprint.encode(), key=secret, digest_size=32).digest()
-        self._keyed = hashlib.blake2b(key=key, digest_size=24)
-        self._active = self._room(settings.max_entries)
-        self._inactive = self._room(max(1, settings.max_entries // 10))
+        self.revocations = Revocations(Keys.derive(secret).name_hash) if revocations is None else revocations
+        self._fingerprint = fingerprint(settings, secret)
+        self._outlives = settings.stale_if_error > 0
+        self._active = self._room(settings.max_entries, settings.max_bytes)
+        self._inactive = self._room(max(1, settings.max_entries // 10), max(1, settings.max_bytes // 10))
 
-    def _room(self, max_entries: int) -> Room[Resolution]:
-        return Room(max_entries, end=_fresh_until, clock=self._monotonic)
+    def _room(self, max_entries: int, max_bytes: int) -> Room[_Entry]:
+        """Room with two walls: an entry weighs its bytes, and no less than an equal share of the room."""
+
+        def weight(entry: _Entry) -> int:
+            return max(weigh(entry.resolution.state) * max_entries, max_bytes)
+
+        return Room(max_entries * max_bytes, weight=weight, end=_end, clock=self._monotonic)
 
     def key(self, token: Token) -> bytes:
         """A keyed hash; the token cannot be found from it, nor from a dump of the cache."""
-        hashed = self._keyed.copy()
-        hashed.update(token.reveal().encode())
-        return hashed.digest()
+        digest = self._keyed.copy()  # what `token_key` does, but the key is taken in once
+        digest.update(token.reveal().encode())
+        return self._fingerprint + digest.digest()
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""
-        known = self._active.get(key) or self._inactive.get(key)
-        if known is None:
+        entry = self._active.get(key) or self._inactive.get(key)
+        if entry is None:
             return None
-        if max_age is not None and self._monotonic() - known.asked_at >= max_age:
+        if entry.number < self.revocations.number and self._is_revoked(key, entry):
             return None
-        state = known.state
+        if self._outlives and entry.resolution.fresh_until <= self._monotonic():
+            return None
+        if max_age is not None and self._monotonic() - entry.asked_at >= max_age:
+            return None
+        resolution = entry.resolution
+        state = resolution.state
         if isinstance(state, Active) and state.exp is not None and state.exp <= self._wall():
             return None
-        return known
+        return resolution
 
-    def put(self, key: bytes, state: TokenState, asked_at: float) -> Resolution:
-        """Keep an answer to a question asked at `asked_at`; an answer to a later question is not overwritten.
+    def stale(self, key: bytes, max_age: float | None) -> Resolution | None:
+        """An active answer that is too old, but by no more than `stale_if_error`; never past `exp`, never a revoked one.
 
-        Trouble is never kept, and does not push out what is known.
+        For a server that cannot be asked. None also where `max_age` is 0: that answer may not be old at all.
+        """
+        entry = self._known(key)
+        if entry is None or max_age == 0 or self._is_revoked(key, entry):
+            return None
+        now, state = self._monotonic(), entry.resolution.state
+        if not isinstance(state, Active) or (state.exp is not None and state.exp <= self._wall()):
+            return None
+        fresh_until = entry.resolution.fresh_until
+        if max_age is not None:
+            fresh_until = min(fresh_until, entry.asked_at + max_age)
+        if now >= fresh_until + self._settings.stale_if_error:
+            return None
+        return Resolution(state=state, level="stale", fresh_until=now)
+
+    def put(self, key: bytes, state: TokenState, asked_at: float, number: int = 0) -> Resolution:
+        """Keep an answer to a question asked at `asked_at`, when `number` notices of revocation had been taken in.
+
+        An answer to a later question is not overwritten. Trouble is never kept, and does not push out what is known.
         """
         if isinstance(state, Unavailable):
             return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
-        fresh_until = asked_at + self._lifetime(state)
-        kept = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
-        known = self._active.get(key) or self._inactive.get(key)
+        fresh_until = self.fresh_until(state, asked_at)
+        known_as = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
+        entry = _Entry(known_as, asked_at, number, self._end(state, fresh_until))
+        known = self._known(key)
         if known is None or known.asked_at <= asked_at:
-            room, other = (
-                (self._active, self._inactive) if isinstance(state, Active) else (self._inactive, self._active)
-            )
+            room, other = self._active, self._inactive
+            if isinstance(state, Inactive):
+                room, other = other, room
             other.drop(key)
-            room.put(key, kept)
+            room.put(key, entry)
         return Resolution(state=state, level="server", fresh_until=fresh_until, asked_at=asked_at)
 
-    def _lifetime(self, state: Active | Inactive) -> float:
-        """Seconds from the question on, never beyond `exp`."""
-        if isinstance(state, Active):
-            now = self._wall()
-            limits = [self._settings.ttl]
-            if state.exp is not None:
-                limits.append(state.exp - now)
-            if state.nbf is not None and state.nbf > now:
-                limits += [self._settings.negative_ttl, state.nbf - now]
-            return max(0.0, min(limits))
-        return self._settings.negative_ttl if state.cacheable else 0.0
+    def fresh_until(self, state: Active | Inactive, asked_at: float) -> float:
+        """Monotonic seconds until which an answer may be repeated: so long after the question, and never beyond `exp`."""
+        if isinstance(state, Inactive):
+            return asked_at + (self._settings.negative_ttl if state.cacheable else 0.0)
+        ends = [asked_at + self._settings.ttl]
+        offset = self._monotonic() - self._wall()
+        if state.exp is not None:
+            ends.append(state.exp + offset)
+        if state.nbf is not None and state.nbf + offset > asked_at:
+            ends += [asked_at + self._settings.negative_ttl, state.nbf + offset]
+        return max(asked_at, min(ends))
+
+    def _known(self, key: bytes) -> _Entry | None:
+        return self._active.get(key) or self._inactive.get(key)
+
+    def _is_revoked(self, key: bytes, entry: _Entry) -> bool:
+        """Whether a notice came after the question; if not, the entry need not be looked at again until the next one."""
+        if self.revocations.last(token_hash(key), entry.resolution.state).number > entry.number:
+            return True
+        entry.number = self.revocations.number
+        return False
+
+    def _end(self, state: TokenState, fresh_until: float) -> float:
+        """When an entry is thrown away."""
+        keeps = self._outlives and isinstance(state, Active)
+        return fresh_until + self._settings.stale_if_error if keeps else fresh_until
 
     def __len__(self) -> int:
         return len(self._active) + len(self._inactive)
 
 
-_fresh_until = attrgetter("fresh_until")
+_end = attrgetter("end")
+
+
+def fingerprint(settings: ServerSettings, secret: bytes) -> bytes:
+    """Stands for the server, for who asks it, how, and how answers are read."""
+    told = (one.name for one in fields(settings) if one.repr and one.name not in _NOT_IN_FINGERPRINT)
+    text = "\0".join(f"{name}={getattr(settings, name)!r}" for name in told)
+    return hashlib.blake2b(text.encode(), key=secret, digest_size=_FINGERPRINT_BYTES).digest()
+
+
+def token_key(fingerprint: bytes, secret: bytes, token: Token) -> bytes:
+    """The key of a token: a fingerprint, and a keyed hash of the token."""
+    return fingerprint + hashlib.blake2b(token.reveal().encode(), key=secret, digest_size=TOKEN_HASH_BYTES).digest()
+
+
+def token_hash(key: bytes) -> str:
+    """The part of a key that stands for the token at whichever server, as notices of revocation have it."""
+    return key[_FINGERPRINT_BYTES:].hex()

@@ -1,12 +1,22 @@
-"""The way of a token: cache, then one shared question to the authorization server that the route names."""
+"""The way of a token, at the one authorization server that the route names.
+
+1. memory   the cache of this process
+2. guard    what cannot be a token of the server is refused, and so are too many inactive ones from one address
+3. local    what a JWT says for itself, where the server's mode lets that count
+4. flight   callers that want the same answer share one
+5. shared   what another process has learnt, or is just learning; not for a live question
+6. ask      the authorization server; anew if a notice of revocation came meanwhile
+7. keep     in memory, and for the other processes
+8. stale    when the server cannot be asked: the answer from before, where the server's settings and the route allow it
+"""
 
 import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import (
@@ -19,13 +29,23 @@ from extauthz.core.introspection import (
 )
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
-from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.cache import TokenCache, token_hash
 from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.hybrid import Local
 from extauthz.resolver.limiter import InactiveLimiter
+from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
+from extauthz.resolver.shared_cache import SharedCache
+from extauthz.resolver.tracing import within
 
 Clock = Callable[[], float]
 
+_QUESTIONS: Final = 3
+"""Questions about one token in a row, each because the token was revoked while the one before was asked."""
+
+_REVOKED_MEANWHILE = Unavailable(
+    reason=Reason.SERVER_TIMEOUT, detail=f"revoked {_QUESTIONS} times in a row while we asked about it"
+)
 _OUT_OF_PATIENCE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline")
 _NO_TOKEN_OF_THE_SERVER = Resolution(state=Inactive(), level="refused")
 
@@ -48,6 +68,27 @@ class Source:
     cache: TokenCache
     client: Introspector
     shape: TokenShape = ANY_SHAPE
+    shared: SharedCache | None = None
+    local: Local | None = None
+
+
+class _Question(NamedTuple):
+    """What is asked, at which server, how old the answer may be, and for the sake of which trace."""
+
+    source: Source
+    key: bytes
+    token: Token
+    max_age: float | None
+    trace: str
+
+
+class _Answer(NamedTuple):
+    """What the server said, and when its question began: by the clock, and by both counters of notices."""
+
+    state: TokenState
+    asked_at: float
+    number: int
+    position: int
 
 
 class Resolver:
@@ -60,7 +101,9 @@ class Resolver:
         observer: Observer,
         monotonic: Clock = time.monotonic,
         limiter: InactiveLimiter | None = None,
+        selector: Selector | None = None,
     ) -> None:
+        self._selector = Selector({}) if selector is None else selector
         self._limiter = InactiveLimiter(None, monotonic) if limiter is None else limiter
         self._sources: Mapping[str, Source] = {source.name: source for source in sources}
         self._observer = observer
@@ -69,57 +112,114 @@ class Resolver:
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
         """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
-        cache = self._sources[server].cache
-        return cache.get(cache.key(token), max_age)
+        source = self._source(server, token)
+        return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
     async def resolve(
-        self, server: str, token: Token, max_age: float | None, patience: float | None = None, address: str = ""
+        self,
+        server: str,
+        token: Token,
+        max_age: float | None,
+        patience: float | None = None,
+        address: str = "",
+        *,
+        trace: str = "",
     ) -> Resolution:
         """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
-        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones.
+        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. `trace`
+        is the `traceparent` of the request.
         """
-        source = self._sources[server]
+        source = self._source(server, token)
+        if source is None:
+            return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
-        known = source.cache.get(key, max_age)
+        known = source.cache.get(key, max_age)  # 1
         if known is not None:
             return known
-        if not source.shape.fits(token):
+        if not source.shape.fits(token):  # 2
             return _NO_TOKEN_OF_THE_SERVER
         if max_age is not None and _is_active(source.cache.get(key, None)):
             address = ""  # too old for this request, but no bad token
         wait = self._limiter.take(address)
         if wait > 0:
             return _too_many_inactive(wait)
-        resolution = await self._share(source, key, token, max_age, patience)
+        resolution = await self._learn(_Question(source, key, token, max_age, trace), patience)
         if not isinstance(resolution.state, Inactive):
             self._limiter.give_back(address)
         return resolution
 
-    async def _share(
-        self, source: Source, key: bytes, token: Token, max_age: float | None, patience: float | None
-    ) -> Resolution:
-        """The answer to a question that somebody else is asking already, or to a new one."""
-        now = self._monotonic()
-        oldest = float("-inf") if max_age is None else now - max_age
+    def _source(self, server: str, token: Token) -> Source | None:
+        """The server of this name, or the one of several that the token belongs to."""
+        source = self._sources.get(server)
+        return source if source is not None else self._sources.get(self._selector.choose(server, token))
+
+    async def _learn(self, question: _Question, patience: float | None) -> Resolution:
+        """Steps 3 to 8."""
+        source, key, token, max_age, _ = question
+        ask = partial(self._ask_within, question)
+        local = source.local  # 3
+        resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
+        if isinstance(resolution.state, Unavailable):
+            return source.cache.stale(key, max_age) or resolution  # 8
+        return resolution
+
+    async def _ask_within(self, question: _Question, patience: float | None) -> Resolution:
+        """Steps 4 to 7, within the caller's patience."""
         try:
             async with asyncio.timeout(patience):
-                return await self._flights.run(key, partial(self._ask, source, key, token), now=now, newer_than=oldest)
+                return await self._share(question)
         except TimeoutError:
             return Resolution(state=_OUT_OF_PATIENCE, level="server")
 
-    async def _ask(self, source: Source, key: bytes, token: Token) -> Resolution:
-        asked_at = self._monotonic()
-        state = await source.client.ask(token)
-        took = self._monotonic() - asked_at
-        self._observer.introspected(_event(source.name, state, took))
-        return source.cache.put(key, state, asked_at)
+    async def _share(self, question: _Question) -> Resolution:
+        """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
+        source, key, _, max_age, trace = question
+        work = partial(self._fly, question)
+        now = self._monotonic()
+        newer_than = float("-inf") if max_age is None else now - max_age
+        joined = self._flights.in_the_air(key, newer_than=newer_than)
+        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than, context=within(trace))
+        if not joined:
+            return resolution
+        if resolution.level == "shared" and source.cache.get(key, max_age) is None:
+            now = self._monotonic()
+            return await self._flights.run(key, work, now=now, newer_than=now)
+        return replace(resolution, level="joined")
+
+    async def _fly(self, question: _Question) -> Resolution:
+        """Steps 5 to 7."""
+        source, key, token, max_age, _ = question
+        shared = source.shared
+        if shared is not None and max_age != 0:
+            known = await shared.find(token, max_age)  # 5
+            if known is not None:
+                return known
+        answer = await self._ask(source, key, token)  # 6
+        if shared is not None:
+            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 7
+        return source.cache.put(key, answer.state, answer.asked_at, answer.number)
+
+    async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
+        """Step 6."""
+        revocations = source.cache.revocations
+        for _ in range(_QUESTIONS):
+            asked_at, number, position = self._monotonic(), revocations.number, revocations.position
+            state = await source.client.ask(token)
+            self._observer.introspected(_event(source.name, state, self._monotonic() - asked_at))
+            if revocations.last(token_hash(key), state).number <= number:
+                return _Answer(state, asked_at, number, position)
+        return _Answer(_REVOKED_MEANWHILE, self._monotonic(), revocations.number, revocations.position)
 
     async def close(self) -> None:
         """End questions in flight and close all connections."""
         await self._flights.close()
         for source in self._sources.values():
+            if source.local is not None:
+                await source.local.close()
+            if source.shared is not None:
+                await source.shared.close()
             await source.client.close()
 
 

@@ -5,6 +5,7 @@ The flight is a task of its own and callers wait behind a shield: one that goes 
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -24,11 +25,24 @@ class SingleFlight(Generic[T]):
         self._flights: dict[bytes, _Flight[T]] = {}
         self._tasks: set[asyncio.Task[T]] = set()
 
-    async def run(self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], *, now: float, newer_than: float) -> T:
+    def in_the_air(self, key: bytes, *, newer_than: float) -> bool:
+        """Whether `run`, called now, would join a flight."""
+        flight = self._flights.get(key)
+        return flight is not None and flight.started > newer_than
+
+    async def run(
+        self,
+        key: bytes,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        now: float,
+        newer_than: float,
+        context: Context | None = None,
+    ) -> T:
         """The result of a flight that started after `newer_than`: one in the air, or else a new one started at `now`."""
         flight = self._flights.get(key)
         if flight is None or flight.started <= newer_than:
-            flight = _Flight(asyncio.create_task(work()), now)
+            flight = _Flight(asyncio.create_task(work(), context=context), now)
             self._flights[key] = flight
             self._tasks.add(flight.task)
             flight.task.add_done_callback(lambda _: self._land(key, flight))

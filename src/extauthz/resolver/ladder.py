@@ -134,7 +134,9 @@ class Ladder(Generic[Question, Answer]):
 
     async def _enter(self, until: float) -> bool:
         """Take a slot, in the order of arrival; False when the line is full or the turn does not come in time."""
-        if self._slots.locked() and self._waiting >= self._settings.max_waiting:
+        if not self._slots.locked():
+            return await self._slots.acquire()
+        if self._waiting >= self._settings.max_waiting:
             return False
         self._waiting += 1
         try:

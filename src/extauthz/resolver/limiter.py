@@ -18,6 +18,7 @@ _IPV6_NETWORK_BITS: Final = 64
 """What one subscriber gets at least: all its addresses are one."""
 
 _MAX_ADDRESS_LENGTH: Final = 64
+_ROUNDING_SECONDS: Final = 1e-6
 _WITH_PORT: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 
@@ -43,7 +44,7 @@ class InactiveLimiter:
         self._settings = settings
         self._monotonic = monotonic
         self._full_at: OrderedDict[str, float] = OrderedDict()
-        """When each bucket will be full again; a bucket that is full is not kept."""
+        """When each bucket will be full again; who asked last stands last."""
 
     def take(self, address: str) -> float:
         """Pay for one question: 0, or the seconds to wait until it can be paid for."""
@@ -52,13 +53,13 @@ class InactiveLimiter:
             return 0.0
         refill = 60.0 / settings.per_minute
         key, now = network(address), self._monotonic()
-        full_at = max(self._full_at.get(key, now), now) + refill
-        missing = full_at - now - settings.burst * refill
-        if missing > 0:
-            self._full_at.move_to_end(key)
-            return missing
-        self._full_at[key] = full_at
+        debt = max(0.0, self._full_at.get(key, now) - now)
+        self._full_at[key] = now + debt
         self._full_at.move_to_end(key)
+        missing = debt - (settings.burst - 1) * refill
+        if missing > _ROUNDING_SECONDS:
+            return missing
+        self._full_at[key] += refill
         if len(self._full_at) > settings.max_addresses:
             self._full_at.popitem(last=False)
         return 0.0

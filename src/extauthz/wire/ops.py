@@ -1,27 +1,35 @@
-"""The operator's listener: `/livez`, `/readyz`, `/metrics`. Never on the gateway's port."""
+"""The operator's listener: `/livez`, `/readyz`, `/metrics`, `/revoke`. Never on the gateway's port."""
 
 from collections.abc import Callable
 
 from extauthz.wire.asgi import Receive, Scope, Send, respond
+from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
 Exposition = Callable[[], tuple[bytes, str]]
 
 
 class OpsDoor:
-    """Tells whether this process lives, whether it wants work, and what it has counted."""
+    """Tells whether this process lives, whether it wants work, and what it has counted; and lets the operator revoke."""
 
-    def __init__(self, readiness: Readiness, exposition: Exposition) -> None:
+    def __init__(self, readiness: Readiness, exposition: Exposition, revoke: RevokeDoor) -> None:
         self._readiness = readiness
         self._exposition = exposition
+        self._revoke = revoke
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        status, body, content_type = self._answer(scope["path"])
+        more: tuple[tuple[bytes, bytes], ...] = ()
+        if scope["path"] == "/revoke":
+            status, text, more = await self._revoke.answer(scope, receive)
+            body, content_type = f"{text}\n".encode(), "text/plain"
+        else:
+            status, body, content_type = self._answer(scope["path"])
         headers = [
             (b"content-type", content_type.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
+            *more,
         ]
         await respond(send, status, headers, body)
 
@@ -32,9 +40,9 @@ class OpsDoor:
             case "/readyz" if self._readiness.serving:
                 return 200, b"ok\n", "text/plain"
             case "/readyz":
-                return 503, b"draining or not started\n", "text/plain"
+                return 503, f"{self._readiness.why_not}\n".encode(), "text/plain"
             case "/metrics":
                 body, content_type = self._exposition()
                 return 200, body, content_type
             case _:
-                return 404, b"try /livez, /readyz or /metrics\n", "text/plain"
+                return 404, b"try /livez, /readyz, /metrics or /revoke\n", "text/plain"

@@ -78,7 +78,7 @@ async def asking(
 ) -> AsyncIterator[IntrospectionClient]:
     """A client of the server behind the proxy, which leaves no connection behind."""
     endpoint = proxy.through(server.introspection_endpoint)
-    client = IntrospectionClient(server.settings(introspection_endpoint=endpoint, timeout=patience))
+    client = server.client(introspection_endpoint=endpoint, timeout=patience)
     try:
         yield client
     finally:

@@ -123,6 +123,7 @@ class TestGoodTimes:
         assert ("x-auth-sub", USER) in gate.ask("/orders", oidc.issue_to()).headers
         assert ("x-auth-sub", "") in gate.ask("/toolkit/orders", toolkit.issue_to()).headers
 
+    @pytest.mark.shows("S33")
     @pytest.mark.parametrize("at", ["", "/toolkit"])
     def test_a_live_route_notices_a_revocation_at_once(
         self, gate: Gate, oidc: OidcProvider, toolkit: DjangoToolkit, at: str
@@ -136,6 +137,7 @@ class TestGoodTimes:
         assert gate.ask(f"{at}/live", token).status == 401
         assert gate.ask(f"{at}/orders", token).status == 401
 
+    @pytest.mark.shows("S27", "S41")
     def test_a_jwt_that_the_server_does_not_introspect_is_no_outage(self, gate: Gate, oidc: OidcProvider) -> None:
         """Its 400 is about the token; other clients do not notice."""
         assert gate.ask("/orders", oidc.issue_jwt()).status == 401
@@ -171,6 +173,7 @@ class TestBadTimes:
         wait_until(lambda: gate.passes("/faulty/orders", new))
         wait_until(lambda: gate.ask("/faulty/orders", invented).status == 401)
 
+    @pytest.mark.shows("O17", "S26")
     def test_the_server_s_own_time_to_come_back_is_passed_on(self, gate: Gate, oidc: OidcProvider) -> None:
         """It knows best."""
         token = oidc.issue()
@@ -180,6 +183,7 @@ class TestBadTimes:
         assert ("retry-after", "7") in answer.headers
         wait_until(lambda: gate.passes("/faulty/orders", token))
 
+    @pytest.mark.shows("O16", "S25")
     @pytest.mark.parametrize("at", ["", "/toolkit"])
     def test_a_wrong_secret_is_an_outage(self, gate: Gate, oidc: OidcProvider, toolkit: DjangoToolkit, at: str) -> None:
         """Whether the server says 401 or 403 to us, the client's token is not to blame."""

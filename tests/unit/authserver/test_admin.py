@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from extauthz.authserver.admin import MAX_TTL_SECONDS, add_client, issue_token
+from extauthz.authserver.admin import add_client, issue_token
+from extauthz.authserver.minting import MAX_TTL_SECONDS
 from extauthz.authserver.store.base import DuplicateClientError, token_digest
 from extauthz.authserver.store.sqlite import SqliteStore
 
@@ -23,6 +24,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
         yield store
 
 
+@pytest.mark.shows("S92")
 async def test_token_is_256_random_bits_stored_as_digest(store: SqliteStore) -> None:
     """A token is 32 random bytes, and the store knows it by its SHA-256 only."""
     token, record = await issue_token(store, client_id="app", ttl_seconds=60, now=1000.0)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from extauthz.authserver.admin import issue_token
 from extauthz.authserver.asgi import MAX_BODY_BYTES, Application, create_app
 from extauthz.authserver.client_auth import SecretVerifier, hash_secret
 from extauthz.authserver.service import Service
-from extauthz.authserver.store.base import ClientRecord, StoreError, TokenRecord
+from extauthz.authserver.signing import SigningKey, SigningKeys
+from extauthz.authserver.store.base import AuthMethod, ClientRecord, StoreError, TokenKind, TokenRecord
 from extauthz.authserver.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -31,7 +34,13 @@ ODD_ID, ODD_SECRET = "rs:1 %x", "p@ss:w+rd/%&= e"
 RFC9449_SECRET = "rs:Mku-6g_lCzKIdz4fsN7kYcya+Ti"
 
 CLIENTS = (
-    ClientRecord(client_id="app", secret_hash=HASH, audiences=(API,), scopes=("orders:read", "orders:write")),
+    ClientRecord(
+        client_id="app",
+        secret_hash=HASH,
+        audiences=(API,),
+        scopes=("orders:read", "orders:write"),
+        grants=("client_credentials", "refresh_token"),
+    ),
     ClientRecord(client_id="stranger", secret_hash=HASH),
     ClientRecord(client_id="gateway", secret_hash=HASH, can_introspect=True, audiences=(API,)),
     ClientRecord(client_id="reader", secret_hash=HASH, can_introspect=True, audiences=(API,), scopes=("orders:read",)),
@@ -123,6 +132,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             yield World(store=store, clock=clock, app=app, http=http)
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "post"])
 @pytest.mark.parametrize("path", ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"])
 async def test_endpoints_take_post_only(world: World, method: str, path: str) -> None:
@@ -142,6 +152,7 @@ async def test_body_must_be_a_form(world: World, path: str, content_type: str) -
     check_refusal(await world.post(path, '{"token":"x"}', content_type=content_type), 400, "invalid_request")
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("path", ["/oauth2/introspect", "/oauth2/revoke"])
 @pytest.mark.parametrize(
     "body",
@@ -162,6 +173,7 @@ async def test_token_is_named_exactly_once(world: World, path: str, body: str | 
     check_refusal(await world.post(path, body), 400, "invalid_request")
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize("query", ["token=x", "token=", "%74oken=x", "client_secret=x"])
 async def test_token_in_the_url_is_refused_and_not_logged(
     world: World, query: str, caplog: pytest.LogCaptureFixture
@@ -174,6 +186,7 @@ async def test_token_in_the_url_is_refused_and_not_logged(
     assert not [each for each in caplog.records if each.name.startswith("extauthz")]
 
 
+@pytest.mark.shows("S84")
 @pytest.mark.parametrize(
     "rest",
     [
@@ -222,6 +235,7 @@ async def test_oversized_body_is_not_read_to_its_end(world: World) -> None:
     assert chunks <= MAX_BODY_BYTES // 16_384 + 2
 
 
+@pytest.mark.shows("S89")
 async def test_active_token_is_told_in_full(world: World) -> None:
     """4.2-1: the audience of a token is told all that is known, times as integers, nothing as null."""
     answer = await world.introspect(await world.token(not_before=NOW))
@@ -246,12 +260,14 @@ async def test_active_token_is_told_in_full(world: World) -> None:
     assert all(type(members[name]) is int for name in ("exp", "iat", "nbf"))
 
 
+@pytest.mark.shows("S90")
 async def test_scope_is_narrowed_to_the_resource_server(world: World) -> None:
     """4.2-4: a resource server registered for one scope is told that one."""
     answer = await world.introspect(await world.token(), ("reader", SECRET))
     assert answer.json()["scope"] == "orders:read"
 
 
+@pytest.mark.shows("S87")
 async def test_every_inactive_answer_is_the_same_to_the_byte(world: World) -> None:
     """4.2-2, 4.2-3, 4.2-7, 4.3-11: why a token is inactive cannot be told from the answer."""
     revoked = await world.token()
@@ -281,6 +297,7 @@ async def test_client_may_introspect_its_own_token(world: World) -> None:
     assert (await world.introspect(token, ("stranger", SECRET))).json() == {"active": False}
 
 
+@pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     ("path", "realm"),
     [
@@ -321,6 +338,7 @@ async def test_missing_credentials_are_asked_for_in_words(world: World) -> None:
     assert answer.json() == {"error": "invalid_client", "error_description": "Client authentication is required"}
 
 
+@pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     "body",
     [
@@ -399,6 +417,7 @@ async def test_token_endpoint_refuses_in_the_words_of_the_standard(world: World,
     check_refusal(await world.http.post("/oauth2/token", content=body, headers=headers, auth=APP), 400, error)
 
 
+@pytest.mark.shows("S93")
 @pytest.mark.parametrize(
     ("auth", "active"),
     [
@@ -428,6 +447,7 @@ async def test_unknown_or_revoked_token_may_be_revoked_again(world: World) -> No
         assert (await world.http.post("/oauth2/revoke", data={"token": each}, auth=APP)).status_code == 200
 
 
+@pytest.mark.shows("S93")
 async def test_no_active_answer_follows_a_confirmed_revocation(world: World) -> None:
     """7-6: among many concurrent introspections, none that begins after the 200 says active."""
     token = await world.token()
@@ -484,6 +504,7 @@ async def test_logs_never_hold_tokens_or_secrets(world: World, caplog: pytest.Lo
     assert "canary" not in caplog.text
 
 
+@pytest.mark.shows("S97")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_metadata_describes_the_server(world: World, method: str) -> None:
     """8.1-8: the document names the exact issuer and its endpoints, without credentials, without empty lists."""
@@ -493,16 +514,20 @@ async def test_metadata_describes_the_server(world: World, method: str) -> None:
     if method == "HEAD":
         assert answer.content == b""
         return
-    methods = ["client_secret_basic", "client_secret_post"]
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    algorithms = ["ES256", "PS256", "RS256", "EdDSA"]
     assert answer.json() == {
         "issuer": ISSUER,
         "token_endpoint": ISSUER + "/oauth2/token",
         "introspection_endpoint": ISSUER + "/oauth2/introspect",
         "revocation_endpoint": ISSUER + "/oauth2/revoke",
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
     }
 
 
@@ -537,6 +562,134 @@ async def test_other_paths_answer_plainly(world: World, method: str, path: str, 
     answer = await world.http.request(method, path)
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
     assert COMMON.items() <= dict(answer.headers).items()
+
+
+async def test_a_refresh_over_http_rotates_and_reuse_is_noted(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer has both tokens; the second use is invalid_grant, ends the family and is logged without any token."""
+    token, _ = await issue_token(
+        world.store, client_id="app", scope=("x",), kind=TokenKind.REFRESH, audience=(API,), ttl_seconds=600, now=NOW
+    )
+    data = {"grant_type": "refresh_token", "refresh_token": token}
+    members = (await world.http.post("/oauth2/token", data=data, auth=APP)).json()
+    assert set(members) == {"access_token", "refresh_token", "token_type", "expires_in", "scope"}
+    assert (await world.introspect(members["access_token"])).json()["active"] is True
+    assert (await world.introspect(members["refresh_token"])).json() == {"active": False}
+    own = (await world.introspect(members["refresh_token"], APP)).json()
+    assert (own["active"], own["token_use"], "token_type" in own) == (True, "refresh_token", False)
+    check_refusal(await world.http.post("/oauth2/token", data=data, auth=APP), 400, "invalid_grant")
+    for each in (members["access_token"], members["refresh_token"]):
+        assert (await world.introspect(each, APP)).json() == {"active": False}
+    assert "used twice" in caplog.text
+    assert not any(each in caplog.text for each in (token, members["access_token"], members["refresh_token"]))
+
+
+@pytest.mark.shows("S93")
+async def test_revoking_a_refresh_token_ends_its_family(world: World) -> None:
+    """7-5: with a refresh token fall its access tokens; an access token falls alone."""
+    token, _ = await issue_token(world.store, client_id="app", kind=TokenKind.REFRESH, ttl_seconds=600, now=NOW)
+    data = {"grant_type": "refresh_token", "refresh_token": token}
+    first = (await world.http.post("/oauth2/token", data=data, auth=APP)).json()
+    await world.http.post("/oauth2/revoke", data={"token": first["access_token"]}, auth=APP)
+    assert (await world.introspect(first["refresh_token"], APP)).json()["active"] is True
+    data["refresh_token"] = first["refresh_token"]
+    second = (await world.http.post("/oauth2/token", data=data, auth=APP)).json()
+    await world.http.post("/oauth2/revoke", data={"token": second["refresh_token"]}, auth=APP)
+    for each in (second["access_token"], second["refresh_token"]):
+        assert (await world.introspect(each, APP)).json() == {"active": False}
+
+
+async def test_a_disabled_client_is_out_and_so_are_its_tokens(world: World) -> None:
+    """At once: it cannot authenticate, and nobody sees its tokens as active."""
+    token = await world.token()
+    assert (await world.introspect(token)).json()["active"] is True
+    await world.store.replace_client(replace(CLIENTS[0], disabled_at=NOW))
+    assert (await world.introspect(token)).content == b'{"active":false}'
+    answer = await world.http.post("/oauth2/introspect", data={"token": token}, auth=APP)
+    check_refusal(answer, 401, "invalid_client")
+
+
+@pytest.mark.shows("S94")
+async def test_claims_of_a_token_are_told(world: World) -> None:
+    """cnf, acr, auth_time, authorization_details and act come back as they were given."""
+    claims = {
+        "acr": "urn:mfa",
+        "act": {"sub": "agent"},
+        "auth_time": NOW - 60,
+        "authorization_details": [{"type": "payment", "limit": 5}],
+        "cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"},
+    }
+    token, _ = await issue_token(world.store, client_id="app", audience=(API,), claims=claims, ttl_seconds=60, now=NOW)
+    assert claims.items() <= (await world.introspect(token)).json().items()
+
+
+async def test_a_batch_is_offered_only_by_option(world: World) -> None:
+    """By default there is no such endpoint; with it, a resource server gets each answer in order."""
+    assert (await world.post("/oauth2/introspect/batch", "tokens=x")).status_code == 404
+    token = await world.token()
+    single = [await world.introspect(each) for each in ("x", token, "x")]
+    service = Service(world.store, ISSUER, world.clock, verifier=SecretVerifier(rounds=4))
+    transport = httpx.ASGITransport(create_app(service, batch=True))
+    async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as http:
+
+        async def ask(auth: tuple[str, str], **form: str) -> httpx.Response:
+            return await http.post("/oauth2/introspect/batch", data=form, auth=auth)
+
+        answer = await ask(GATEWAY, tokens=f"x {token} x")
+        assert answer.json() == {"responses": [each.json() for each in single]}
+        assert COMMON.items() <= dict(answer.headers).items()
+        check_refusal(await ask(APP, tokens=token), 400, "unauthorized_client")
+        check_refusal(await ask(GATEWAY, token=token), 400, "invalid_request")
+        check_refusal(await ask(GATEWAY, tokens=" ".join(["x"] * 257)), 400, "invalid_request")
+        assert len((await ask(GATEWAY, tokens=" ".join(["x" * 1000] * 256))).json()["responses"]) == 256
+        assert (await ask(GATEWAY, tokens="x" * 600_000)).status_code == 413
+
+
+async def test_keys_are_published_where_there_are_any(world: World) -> None:
+    """The metadata names the document, and neither exists without keys."""
+    assert (await world.http.get("/oauth2/jwks")).status_code == 404
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    signing = SigningKeys([SigningKey.of_pem(pem)])
+    transport = httpx.ASGITransport(create_app(Service(world.store, ISSUER, world.clock, signing=signing)))
+    async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as http:
+        metadata = (await http.get("/.well-known/oauth-authorization-server")).json()
+        assert (await http.get(metadata["jwks_uri"])).json() == signing.jwks()
+
+
+async def test_jwts_without_a_key_are_our_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that is to get JWTs from a server without a key is told of trouble, and the operator what to do."""
+    await world.store.replace_client(replace(CLIENTS[0], jwt_access_tokens=True))
+    answer = await world.http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=APP)
+    assert (answer.status_code, answer.json()) == (500, {"error": "server_error"})
+    assert "configure a signing key" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("mutual_tls", "extensions", "status"),
+    [
+        (True, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": None}}, 200),
+        (True, {"tls": {"client_cert_name": "CN=other", "client_cert_error": None}}, 401),
+        (True, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": "expired"}}, 401),
+        (True, {"tls": {"client_cert_name": None, "client_cert_error": None}}, 401),
+        (True, {}, 401),
+        (False, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": None}}, 401),
+    ],
+)
+async def test_a_verified_certificate_authenticates(
+    world: World, extensions: dict[str, Any], status: int, *, mutual_tls: bool
+) -> None:
+    """Only one that the listener names as verified, and only where the listener is known to verify."""
+    await world.store.add_client(ClientRecord(client_id="tls", auth_method=AuthMethod.TLS, certificate_subject="CN=rs"))
+    app = create_app(Service(world.store, ISSUER, world.clock), mutual_tls=mutual_tls)
+
+    async def with_tls(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        await app({**scope, "extensions": extensions}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(with_tls), base_url=ISSUER) as http:
+        answer = await http.post("/oauth2/introspect", data={"token": "x", "client_id": "tls"})
+        assert answer.status_code == status
+        metadata = (await http.get("/.well-known/oauth-authorization-server")).json()
+        assert ("tls_client_auth" in metadata["introspection_endpoint_auth_methods_supported"]) is mutual_tls
 
 
 async def test_lifespan_is_acknowledged(world: World) -> None:

@@ -7,14 +7,18 @@ import threading
 from typing import TYPE_CHECKING
 
 import bcrypt
+import jwt
 import pytest
 
 from extauthz.authserver import client_auth
+from extauthz.authserver.assertion import ASSERTION_TYPE
 from extauthz.authserver.client_auth import (
     MAX_SECRET_BYTES,
     VERIFIED_ENTRIES,
     VERIFIED_SECONDS,
     Presented,
+    PresentedAssertion,
+    PresentedCertificate,
     SecretVerifier,
     hash_secret,
     read_credentials,
@@ -176,6 +180,49 @@ def test_not_one_method_is_refused(authorization: list[str], form: dict[str, str
 def test_body_may_repeat_the_id(body_id: str, expected: tuple[Presented, ...]) -> None:
     """A client id in the body that repeats the Basic id is accepted and settles which reading is meant."""
     assert read_credentials([basic("a%20b:s")], {"client_id": body_id}) == expected
+
+
+ASSERTED = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": jwt.encode({"sub": "rs"}, "k" * 32)}
+
+
+@pytest.mark.parametrize("more", [{}, {"client_id": "rs"}])
+def test_an_assertion_is_read_with_the_client_it_names(more: dict[str, str]) -> None:
+    """The subject is the client, and the form may repeat it; the assertion itself does not print."""
+    found = read_credentials([], ASSERTED | more)
+    assert found == PresentedAssertion(client_id="rs", assertion=ASSERTED["client_assertion"])
+    assert ASSERTED["client_assertion"] not in repr(found)
+
+
+@pytest.mark.shows("S85", "S95")
+@pytest.mark.parametrize(
+    ("authorization", "form", "code"),
+    [
+        pytest.param([basic("a:b")], ASSERTED, ErrorCode.INVALID_REQUEST, id="6.2-9 an assertion and Basic"),
+        pytest.param([], ASSERTED | {"client_secret": "x"}, ErrorCode.INVALID_REQUEST, id="an assertion and a secret"),
+        pytest.param([], ASSERTED | {"client_id": "a"}, ErrorCode.INVALID_REQUEST, id="6.2-5 another client id"),
+        pytest.param([], {"client_assertion": "x"}, ErrorCode.INVALID_REQUEST, id="without its type"),
+        pytest.param([], {"client_assertion_type": ASSERTION_TYPE}, ErrorCode.INVALID_REQUEST, id="only its type"),
+        pytest.param([], ASSERTED | {"client_assertion": "x"}, ErrorCode.INVALID_CLIENT, id="no JWT"),
+        pytest.param([], ASSERTED | {"client_assertion_type": "saml"}, ErrorCode.INVALID_CLIENT, id="another type"),
+    ],
+)
+def test_an_assertion_stands_alone(authorization: list[str], form: dict[str, str], code: ErrorCode) -> None:
+    """Beside another method it is a bad request; one that cannot be read authenticates nobody."""
+    with pytest.raises(OAuthError) as caught:
+        read_credentials(authorization, form)
+    assert caught.value.code is code
+
+
+def test_a_certificate_counts_where_nothing_else_is_presented() -> None:
+    """The client id names whose certificate it should be; beside a secret the certificate is the connection's affair."""
+    subject = "CN=rs"
+    found = read_credentials([], {"client_id": "rs"}, certificate_subject=subject)
+    assert found == PresentedCertificate(client_id="rs", subject=subject)
+    form = {"client_id": "a", "client_secret": "b"}
+    assert read_credentials([], form, certificate_subject=subject) == presented(("a", "b"))
+    for missing in ({}, {"client_secret": "b"}):
+        with pytest.raises(OAuthError):
+            read_credentials([], missing, certificate_subject=subject)
 
 
 def test_presented_secret_does_not_print() -> None:

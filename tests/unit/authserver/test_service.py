@@ -10,16 +10,10 @@ import pytest
 
 from extauthz.authserver.client_auth import Presented, SecretVerifier, hash_secret
 from extauthz.authserver.errors import ErrorCode, OAuthError
-from extauthz.authserver.service import (
-    TOKEN_TTL_SECONDS,
-    Active,
-    Inactive,
-    Revocation,
-    Service,
-    TokenRequest,
-    Why,
-)
-from extauthz.authserver.store.base import ALL_AUDIENCES, ClientRecord, StoreError, TokenRecord, token_digest
+from extauthz.authserver.grants import TOKEN_TTL_SECONDS, TokenRequest
+from extauthz.authserver.meaning import Active, Inactive, Why
+from extauthz.authserver.service import MAX_BATCH, Revocation, Service
+from extauthz.authserver.store.base import ALL_AUDIENCES, ClientRecord, StoreError, TokenKind, TokenRecord, token_digest
 from extauthz.authserver.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -117,7 +111,7 @@ async def test_any_reading_that_proves_a_client_authenticates_it(
 ) -> None:
     """The client of the first reading with the right secret is the caller."""
     await store.add_client(APP)
-    assert await service.authenticate(readings) == APP
+    assert await service.authenticate(tuple(readings)) == APP
 
 
 @pytest.mark.parametrize(
@@ -135,7 +129,7 @@ async def test_refusal_does_not_tell_which_clients_exist(
     """A wrong secret and an unknown client are refused in the same words."""
     await store.add_client(APP)
     with pytest.raises(OAuthError) as caught:
-        await service.authenticate(readings)
+        await service.authenticate(tuple(readings))
     assert str(caught.value) == "invalid_client: Client authentication failed"
 
 
@@ -143,13 +137,14 @@ async def test_trouble_of_the_store_is_not_a_refusal(tmp_path: Path, clock: Cloc
     """When the store fails nobody is called unauthenticated and no token inactive."""
     service = Service(BrokenStore(tmp_path / "as.db"), ISSUER, clock)
     with pytest.raises(StoreError):
-        await service.authenticate([reading("app", "s3cret")])
+        await service.authenticate((reading("app", "s3cret"),))
     with pytest.raises(StoreError):
         await service.introspect(RS, "t0ken")
     with pytest.raises(StoreError):
         await service.revoke(APP, "t0ken")
 
 
+@pytest.mark.shows("S88")
 @pytest.mark.parametrize(
     ("caller", "token", "expected"),
     [
@@ -204,6 +199,7 @@ async def test_active_token_tells_what_was_recorded(service: Service, store: Sql
     )
 
 
+@pytest.mark.shows("S88")
 async def test_token_expires_while_the_clock_ticks(service: Service, store: SqliteStore, clock: Clock) -> None:
     """The clock is read at each introspection."""
     await store.add_tokens(record())
@@ -213,6 +209,7 @@ async def test_token_expires_while_the_clock_ticks(service: Service, store: Sqli
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.EXPIRED)
 
 
+@pytest.mark.shows("S90")
 @pytest.mark.parametrize(
     ("caller", "expected"),
     [
@@ -316,6 +313,7 @@ async def test_resource_server_of_all_gets_a_token_for_none(service: Service) ->
     assert state.aud == ()
 
 
+@pytest.mark.shows("S93")
 @pytest.mark.parametrize(
     ("caller", "token", "expected", "why"),
     [
@@ -350,6 +348,31 @@ async def test_revoking_twice_is_no_error(service: Service, store: SqliteStore) 
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.REVOKED)
 
 
+async def test_who_wants_to_know_is_told_what_was_revoked(store: SqliteStore, clock: Clock) -> None:
+    """The name of the token, once the store has it; nothing when nothing was revoked."""
+    told: list[str] = []
+    service = Service(store, ISSUER, clock, on_revoked=told.append)
+    await store.add_tokens(record())
+    await service.revoke(APP, "unknown")
+    await service.revoke(RS, "t0ken")
+    assert told == []
+    await service.revoke(APP, "t0ken")
+    assert told == [record().jti]
+
+
+async def test_with_a_family_all_its_tokens_are_told(store: SqliteStore, clock: Clock) -> None:
+    """Whoever keeps an answer about an access token must hear of it when its refresh token is revoked."""
+    told: list[str] = []
+    service = Service(store, ISSUER, clock, on_revoked=told.append)
+    await store.add_tokens(
+        replace(record(), family="f", jti="access"),
+        replace(record(), family="f", jti="refresh", kind=TokenKind.REFRESH, digest=token_digest("refresh")),
+        replace(record(), family="g", jti="other", digest=token_digest("other")),
+    )
+    await service.revoke(APP, "refresh")
+    assert sorted(told) == ["access", "refresh"]
+
+
 async def test_nothing_is_active_after_a_revocation_has_returned(
     service: Service, store: SqliteStore, clock: Clock, tmp_path: Path
 ) -> None:
@@ -375,6 +398,19 @@ async def test_nothing_is_active_after_a_revocation_has_returned(
         await asyncio.gather(*(watch(each) for each in (service, replica) * 4), revoke())
 
 
+async def test_a_batch_answers_in_order_and_only_resource_servers(service: Service, store: SqliteStore) -> None:
+    """Many tokens are introspected as each would be; a client that sees only its own tokens may not ask so."""
+    await store.add_tokens(record())
+    states = await service.introspect_each(RS, ["unknown", "t0ken", "unknown"])
+    assert [isinstance(state, Active) for state in states] == [False, True, False]
+    assert states[1] == await service.introspect(RS, "t0ken")
+    with pytest.raises(OAuthError, match="unauthorized_client"):
+        await service.introspect_each(APP, ["t0ken"])
+    with pytest.raises(OAuthError, match="invalid_request"):
+        await service.introspect_each(RS, ["x"] * (MAX_BATCH + 1))
+
+
+@pytest.mark.shows("S97")
 @pytest.mark.parametrize(
     ("issuer", "base"),
     [
@@ -391,8 +427,13 @@ def test_metadata_names_the_issuer_exactly(store: SqliteStore, clock: Clock, iss
     assert metadata.token_endpoint == base + "/oauth2/token"
     assert metadata.introspection_endpoint == base + "/oauth2/introspect"
     assert metadata.revocation_endpoint == base + "/oauth2/revoke"
-    assert metadata.introspection_endpoint_auth_methods_supported == ("client_secret_basic", "client_secret_post")
-    assert metadata.grant_types_supported == ("client_credentials",)
+    assert metadata.introspection_endpoint_auth_methods_supported == (
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    )
+    assert metadata.grant_types_supported == ("client_credentials", "refresh_token")
+    assert metadata.jwks_uri is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Listening sockets: opened once, with a clear sentence when they cannot be, and nothing left behind."""
 
+import grp
+import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from extauthz.cli.listeners import listen, release
 from extauthz.cli.processes import free_ports
+from extauthz.config.schema import Socket
 from extauthz.config.values import Address
 
 
@@ -47,6 +51,7 @@ class TestTcp:
         assert connects(address)
         release(address, listener)
 
+    @pytest.mark.shows("E73")
     def test_a_taken_port_is_an_error_that_names_it(self, tcp: Address) -> None:
         """One sentence for the operator."""
         first = listen(tcp)
@@ -73,6 +78,7 @@ class TestTcp:
 class TestUnix:
     """The path of a socket file."""
 
+    @pytest.mark.shows("E72")
     def test_it_listens_and_its_file_goes_with_it(self, unix: Address) -> None:
         """Nothing is left behind."""
         listener = listen(unix)
@@ -86,6 +92,7 @@ class TestUnix:
         Path(unix.path).unlink()
         release(unix, listener)
 
+    @pytest.mark.shows("E72")
     def test_a_stale_file_is_replaced(self, unix: Address) -> None:
         """It was left by a process that was killed."""
         listen(unix).close()
@@ -111,6 +118,7 @@ class TestUnix:
                 listen(unix).close()
             assert Path(unix.path).stat().st_ino == inode
 
+    @pytest.mark.shows("E72")
     @pytest.mark.parametrize(
         "make",
         [lambda path: path.write_text("precious"), lambda path: path.mkdir(), lambda path: path.symlink_to("nowhere")],
@@ -124,6 +132,26 @@ class TestUnix:
         with pytest.raises(OSError, match=f"^cannot listen on unix:{unix.path}: Address already in use"):
             listen(unix)
         assert path.lstat() == before
+
+    @pytest.mark.shows("E72")
+    @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+    def test_it_has_the_mode_and_the_group_that_are_configured(self, unix: Address, mode: int) -> None:
+        """Whatever the umask: who may connect is the operator's to say."""
+        group = grp.getgrgid(os.getegid()).gr_name
+        before = os.umask(0o077)
+        try:
+            listener = listen(unix, Socket(mode=f"0{mode:o}", group=group))  # type: ignore[arg-type] # as it is written
+        finally:
+            os.umask(before)
+        found = Path(unix.path).stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, os.getegid())
+        release(unix, listener)
+
+    @pytest.mark.shows("E72")
+    def test_a_group_that_there_is_not_is_an_error(self, unix: Address) -> None:
+        """And nobody can connect meanwhile."""
+        with pytest.raises(OSError, match="there is no group no-such-group"):
+            listen(unix, Socket(group="no-such-group"))
 
     def test_a_folder_that_is_not_there_is_an_error(self, tmp_path: Path) -> None:
         """With the path and the reason."""

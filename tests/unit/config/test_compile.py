@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from extauthz.config.compile import Policy, Tie, compile_policy, server_for
+import pytest
+
+from extauthz.config.compile import Policy, Tie, compile_policy, servers_for
 from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
+from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule
 
@@ -61,6 +64,7 @@ def test_an_empty_list_lets_every_valid_token_pass() -> None:
     assert rule.challenge_scope == ()
 
 
+@pytest.mark.shows("S33")
 def test_freshness_is_the_age_that_an_answer_may_have() -> None:
     """Live means none, default leaves it to the cache."""
     ages = [compiled(route(scopes=[], freshness=text)).max_age for text in ("live", "default", "10s")]
@@ -73,6 +77,22 @@ def test_a_route_overrides_the_defaults() -> None:
     assert (rule.audience, rule.authorization_server) == ("urn:mine", "main")
 
 
+@pytest.mark.shows("S47", "S49", "S51")
+def test_demands_are_what_the_route_says() -> None:
+    """And None where it says nothing."""
+    details = [{"type": "payment", "actions": ["initiate"]}, {"type": "account", "locations": ["https://a.example"]}]
+    rule = compiled(route(scopes=[], authorization_details=details, actors=["a", "b"], require_sub=True))
+    assert rule.demands == Demands(
+        details=(
+            DetailsRule(type="payment", actions=frozenset({"initiate"})),
+            DetailsRule(type="account", locations=frozenset({"https://a.example"})),
+        ),
+        actors=frozenset({"a", "b"}),
+        subject=True,
+    )
+    assert compiled(route(scopes=[])).demands is None
+
+
 def test_a_public_route_asks_for_nothing() -> None:
     """No token, no server, no audience; yet the identity headers are known, so that they can be removed."""
     rule = compiled(route(allow="anonymous"))
@@ -83,9 +103,20 @@ def test_a_public_route_asks_for_nothing() -> None:
 
 def test_the_only_server_needs_no_naming() -> None:
     """With two of them there is no answer unless the file gives it."""
-    assert server_for(route(scopes=[]), Defaults(), ["main"]) == "main"
-    assert server_for(route(scopes=[]), Defaults(), ["main", "other"]) == ""
-    assert server_for(route(scopes=[]), Defaults(authorization_server="other"), ["main", "other"]) == "other"
+    assert servers_for(route(scopes=[]), Defaults(), ["main"]) == ("main",)
+    assert servers_for(route(scopes=[]), Defaults(), ["main", "other"]) == ()
+    assert servers_for(route(scopes=[]), Defaults(authorization_server="other"), ["main", "other"]) == ("other",)
+    assert servers_for(route(allow="anonymous"), Defaults(), ["main"]) == ()
+
+
+def test_a_route_can_have_several_servers() -> None:
+    """The rule names them all, and grants the smallest leeway of any of them."""
+    defaults = Defaults(authorization_server=("main", "other"))
+    policy = Policy(entries=((0, route(scopes=[])),), defaults=defaults, realm="api")
+    servers = {"main": SERVER, "other": SERVER.model_copy(update={"leeway": 10.0})}
+    snapshot, _ = compile_policy(policy, servers)
+    (rule,) = snapshot.routes.rules
+    assert (rule.authorization_server, rule.leeway) == ("main other", 10.0)
 
 
 def test_ties_name_the_routes_by_their_place_in_the_file() -> None:

@@ -14,6 +14,9 @@ GOOD: list[tuple[Any, object, object]] = [
     (fields.Timeout, "30s", 30.0),
     (fields.Leeway, "0s", 0.0),
     (fields.Lifetime, "0s", 0.0),
+    (fields.CacheBytes, "1MiB", 1024**2),
+    (fields.CacheBytes, "2GiB", 2 * 1024**3),
+    (fields.CacheBytes, "2048KiB", 2 * 1024**2),
     (fields.Variable, "CLIENT_SECRET_2", "CLIENT_SECRET_2"),
     (fields.AuditPath, "off", "off"),
     (fields.AuditPath, "/var/log/audit.jsonl", "/var/log/audit.jsonl"),
@@ -28,6 +31,10 @@ GOOD: list[tuple[Any, object, object]] = [
     (fields.ScopeList, ["no", "orders:read"], ("no", "orders:read")),
     (fields.HeaderName, "x-auth-sub", "x-auth-sub"),
     (fields.Claim, "client_id", "client_id"),
+    (fields.Claim, "token_kind", "token_kind"),
+    (fields.Realm, "x" * 256, "x" * 256),
+    (fields.ScopeList, ["x" * 512, "y" * 511], ("x" * 512, "y" * 511)),
+    (fields.Texts, ["https://a.example", "b c"], ("https://a.example", "b c")),
     (fields.Freshness, "live", 0.0),
     (fields.Freshness, "default", None),
     (fields.Freshness, "10s", 10.0),
@@ -36,6 +43,10 @@ GOOD: list[tuple[Any, object, object]] = [
 ]
 
 BAD: list[tuple[Any, object, str, str]] = [
+    (fields.CacheBytes, 1_000_000, "a number with a unit", ""),
+    (fields.CacheBytes, "64MB", "a number with a unit", ""),
+    (fields.CacheBytes, "-1MiB", "a number with a unit", ""),
+    (fields.CacheBytes, "1023KiB", "1MiB or more", ""),
     (fields.Flag, "no", "true or false", ""),
     (fields.Flag, "True", "true or false", "true"),
     (fields.Flag, 1, "true or false", ""),
@@ -73,6 +84,10 @@ BAD: list[tuple[Any, object, str, str]] = [
     (fields.HeaderName, "authorization", "meaning of its own", ""),
     (fields.Claim, "Sub", "name a claim", "sub"),
     (fields.Claim, "two words", "name a claim", ""),
+    (fields.Realm, "x" * 257, "at most 256 characters", ""),
+    (fields.ScopeList, ["x" * 512, "y" * 512], "at most 1024 characters together", ""),
+    (fields.Texts, [], "at least one", ""),
+    (fields.Texts, ["a", "a"], "twice", ""),
     (fields.Freshness, "liv", "live, default", "live"),
     (fields.Freshness, 10, "live, default", ""),
     (fields.Freshness, "25h", "at most 24h", ""),
@@ -88,6 +103,7 @@ def test_what_is_written_as_described_is_read(kind: Any, written: object, value:
     assert TypeAdapter(kind).validate_python(written) == value
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("kind", "written", "words", "hint"), BAD)
 def test_what_is_not_is_refused_with_a_sentence(kind: Any, written: object, words: str, hint: str) -> None:  # noqa: ANN401 - any annotated type
     """Each refusal says what to write, and what was probably meant."""

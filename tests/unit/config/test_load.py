@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.load import MAX_SECRET_BYTES, ServiceConfig, load_service
+from extauthz.config.load import ServiceConfig, load_service
 from extauthz.config.yaml_source import MAX_FILE_BYTES
+from extauthz.keyfiles import MAX_SECRET_BYTES
 
 SERVICE = """\
 listen:
@@ -102,6 +103,27 @@ SERVICE_FAULTS = [
     Mistake(
         "policy: policy.yaml", "policy: policy.yaml\ntrusted_proxies: [0.0.0.0/0]", "5:19", "trusts every host", ""
     ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: a, key: policy.yaml}",
+        "5:20",
+        "does not exist",
+        "",
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml, client_names: [a]}",
+        "5:65",
+        "until client_ca: says who",
+        "",
+    ),
+    Mistake(
+        "127.0.0.1:9191\n  ops: 127.0.0.1:9192\npolicy: policy.yaml",
+        "unix:/x\n  ops: 127.0.0.1:9192\npolicy: policy.yaml\ntls: {certificate: policy.yaml, key: policy.yaml}",
+        "5:6",
+        "a Unix socket is guarded by socket.mode",
+        "",
+    ),
     Mistake("https://as", "http://as", "7:29", "use https here", ""),
     Mistake("https://as", "https://me:pw@as", "7:29", "no user name or password", ""),
     Mistake("/introspect\n", "/introspect?key=x\n", "7:29", "before ? or #", ""),
@@ -124,9 +146,7 @@ SERVICE_FAULTS = [
     Mistake("{env: CLIENT_SECRET}", "{env: LINES}", "10:21", "a second line or a control character", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: nowhere}", "10:22", "this file does not exist", ""),
     Mistake("{env: CLIENT_SECRET}", "{file: .}", "10:22", "this is a folder", ""),
-    Mistake(
-        "{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic or", ""
-    ),
+    Mistake("{env: CLIENT_SECRET}\n", "{env: CLIENT_SECRET}\n      auth: basic\n", "11:13", "client_secret_basic,", ""),
     Mistake(
         "{env: CLIENT_SECRET}\n",
         "{env: CLIENT_SECRET}\n      auth: client_secret_pot\n",
@@ -140,6 +160,8 @@ SERVICE_FAULTS = [
     Mistake("500ms", "500ms\n    leeway: 6m", "12:13", "from 0s to 300s", ""),
     Mistake("500ms", "500ms\n    cache: {tll: 1s}", "12:13", "unknown key", "ttl"),
     Mistake("500ms", "500ms\n    cache: {ttl: 1d}", "12:18", "a number with a unit", ""),
+    Mistake("500ms", "500ms\n    discovery: true", "6:3", "issuer is missing: write issuer: https://as", ""),
+    Mistake("500ms", "500ms\n    discovery: true\n    issuer: http://as.example.com", "12:16", "use https here", ""),
     Mistake("500ms", "500ms\n    issuer: as.example.com", "12:13", "a whole URL", ""),
     Mistake("500ms", "500ms\n    max_connections: 1e3", "12:22", "a whole number from 1 to 10000", ""),
     Mistake("500ms", "500ms\n    token_type_hint: access", "12:22", "access_token or none", "access_token"),
@@ -192,6 +214,14 @@ POLICY_FAULTS = [
     Mistake("scopes: [orders:read]", "scopes: {any_of: []}", "10:22", "at least one list", ""),
     Mistake("scopes: [orders:read]", "scopes: {all_of: [a]}", "10:14", "unknown key", "any_of"),
     Mistake("scopes: [orders:read]", "scopes: {}", "10:5", "any_of is missing", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: [b], b: [a]}", "3:16", "a implies itself", ""),
+    Mistake("realm: api", "realm: api\nscope_implies: {a: b}", "3:20", "a list", "[b]"),
+    Mistake("realm: api", "realm: api\nscope_implies: {'a b': [c]}", "3:17", "one ASCII word", "a, b"),
+    Mistake("scopes: [orders:read]", "scopes: []\n    actors: []", "11:13", "at least one", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    require_sub: yes", "11:18", "write true or false", ""),
+    Mistake("scopes: [orders:read]", "scopes: []\n    authorization_details: [{}]", "11:29", "type is missing", ""),
+    Mistake("allow: anonymous", "allow: anonymous\n    require_sub: true", "14:18", "take out require_sub", ""),
+    Mistake("x-auth-sub: sub", ", ".join(f"x-a{n}: sub" for n in range(17)), "5:21", "at most 16", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    freshness: liv", "11:16", "live, default", "live"),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 500ms", "11:17", "whole seconds", ""),
     Mistake("scopes: [orders:read]", "scopes: []\n    edge_cache: 10m", "11:17", "from 0s to 300s", ""),
@@ -233,6 +263,7 @@ def check_only_fault(faults: tuple[Fault, ...], file: Path, mistake: Mistake) ->
     assert CANARY not in fault.render()
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize("mistake", SERVICE_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""
@@ -241,6 +272,7 @@ def test_each_mistake_in_the_service_has_a_place_and_a_sentence(mistake: Mistake
     check_only_fault(faults, tmp_path / "extauthz.yaml", mistake)
 
 
+@pytest.mark.shows("S43", "E8")
 @pytest.mark.parametrize("mistake", POLICY_FAULTS, ids=lambda mistake: mistake.new)
 def test_each_mistake_in_the_policy_has_a_place_and_a_sentence(mistake: Mistake, tmp_path: Path) -> None:
     """One mistake is one fault, where it is, saying what to write."""

@@ -55,7 +55,8 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     assert (service.trusted_proxies, service.audit.path) == ((), "stdout")
     assert (service.log.level, service.log.format) == ("info", "json")
     assert (server.issuer, server.timeout, server.leeway, server.max_connections) == (None, 0.5, 60.0, 100)
-    assert (server.token_type_hint, server.client.auth) == ("access_token", "client_secret_basic")
+    assert server.client is not None
+    assert (server.token_type_hint, server.client.auth, server.mode) == ("access_token", None, "introspect")
     assert server.cache == Cache(ttl="60s", negative_ttl="10s", max_entries=100_000)  # type: ignore[arg-type] # as it is written
     assert server.unsafe_allow_plain_http is False
     policy = PolicyFile.model_validate({"version": 1, "routes": [{"name": "a", "path": "/a", "scopes": []}]})
@@ -63,6 +64,7 @@ def test_what_is_left_out_has_the_documented_default() -> None:
     assert policy.defaults.identity_headers == {"x-auth-sub": "sub", "x-auth-scope": "scope"}
 
 
+@pytest.mark.shows("S23", "N21")
 @pytest.mark.parametrize(
     "change",
     [
@@ -74,6 +76,11 @@ def test_what_is_left_out_has_the_documented_default() -> None:
             }
         },
         {"authorization_servers": {"main": {**SERVER, "introspection_endpoint": "http://127.0.0.1/x"}}},
+        {
+            "authorization_servers": {
+                "main": {"client": SERVER["client"], "discovery": True, "issuer": "https://as.example.com"}
+            }
+        },
     ],
 )
 def test_what_needs_a_second_key_is_accepted_with_it(change: dict[str, Any]) -> None:
@@ -97,5 +104,11 @@ def test_a_route_says_once_who_may_pass(scopes: object, allow: object) -> None:
 
 def test_the_schema_can_be_published_for_editors() -> None:
     """Both files have a JSON Schema that knows all keys."""
-    assert set(PolicyFile.model_json_schema()["properties"]) == {"version", "realm", "defaults", "routes"}
+    assert set(PolicyFile.model_json_schema()["properties"]) == {
+        "version",
+        "realm",
+        "defaults",
+        "scope_implies",
+        "routes",
+    }
     assert "authorization_servers" in ServiceFile.model_json_schema()["required"]

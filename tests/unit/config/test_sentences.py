@@ -3,14 +3,13 @@
 import pytest
 from pydantic import BaseModel
 
+from extauthz.config.credentials import Client, SecretSource
 from extauthz.config.document import Path
 from extauthz.config.schema import (
     AnyOf,
     AuthorizationServer,
-    Client,
     PolicyFile,
     RouteEntry,
-    SecretSource,
     ServiceFile,
 )
 from extauthz.config.sentences import section_at

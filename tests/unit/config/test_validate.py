@@ -1,5 +1,8 @@
 """A document is judged as a whole: all of its faults, once each."""
 
+import pytest
+
+from extauthz.config.document import Document
 from extauthz.config.schema import PolicyFile, ServiceFile
 from extauthz.config.validate import (
     check_names,
@@ -60,6 +63,26 @@ def test_sound_routes_are_judged_beside_broken_ones() -> None:
     assert [(index, entry.name) for index, entry in policy.entries] == [(0, "a"), (2, "a")]
     assert [(fault.line, fault.column) for fault in check_names(document)] == [(5, 12)]
     assert [fault.hint for fault in check_servers(policy, document, ["main"])] == ["main"]
+
+
+def test_each_server_of_a_list_is_judged() -> None:
+    """The fault is at the one that nobody described."""
+    document = read_yaml(GOOD.replace(b"mian", b"[main, mian]"), "f")
+    policy = sound_policy(None, document)
+    (fault,) = check_servers(policy, document, ["main"])
+    assert (fault.line, fault.column, fault.hint) == (5, 66, "main")
+
+
+@pytest.mark.shows("S45")
+def test_what_a_scope_implies_is_followed_to_the_end() -> None:
+    """Once, when the file is read."""
+    written = {
+        "version": 1,
+        "scope_implies": {"a": ["b"], "b": ["c"]},
+        "routes": [{"name": "r", "path": "/r", "scopes": []}],
+    }
+    policy = sound_policy(PolicyFile.model_validate(written), Document(file="policy.yaml"))
+    assert policy.implications == {"a": {"b", "c"}, "b": {"c"}}
 
 
 def test_servers_are_not_judged_when_none_is_described() -> None:

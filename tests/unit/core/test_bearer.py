@@ -78,24 +78,28 @@ REPEATED = {
 }
 
 
+@pytest.mark.shows("S1", "E24", "N41")
 @pytest.mark.parametrize(("value", "token"), ACCEPTED.values(), ids=ACCEPTED)
 def test_a_bearer_value_gives_its_token_whole(value: str, token: str) -> None:
     """The scheme is case-insensitive, one or more spaces follow it, and the token is not altered."""
     assert extract((value,)) == Token(token)
 
 
+@pytest.mark.shows("O3", "O4", "O5", "S1", "E27", "N41")
 @pytest.mark.parametrize(("value", "reason"), REFUSED.values(), ids=REFUSED)
 def test_any_other_value_gives_a_reason_and_no_token(value: str, reason: Reason) -> None:
     """Absent or foreign credentials are told from broken ones, and broken ones from too many."""
     assert extract((value,)) is reason
 
 
+@pytest.mark.shows("O5", "S2", "E26", "N41")
 @pytest.mark.parametrize("values", REPEATED.values(), ids=REPEATED)
 def test_a_repeated_header_is_refused_whatever_its_values(values: tuple[str, ...]) -> None:
     """Authorization is no list (RFC 9110 §5.3), so "the first" or "the last" is a guess (CVE-2021-32777)."""
     assert extract(values) is Reason.SEVERAL_CREDENTIALS
 
 
+@pytest.mark.shows("O2", "S8")
 def test_no_header_means_no_credentials() -> None:
     """Nothing else is a place for a token: no query, no body, no `Proxy-Authorization`."""
     assert extract(()) is Reason.NO_CREDENTIALS

@@ -14,6 +14,10 @@ INSUFFICIENT = (
     'Bearer realm="api", error="insufficient_scope",'
     ' error_description="The access token does not have the required scope", scope="orders:read orders:write"'
 )
+INSUFFICIENT_DETAILS = (
+    'Bearer realm="api", error="insufficient_scope",'
+    ' error_description="The access token does not have the required authorization details"'
+)
 
 EXACT = {
     Reason.NO_CREDENTIALS: NOTHING_SENT,
@@ -28,21 +32,25 @@ EXACT = {
     Reason.NOT_AN_ACCESS_TOKEN: INVALID_TOKEN,
     Reason.SENDER_CONSTRAINED: INVALID_TOKEN,
     Reason.INSUFFICIENT_SCOPE: INSUFFICIENT,
+    Reason.INSUFFICIENT_DETAILS: INSUFFICIENT_DETAILS,
 }
 
 
+@pytest.mark.shows("O2", "O3", "O4", "O5", "O6", "O7", "S4", "S6")
 @pytest.mark.parametrize(("reason", "value"), EXACT.items())
 def test_a_denial_about_credentials_has_exactly_this_challenge(reason: Reason, value: str) -> None:
     """Clients act on these words; why a token is invalid stays with us."""
     assert challenge(reason, "api", ("orders:read", "orders:write")) == value
 
 
+@pytest.mark.shows("O13", "O14", "O15", "S44")
 @pytest.mark.parametrize("reason", OUTCOMES.keys() - EXACT.keys())
 def test_a_denial_about_anything_else_has_none(reason: Reason) -> None:
     """A challenge asks for other credentials; none would help against a refused path or a broken server."""
     assert challenge(reason, "api", ("orders:read",)) == ""
 
 
+@pytest.mark.shows("O2", "S3", "E23", "N4")
 @pytest.mark.parametrize("reason", [Reason.NO_CREDENTIALS, Reason.UNSUPPORTED_SCHEME])
 def test_no_error_is_named_where_no_token_was_sent(reason: Reason) -> None:
     """RFC 6750 §3.1: no error code or other error information without authentication information."""
@@ -56,6 +64,7 @@ def test_scopes_are_named_only_where_more_of_them_would_help(reason: Reason) -> 
     assert "scope=" not in challenge(reason, "api", ("orders:read",))
 
 
+@pytest.mark.shows("S7")
 def test_scopes_keep_the_order_of_the_policy() -> None:
     """So the same denial is the same text on every worker."""
     assert 'scope="b a c"' in challenge(Reason.INSUFFICIENT_SCOPE, "api", ("b", "a", "c"))
@@ -67,6 +76,7 @@ def test_an_empty_scope_is_left_out() -> None:
     assert value.endswith('error_description="The access token does not have the required scope"')
 
 
+@pytest.mark.shows("S5")
 @pytest.mark.parametrize(
     ("realm", "quoted"),
     [
@@ -89,6 +99,7 @@ def test_a_printable_realm_is_taken_as_it_is(realm: str) -> None:
     assert check_realm(realm) == realm
 
 
+@pytest.mark.shows("S5")
 @pytest.mark.parametrize(
     "realm", ["", "a\nb", "api\n", "a\rb", "a\tb", "a\x00", "a\x7f", "caf\xe9", "\u20ac", "a\ud800"]
 )
@@ -98,6 +109,7 @@ def test_a_realm_that_no_header_can_carry_is_an_error_of_the_file(realm: str) ->
         check_realm(realm)
 
 
+@pytest.mark.shows("S5")
 @pytest.mark.parametrize("text", DESCRIPTIONS.values())
 def test_a_description_stays_in_its_character_set(text: str) -> None:
     """RFC 6750 §3: no quote, no backslash, no control, so that no quoting is ever needed."""

@@ -42,6 +42,7 @@ def test_a_printable_value_is_forwarded_as_it_is(value: str) -> None:
     assert SUB_AND_SCOPE.forward(active("a b", sub=value)) == ((("x-auth-sub", value), ("x-auth-scope", "a b")), ())
 
 
+@pytest.mark.shows("S39", "S54", "E19", "N48")
 @pytest.mark.parametrize("value", NOT_FORWARDED.values(), ids=NOT_FORWARDED)
 @pytest.mark.parametrize("claim", ["sub", "client_id", "username", "iss", "jti"])
 def test_a_value_that_a_header_cannot_carry_stops_the_request(claim: str, value: str) -> None:
@@ -50,12 +51,14 @@ def test_a_value_that_a_header_cannot_carry_stops_the_request(claim: str, value:
     assert IdentityHeaders.of({"x-auth-value": claim}).forward(token) is None
 
 
+@pytest.mark.shows("S51", "E14", "E15")
 def test_a_claim_that_the_token_lacks_is_removed_and_not_filled_from_another() -> None:
     """Without `sub` (client credentials) there is no subject; the client id is not one (RFC 9700 §4.15)."""
     token = active("", sub=None, client_id="batch", username="batch")
     assert SUB_AND_SCOPE.forward(token) == ((), ("x-auth-sub", "x-auth-scope"))
 
 
+@pytest.mark.shows("S51", "E14")
 @pytest.mark.parametrize("claim", ["sub", "client_id", "username", "iss", "jti"])
 def test_an_empty_claim_is_removed_and_not_sent_empty(claim: str) -> None:
     """Upstreams read an empty header in many ways."""
@@ -79,6 +82,7 @@ def test_every_claim_reaches_its_own_header_in_the_order_of_the_policy() -> None
     )
 
 
+@pytest.mark.shows("S53", "E12", "N49")
 @pytest.mark.parametrize("extra", [0, 1])
 def test_names_and_values_together_stay_within_the_budget(extra: int) -> None:
     """A cut value would be a lie and a larger head is refused by NGINX, so the request is."""
@@ -102,6 +106,7 @@ def test_an_ordinary_header_name_is_taken(name: str) -> None:
     assert check_header_name(name) == name
 
 
+@pytest.mark.shows("E8")
 @pytest.mark.parametrize(
     "name",
     [
@@ -131,6 +136,7 @@ GATEWAY_HEADERS = [
 ]
 
 
+@pytest.mark.shows("E8")
 @pytest.mark.parametrize("name", GATEWAY_HEADERS)
 def test_a_name_that_gateways_act_upon_is_an_error_of_the_file(name: str) -> None:
     """A claim there would steer the gateway instead of naming the caller."""

@@ -42,6 +42,7 @@ def value(claim: str, lists: ListStyle = ListStyle.SPACE, non_ascii: NonAscii = 
     return IdentityHeader(name="x-auth-value", claim=claim, lists=lists, non_ascii=non_ascii).value(token())
 
 
+@pytest.mark.shows("S22")
 @pytest.mark.parametrize(
     ("claim", "expected"),
     [
@@ -78,6 +79,7 @@ def test_a_list_is_written_as_the_operator_says(claim: str, lists: ListStyle, ex
     assert value(claim, lists) == expected
 
 
+@pytest.mark.shows("S39")
 @pytest.mark.parametrize(
     ("claim", "lists"),
     [
@@ -94,14 +96,17 @@ def test_a_value_that_would_be_misread_stops_the_request(claim: str, lists: List
     assert headers.forward(token()) is None
 
 
+@pytest.mark.shows("S54", "N48")
 def test_percent_writes_the_percent_sign_too_so_that_it_can_be_undone() -> None:
     assert value("name", non_ascii=NonAscii.PERCENT) == "Zo%C3%AB 100%25"
 
 
+@pytest.mark.shows("S54", "N48")
 def test_base64url_writes_every_value_so_that_nobody_has_to_guess() -> None:
     assert value("email", non_ascii=NonAscii.BASE64URL) == "YW5uQGV4YW1wbGUuY29t"
 
 
+@pytest.mark.shows("S39", "E19", "N48")
 @pytest.mark.parametrize("non_ascii", [NonAscii.PERCENT, NonAscii.BASE64URL])
 @pytest.mark.parametrize("text", ["a\r\nx: y", "a\x00", "a\x7f", "a\u2028b", "a\ud800"])
 def test_no_option_forwards_a_control_character(non_ascii: NonAscii, text: str) -> None:
@@ -110,6 +115,7 @@ def test_no_option_forwards_a_control_character(non_ascii: NonAscii, text: str) 
         header.value(token(bad=text))
 
 
+@pytest.mark.shows("S54")
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u2028\u2029"), min_size=1))
 def test_percent_encoding_loses_nothing(text: str) -> None:
     header = IdentityHeader(name="x-auth-value", claim="any", non_ascii=NonAscii.PERCENT)
@@ -121,6 +127,7 @@ def test_a_name_wins_over_a_path_that_reads_the_same() -> None:
     assert find_claim({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
 
 
+@pytest.mark.shows("E21")
 def test_a_token_that_is_not_forwarded_is_taken_out_of_the_request() -> None:
     """`forward_token: false` removes `authorization` on every allow."""
     headers = IdentityHeaders(headers=(IdentityHeader(name="x-auth-sub", claim="sub"),), forward_token=False)
@@ -133,9 +140,29 @@ def test_twins_are_all_spellings_that_a_server_could_fold_together() -> None:
     assert len(twins("x-auth-sub")) == 9
 
 
+@pytest.mark.shows("E10")
 def test_nothing_is_both_set_and_removed() -> None:
     """Envoy removes last: a header in both lists would not arrive."""
     removed = removals(["x-auth-sub"], ["x-auth-scope"])
     assert "x-auth-sub" not in removed
     assert {"x-auth-scope", "x_auth_sub", "x-auth.scope", "x-envoy-auth-failure-mode-allowed"} <= set(removed)
     assert len(removed) == len(set(removed))
+
+
+@pytest.mark.shows("S52")
+@pytest.mark.parametrize(
+    ("sub", "client_id", "kind"),
+    [
+        ("u1", "app", "user"),
+        ("u1", None, "user"),
+        (None, "app", "client"),
+        ("", "app", "client"),
+        ("app", "app", "client"),
+        (None, None, "client"),
+    ],
+)
+def test_a_header_can_tell_people_from_clients(sub: str | None, client_id: str | None, kind: str) -> None:
+    """RFC 9700 §4.15: a client that is called like a user must not pass for one. No claim of the token says it."""
+    headers = IdentityHeaders.of({"x-auth-kind": "token_kind"})
+    said = Active(scopes=frozenset(), sub=sub, client_id=client_id, claims={"token_kind": "user"})
+    assert headers.forward(said) == ((("x-auth-kind", kind),), ())

@@ -45,6 +45,7 @@ def live(**members: object) -> str:
     return json.dumps({"active": True, **members})
 
 
+@pytest.mark.shows("S22")
 def test_every_member_that_we_use_is_read() -> None:
     """And the rest is kept as it is, nested or not, for whoever asks for a claim by its path."""
     body = live(
@@ -85,6 +86,7 @@ def test_every_member_but_active_is_optional(body: str) -> None:
     assert read(body) == Active(scopes=frozenset())
 
 
+@pytest.mark.shows("S16")
 @pytest.mark.parametrize(
     "body",
     [
@@ -160,6 +162,7 @@ NOT_AN_ANSWER = {
 }
 
 
+@pytest.mark.shows("O15", "S15", "S17", "E34", "N44")
 @pytest.mark.parametrize("body", NOT_AN_ANSWER.values(), ids=NOT_AN_ANSWER)
 def test_an_answer_that_is_not_plainly_one_teaches_nothing(body: str | bytes) -> None:
     """503 and no exception: not a pass, and not the token's fault either."""
@@ -171,6 +174,7 @@ def test_the_largest_answer_is_read() -> None:
     assert isinstance(read(LIVE + " " * (MAX_ANSWER_BYTES - len(LIVE))), Active)
 
 
+@pytest.mark.shows("S30")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -190,6 +194,7 @@ def test_json_is_told_by_its_media_type(content_type: str) -> None:
     assert isinstance(read(LIVE, content_type=content_type), Active)
 
 
+@pytest.mark.shows("S30", "E34")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -209,6 +214,7 @@ def test_anything_else_is_not_json_even_if_it_looks_like_it(content_type: str) -
     assert is_garbage(read(LIVE, content_type=content_type))
 
 
+@pytest.mark.shows("S30")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -223,6 +229,7 @@ def test_a_content_type_that_cannot_be_understood_is_garbage_too(content_type: s
     assert is_garbage(read(LIVE, content_type=content_type))
 
 
+@pytest.mark.shows("O15", "O16", "O17", "S25", "S26")
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
@@ -241,6 +248,7 @@ def test_a_status_other_than_200_and_400_is_trouble_whatever_the_body(status: in
     assert state.reason is reason
 
 
+@pytest.mark.shows("S27")
 @pytest.mark.parametrize(
     ("error", "answers_others", "expected"),
     [
@@ -282,6 +290,7 @@ def test_a_400_that_cannot_be_read_is_trouble(body: str, content_type: str) -> N
     assert is_garbage(read(body, status=400, content_type=content_type))
 
 
+@pytest.mark.shows("O17", "N10")
 @pytest.mark.parametrize("status", [429, 500, 503])
 @pytest.mark.parametrize(
     ("header", "seconds"),

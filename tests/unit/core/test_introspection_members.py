@@ -32,6 +32,7 @@ def test_a_text_that_is_no_string_is_garbage(name: str, value: object) -> None:
     assert is_garbage(read({name: value}))
 
 
+@pytest.mark.shows("S39", "E19", "N48")
 @pytest.mark.parametrize("name", ["sub", "client_id", "username", "iss", "jti"])
 @pytest.mark.parametrize(
     "value",
@@ -62,6 +63,7 @@ def test_a_text_without_controls_is_kept_as_it_is(value: str) -> None:
     assert state.sub == value
 
 
+@pytest.mark.shows("S21")
 @pytest.mark.parametrize(
     ("value", "audience"),
     [
@@ -79,12 +81,14 @@ def test_an_audience_is_a_string_or_a_list_of_strings(value: object, audience: t
     assert state.aud == audience
 
 
+@pytest.mark.shows("S21")
 @pytest.mark.parametrize("value", [{}, 5, 0, False, True, ["x", 5], [None], [["x"]], {"aud": "x"}])
 def test_an_audience_of_another_shape_is_garbage(value: object) -> None:
     """Guessing whom a token is for would be guessing who may use it."""
     assert is_garbage(read({"aud": value}))
 
 
+@pytest.mark.shows("S46")
 @pytest.mark.parametrize(
     ("value", "scope"),
     [
@@ -120,6 +124,7 @@ def test_a_time_is_whole_seconds_rounded_down(name: str, value: object, seconds:
     assert getattr(state, name) == seconds
 
 
+@pytest.mark.shows("S18")
 @pytest.mark.parametrize("name", ["exp", "nbf"])
 @pytest.mark.parametrize(
     "value", ["1700000300", "", True, False, -1, -0.5, 2**53 + 1, 1e300, pytest.param(10**400, id="10**400"), [], {}]
@@ -135,6 +140,7 @@ def test_the_time_of_issue_is_not_looked_at(value: object) -> None:
     assert isinstance(read({"iat": value}), Active)
 
 
+@pytest.mark.shows("S19")
 @pytest.mark.parametrize(
     ("named", "expected", "accepted"),
     [
@@ -154,6 +160,7 @@ def test_an_issuer_if_named_is_the_one_that_we_asked(named: str | None, expected
     assert isinstance(state, Active) if accepted else state == Inactive(reason=Reason.WRONG_ISSUER)
 
 
+@pytest.mark.shows("S20")
 @pytest.mark.parametrize(
     "members",
     [
@@ -173,6 +180,7 @@ def test_a_token_of_another_kind_is_no_access_token(members: dict[str, object]) 
     assert read(members) == Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
 
 
+@pytest.mark.shows("S77")
 @pytest.mark.parametrize(
     "members", [{"token_type": "DPoP"}, {"token_type": "dpop"}, {"cnf": {"jkt": "x"}}, {"cnf": {}}]
 )
@@ -181,6 +189,7 @@ def test_a_token_bound_to_a_key_is_no_bearer_token(members: dict[str, object]) -
     assert read(members) == Inactive(reason=Reason.SENDER_CONSTRAINED)
 
 
+@pytest.mark.shows("S20")
 @pytest.mark.parametrize(
     "members",
     [
@@ -199,6 +208,7 @@ def test_every_name_for_an_access_token_is_accepted(members: dict[str, object]) 
     assert isinstance(read(members), Active)
 
 
+@pytest.mark.shows("S18", "E36")
 @pytest.mark.parametrize(
     ("members", "reason"),
     [

@@ -75,6 +75,7 @@ def described(state: TokenState, expected: dict[str, Any]) -> dict[str, Any]:
             return {"state": type(state).__name__.lower(), "reason": state.reason.value}
 
 
+@pytest.mark.shows("S100")
 @pytest.mark.parametrize("said", every_answer())
 def test_it_is_understood(said: Said) -> None:
     """Strictly, as without any option."""

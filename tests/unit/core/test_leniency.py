@@ -53,6 +53,7 @@ def test_active_may_be_nothing_else(value: object, leniency: Leniency) -> None:
     assert is_garbage(read({"active": value}, leniency))
 
 
+@pytest.mark.shows("S46", "E20")
 @pytest.mark.parametrize(
     ("value", "scope"),
     [
@@ -93,6 +94,7 @@ def test_a_time_may_be_no_other_string(name: str, value: str) -> None:
     assert is_garbage(read({"active": True, name: value}, ALL))
 
 
+@pytest.mark.shows("S46")
 @pytest.mark.parametrize(
     ("members", "alone"),
     [

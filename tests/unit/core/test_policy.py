@@ -9,6 +9,7 @@ from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import decide
+from extauthz.core.scopes import all_implied
 from extauthz.testing import active, rule
 
 NOW = 1_700_000_000.0
@@ -67,6 +68,30 @@ SCOPES = {
     "no alternative denies everybody": ("orders:read admin", (), Reason.INSUFFICIENT_SCOPE),
 }
 
+IMPLIED = all_implied({"admin": ("orders:write",), "orders:write": ("orders:read",)})
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    ("held", "added", "reason"),
+    [
+        ("orders:read", (), Reason.ALLOWED),
+        ("admin", (), Reason.ALLOWED),
+        ("admin", ("orders:write",), Reason.ALLOWED),
+        ("orders:write", ("admin",), Reason.INSUFFICIENT_SCOPE),
+        ("", (), Reason.INSUFFICIENT_SCOPE),
+    ],
+)
+def test_a_scope_that_is_implied_is_held(held: str, added: tuple[str, ...], reason: Reason) -> None:
+    """Where the policy says so; without, it is not. The application is told what the token says, and no more."""
+    decision = decide(rule(implications=IMPLIED), active(held), NOW, added)
+    assert decision.reason is reason
+    if isinstance(decision, Allow):
+        assert dict(decision.identity)["x-auth-scope"] == held
+    if held == "admin":
+        assert decide(rule(), active(held), NOW).reason is Reason.INSUFFICIENT_SCOPE
+
+
 PRECEDENCE = {
     "inactive": (Inactive(), Reason.INACTIVE),
     "everything wrong": (active("", sub="\n", exp=NOW - 1, nbf=NOW + 1), Reason.EXPIRED),
@@ -78,18 +103,21 @@ PRECEDENCE = {
 }
 
 
+@pytest.mark.shows("O6", "S18", "E36")
 @pytest.mark.parametrize(("state", "leeway", "reason"), TIMES.values(), ids=TIMES)
 def test_a_token_counts_from_nbf_until_just_before_exp(state: TokenState, leeway: float, reason: Reason) -> None:
     """`active: true` does not outweigh the dates (RFC 7662 §4); clocks may differ by the leeway and no more."""
     assert decide(rule(leeway=leeway), state, NOW).reason is reason
 
 
+@pytest.mark.shows("O6", "S21")
 @pytest.mark.parametrize(("held", "wanted", "reason"), AUDIENCES.values(), ids=AUDIENCES)
 def test_a_token_must_name_the_audience_of_the_rule(held: tuple[str, ...], wanted: str, reason: Reason) -> None:
     """Exact comparison (RFC 8707 §2): every resource server refuses tokens made for others (RFC 9700 §2.3)."""
     assert decide(rule(audience=wanted), active(aud=held), NOW).reason is reason
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("held", "wanted", "reason"), SCOPES.values(), ids=SCOPES)
 def test_a_token_must_hold_one_alternative_completely(
     held: str, wanted: tuple[frozenset[str], ...], reason: Reason
@@ -104,6 +132,7 @@ def test_the_first_fault_in_the_fixed_order_is_the_reason(state: TokenState, rea
     assert decide(rule(audience=API), state, NOW).reason is reason
 
 
+@pytest.mark.shows("O6", "S6")
 @pytest.mark.parametrize("reason", [Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN])
 def test_a_token_that_is_not_accepted_is_denied_for_its_reason(reason: Reason) -> None:
     """401 `invalid_token`, with the challenge of the rule's realm."""
@@ -111,6 +140,7 @@ def test_a_token_that_is_not_accepted_is_denied_for_its_reason(reason: Reason) -
     assert decide(rule(realm="shop"), Inactive(reason=reason), NOW) == expected
 
 
+@pytest.mark.shows("O17", "N10")
 @pytest.mark.parametrize(("asked", "given"), [(0, 1), (30, 30)])
 def test_an_unknown_token_is_503_with_the_servers_own_delay(asked: int, given: int) -> None:
     """Never a challenge: nothing is known to be wrong with the token. The detail stays inside."""
@@ -125,6 +155,7 @@ def test_an_allow_carries_identity_and_what_to_remove() -> None:
     )
 
 
+@pytest.mark.shows("O7", "S7")
 def test_the_scope_challenge_names_what_the_rule_declares() -> None:
     """All scopes of the first alternative, in the order of the policy file."""
     one = rule(alternatives=(READ | WRITE, ADMIN), challenge_scope=("orders:read", "orders:write"))
@@ -142,6 +173,7 @@ def test_a_rule_has_every_denial_ready(reason: Reason) -> None:
     assert one.denials[reason] == expected
 
 
+@pytest.mark.shows("S50", "E16")
 def test_a_public_answer_removes_every_identity_header() -> None:
     """CVE-2026-30851: where no token is looked at, the client's own copy must not survive."""
     identity = IdentityHeaders.of({"x-auth-sub": "sub", "x-auth-scope": "scope", "x-auth-client": "client_id"})
@@ -150,6 +182,7 @@ def test_a_public_answer_removes_every_identity_header() -> None:
     )
 
 
+@pytest.mark.shows("S32", "N57")
 def test_a_decision_is_not_remembered() -> None:
     """CVE-2021-32701: a token that one rule let pass is judged anew by the next, and anew as time goes by."""
     token = active("orders:read", exp=NOW + 1)

@@ -9,11 +9,13 @@ from extauthz.testing import Bench, active, policy, request, rule
 NOW = 1_700_000_000.0
 
 
+@pytest.mark.shows("E40")
 def test_a_token_with_the_added_scopes_passes() -> None:
     decision = decide(rule(), active("orders:read extra"), NOW, ("extra",))
     assert isinstance(decision, Allow)
 
 
+@pytest.mark.shows("E40")
 @pytest.mark.parametrize("scope", ["orders:read", "extra", ""])
 def test_a_token_without_all_of_both_does_not(scope: str) -> None:
     """The challenge names what is needed in all."""
@@ -23,6 +25,7 @@ def test_a_token_without_all_of_both_does_not(scope: str) -> None:
     assert decision.challenge.endswith('scope="orders:read extra"')
 
 
+@pytest.mark.shows("E40")
 async def test_a_public_route_cannot_be_asked_for_scopes() -> None:
     """It looks at no token: gateway and policy contradict each other, and nobody passes until that is settled."""
     bench = Bench()

@@ -124,6 +124,7 @@ def found(rules: list[Rule], target: str, method: str = "GET", host: str = "h") 
     return names.pop()
 
 
+@pytest.mark.shows("S56", "E50", "N37", "N38")
 @pytest.mark.parametrize(
     ("pattern", "matching", "others"),
     [
@@ -220,6 +221,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.shows("S58", "E42", "N26")
 @pytest.mark.parametrize(
     ("method", "target", "winner"),
     [
@@ -293,6 +295,15 @@ def test_a_table_knows_whether_hosts_matter(hosts: tuple[str, ...], uses: bool) 
     assert table(*(rule(name=host, host=host) for host in hosts)).uses_hosts is uses
 
 
+def test_a_rule_is_found_by_its_name_if_it_takes_the_method() -> None:
+    """For gateways that choose the route themselves."""
+    rules = table(*METHODS)
+    assert rules.named("read", "GET") is METHODS[0]
+    assert rules.named("all", "FOO") is METHODS[2]
+    assert [rules.named(name, "POST") for name in ("read", "none", "", "READ")] == [None] * 4
+
+
+@pytest.mark.shows("S44")
 def test_an_empty_table_matches_nothing() -> None:
     """Nothing is public by accident."""
     assert table().match("GET", "h", "/") is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extauthz.core.scopes import lenient_scope, parse_scope
+from extauthz.core.scopes import all_implied, held_scopes, lenient_scope, parse_scope
 
 WORDS = {
     "one": ("orders:read", ("orders:read",)),
@@ -38,6 +38,7 @@ ILLEGAL_WORDS = {
 }
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize(("text", "words"), WORDS.values(), ids=WORDS)
 def test_both_readers_agree_on_what_the_grammar_allows(text: str, words: tuple[str, ...]) -> None:
     """A legal value means the same wherever it comes from."""
@@ -45,6 +46,7 @@ def test_both_readers_agree_on_what_the_grammar_allows(text: str, words: tuple[s
     assert lenient_scope(text) == words
 
 
+@pytest.mark.shows("S43")
 @pytest.mark.parametrize("text", [text for text, _ in (STRAY_SPACES | ILLEGAL_WORDS).values()])
 def test_the_strict_reader_refuses_whatever_the_grammar_does_not_allow(text: str) -> None:
     """A policy file is corrected by its author, not by us."""
@@ -62,3 +64,33 @@ def test_the_lenient_reader_forgives_spaces(text: str, words: tuple[str, ...]) -
 def test_the_lenient_reader_drops_illegal_words_and_keeps_the_rest(text: str, words: tuple[str, ...]) -> None:
     """A word outside the grammar grants nothing, neither whole nor in parts."""
     assert lenient_scope(text) == words
+
+
+STEPS = {"admin": ("write", "audit"), "write": ("read",)}
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    ("scopes", "held"),
+    [
+        ("admin", "admin write audit read"),
+        ("write", "write read"),
+        ("read", "read"),
+        ("other audit", "other audit"),
+        ("Admin administrator", "Admin administrator"),
+        ("", ""),
+    ],
+)
+def test_a_scope_implies_what_the_policy_says_and_nothing_else(scopes: str, held: str) -> None:
+    """In as many steps as there are, downwards only, by exact words."""
+    assert held_scopes(frozenset(scopes.split()), all_implied(STEPS)) == frozenset(held.split())
+
+
+@pytest.mark.shows("S45")
+@pytest.mark.parametrize(
+    "direct", [{"a": ("a",)}, {"a": ("b",), "b": ("a",)}, {"x": ("a",), "a": ("b",), "b": ("c",), "c": ("d", "a")}]
+)
+def test_a_circle_is_an_error(direct: dict[str, tuple[str, ...]]) -> None:
+    """Its scopes would be one scope under several names, which nobody means."""
+    with pytest.raises(ValueError, match="implies itself"):
+        all_implied(direct)

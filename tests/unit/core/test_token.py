@@ -18,6 +18,7 @@ def test_reveal_gives_the_text_unchanged() -> None:
     assert Token(CANARY).reveal() == CANARY
 
 
+@pytest.mark.shows("S34", "N43")
 @pytest.mark.parametrize("show", [repr, str, ascii, format, "{}".format, "{!r}".format, "{0!s:>40}".format])
 def test_no_formatting_shows_the_text(show: Callable[[object], str]) -> None:
     """A token that reaches a message, alone or inside other values, prints as nothing."""
@@ -32,6 +33,7 @@ def test_a_log_record_does_not_show_the_text(caplog: pytest.LogCaptureFixture) -
     assert CANARY not in caplog.text
 
 
+@pytest.mark.shows("S34", "N43")
 def test_an_exception_that_carries_a_token_does_not_show_the_text() -> None:
     """Tracebacks print the arguments of an exception."""
     assert CANARY not in repr(ValueError("refused", Token(CANARY)))

@@ -78,6 +78,7 @@ class TestAStrictDeployment:
         assert only(findings, WARNING) == [("not-asked", str(URL))]
         assert "write-only (PUT)" in findings[-1].what
 
+    @pytest.mark.shows("N63")
     def test_each_protected_route_is_asked_with_a_path_that_it_decides(self) -> None:
         deployment = Deployment()
         deployment.probed()

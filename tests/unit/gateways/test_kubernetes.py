@@ -28,7 +28,8 @@ class TestIstio:
         settings = self.PROVIDERS["extauthz-http"]["envoyExtAuthzHttp"]
         assert settings["pathPrefix"].encode() == ENVOY_PATH
         assert set(settings["headersToUpstreamOnAllow"]) == IDENTITY
-        assert settings["includeRequestHeadersInCheck"] == ["authorization", "x-request-id", "traceparent"]
+        asked = ["authorization", "x-request-id", "traceparent", "origin", "access-control-request-method"]
+        assert settings["includeRequestHeadersInCheck"] == asked
         assert set(settings["headersToDownstreamOnDeny"]) == FOR_CLIENTS
 
     def test_every_request_is_selected_for_a_provider_that_there_is(self) -> None:

@@ -87,6 +87,7 @@ def numbered(count: int) -> list[Checked]:
 class TestLine:
     """One JSON object with these members, and a line feed."""
 
+    @pytest.mark.shows("E76")
     def test_an_allow(self) -> None:
         """Who, what, when, why and how fast."""
         line = render(EVENT)
@@ -128,6 +129,7 @@ class TestLine:
         assert "fault" not in json.loads(render(EVENT))
         assert json.loads(render(EVENT._replace(fault="KeyError")))["fault"] == "KeyError"
 
+    @pytest.mark.shows("E76")
     @given(text=st.text(st.characters(exclude_categories=["Cs"])))
     def test_no_request_can_write_a_second_line(self, text: str) -> None:
         """Line feeds and control characters of a client stay inside their strings."""
@@ -135,6 +137,7 @@ class TestLine:
         assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
         assert json.loads(line)["path"] == text
 
+    @pytest.mark.shows("S34", "E31", "E76", "N43")
     async def test_neither_token_nor_query_reaches_it(self) -> None:
         """From a whole request, with the canary wherever a token may stand."""
         pipe, clock = Pipe(), TickingClock()
@@ -217,7 +220,7 @@ class TestTrouble:
 
     def test_a_slow_stream_loses_what_does_not_fit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What was written and what was lost is all that there was."""
-        monkeypatch.setattr(audit, "MAX_WAITING_EVENTS", 10)
+        monkeypatch.setattr(audit, "MAX_WAITING_LINES", 10)
         pipe = Pipe()
         log, losses = log_to(pipe)
         pipe.open.clear()
@@ -260,4 +263,4 @@ class TestTrouble:
 
     def test_room_is_for_many(self) -> None:
         """A pause of the disk of a second at full load."""
-        assert audit.MAX_WAITING_EVENTS >= 50_000
+        assert audit.MAX_WAITING_LINES >= 50_000

@@ -121,6 +121,7 @@ class TestTrouble:
             ("info", "main"),
         ]
 
+    @pytest.mark.shows("O16", "S25", "E68")
     @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("server_")])
     def test_it_says_what_to_do(self, bench: Bench, reason: Reason) -> None:
         """Reason, detail and advice."""

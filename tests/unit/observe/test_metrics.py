@@ -11,10 +11,10 @@ from hypothesis import given, settings, strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from extauthz import __version__
 from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
+from extauthz.version import VERSION
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
 EVENT = Checked(
@@ -58,6 +58,7 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+@pytest.mark.shows("S53", "E78")
 @pytest.mark.parametrize(
     ("door", "decision", "outcome", "reason", "rule"),
     [
@@ -80,7 +81,7 @@ def test_a_decision_is_counted_by_door_outcome_reason_and_rule(  # noqa: PLR0917
 
 def test_decisions_that_differ_are_counted_apart(metrics: Metrics) -> None:
     """By each of the four labels."""
-    other = replace(ALLOWED, rule="other")
+    other = ALLOWED._replace(rule="other")
     for decision in (ALLOWED, ALLOWED, other, deny(Reason.INACTIVE, rule="orders"), deny(Reason.INACTIVE)):
         metrics.checked(EVENT._replace(decision=decision))
     metrics.checked(EVENT._replace(door="nginx"))
@@ -88,6 +89,7 @@ def test_decisions_that_differ_are_counted_apart(metrics: Metrics) -> None:
     assert counts == [1.0, 1.0, 1.0, 1.0, 2.0]
 
 
+@pytest.mark.shows("E78")
 def test_the_time_of_a_check_is_kept_by_level(metrics: Metrics) -> None:
     """A hit in memory and a question to the server are different things."""
     metrics.checked(EVENT)
@@ -123,7 +125,7 @@ def test_a_question_that_was_not_needed_is_counted_by_what_saved_it(
     metrics: Metrics, level: str, reason: Reason, by: str | None
 ) -> None:
     """What good tokens save and what bad ones would have cost are told apart."""
-    decision = replace(ALLOWED, reason=reason) if reason in ALLOWING else deny(reason, rule="orders")
+    decision = ALLOWED._replace(reason=reason) if reason in ALLOWING else deny(reason, rule="orders")
     metrics.checked(EVENT._replace(level=level, decision=decision))
     metrics.checked(EVENT._replace(level=level, decision=decision))
     saved = {dict(labels)["by"]: number for (name, labels), number in read(metrics).items() if name == SAVED}
@@ -138,6 +140,7 @@ def test_requests_that_batches_saved_are_counted(metrics: Metrics) -> None:
     assert value(metrics, "extauthz_happenings_total", what="batched", subject="main") == 49.0
 
 
+@pytest.mark.shows("E68", "E78")
 @pytest.mark.parametrize("outcome", ["active", "inactive", "server_timeout", "server_refused_us"])
 def test_a_question_is_counted_by_server_and_outcome(metrics: Metrics, outcome: str) -> None:
     """With its time; the detail is for the log."""
@@ -183,6 +186,34 @@ def test_no_decision_is_lost_between_batches(metrics: Metrics, count: int) -> No
         assert value(metrics, "extauthz_check_seconds_count", level="memory") == count
 
 
+class TestStaleness:
+    """How old an answer about a token may be."""
+
+    NAME = "extauthz_max_staleness_seconds"
+
+    @pytest.mark.parametrize("outcome", ["active", "inactive"])
+    def test_it_is_longer_while_a_server_cannot_be_asked(self, metrics: Metrics, outcome: str) -> None:
+        """By `stale_if_error`, until it answers again; another server has its own."""
+        metrics.bound_staleness("main", 60.0, 360.0)
+        metrics.bound_staleness("other", 5.0, 5.0)
+        seen = [value(metrics, self.NAME, server="main")]
+        for happened in ("server_timeout", outcome):
+            metrics.introspected(Introspected(server="main", outcome=happened, took_seconds=0.1))
+            metrics.introspected(Introspected(server="other", outcome=happened, took_seconds=0.1))
+            seen.append(value(metrics, self.NAME, server="main"))
+            assert value(metrics, self.NAME, server="other") == 5.0
+        assert seen == [60.0, 360.0, 60.0]
+
+
+def test_whether_notices_of_revocation_arrive_is_told(metrics: Metrics) -> None:
+    """Where there is nobody to hear from, all of them do."""
+    seen = [value(metrics, "extauthz_revocations_connected")]
+    for what in (Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_BACK):
+        metrics.happened(Happened(what=what, subject="log"))
+        seen.append(value(metrics, "extauthz_revocations_connected"))
+    assert seen == [1.0, 0.0, 1.0]
+
+
 def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
     """From zero, so that an alert sees the first one."""
     assert value(metrics, "extauthz_audit_lost_total") == 0.0
@@ -193,9 +224,10 @@ def test_lost_audit_lines_are_counted(metrics: Metrics) -> None:
 
 def test_the_version_is_told(metrics: Metrics) -> None:
     """For a fleet in the middle of an update."""
-    assert value(metrics, "extauthz_build_info", version=__version__) == 1.0
+    assert value(metrics, "extauthz_build_info", version=VERSION) == 1.0
 
 
+@pytest.mark.shows("E78", "N43")
 def test_nothing_of_a_request_becomes_a_label(metrics: Metrics) -> None:
     """A client that invents paths would fill the memory of whoever collects."""
     metrics.checked(EVENT)
@@ -241,4 +273,4 @@ def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
-    assert samples(pages[1])["extauthz_build_info", frozenset({("version", __version__)})] == 1.0
+    assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0

@@ -13,15 +13,15 @@ from extauthz.core.introspection import Active, Inactive, TokenState, Unavailabl
 from extauthz.core.token import Token
 from extauthz.observe.events import Happened, Happening
 from extauthz.resolver.batch_client import BatchClient
-from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ClientAuth, ServerSettings
+from extauthz.resolver.transport import Transport
 from extauthz.testing import RecordingObserver
+from support.asking import client_of, with_secret
 
 SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect/batch",
     client_id="s6BhdRkqt3",
-    client_secret="gX1fBat3bV",
     timeout=5.0,
 )
 
@@ -38,12 +38,20 @@ def reply(body: object, status: int = 200, **headers: str) -> httpx.Response:
 class Server:
     """Remembers what it was asked and calls every token active that begins with `good`."""
 
-    def __init__(self, settings: ServerSettings = SETTINGS, reply: httpx.Response | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings = SETTINGS,
+        reply: httpx.Response | None = None,
+        method: ClientAuth = ClientAuth.BASIC,
+    ) -> None:
         self.requests: list[httpx.Request] = []
         self.observer = RecordingObserver()
         self._reply = reply
-        client = IntrospectionClient(
-            settings, httpx.MockTransport(self._answer), max_answer_bytes=MAX_BATCH_ANSWER_BYTES
+        client = client_of(
+            settings,
+            with_secret("s6BhdRkqt3", "gX1fBat3bV", method),
+            Transport(wire=lambda _: httpx.MockTransport(self._answer)),
+            max_answer_bytes=MAX_BATCH_ANSWER_BYTES,
         )
         self.client = BatchClient(client, settings, self.observer)
 
@@ -74,7 +82,7 @@ async def test_tokens_stand_in_one_field_with_spaces_between() -> None:
 
 async def test_the_secret_may_stand_in_the_form() -> None:
     """As for one token."""
-    server = Server(replace(SETTINGS, client_auth=ClientAuth.POST, token_type_hint=""))
+    server = Server(replace(SETTINGS, token_type_hint=""), method=ClientAuth.POST)
     await server.ask("t")
     assert server.requests[0].content == b"tokens=t&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV"
 

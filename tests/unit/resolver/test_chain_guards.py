@@ -16,9 +16,7 @@ from extauthz.testing import RecordingObserver, TickingClock, active
 
 GUESSER, OTHER = "192.0.2.1", "192.0.2.2"
 LIMIT = LimitSettings(per_minute=60, burst=3, max_addresses=100)
-SETTINGS = ServerSettings(
-    name="main", introspection_endpoint="https://as.example.com/introspect", client_id="gateway", client_secret="s3cret"
-)
+SETTINGS = ServerSettings(name="main", introspection_endpoint="https://as.example.com/introspect", client_id="gateway")
 TROUBLE = Unavailable(reason=Reason.SERVER_ERROR, detail="status 503")
 
 
@@ -69,6 +67,7 @@ def refused(states: list[TokenState]) -> int:
 class TestShape:
     """What a server's tokens look like is known beforehand."""
 
+    @pytest.mark.shows("S40")
     async def test_a_token_of_another_shape_is_inactive_without_a_question(self) -> None:
         """And it fills no room in the cache."""
         bench = Bench(TokenShape(prefix="good"))
@@ -89,6 +88,7 @@ class TestShape:
 class TestLimit:
     """Guessing tokens costs the server no more than is configured."""
 
+    @pytest.mark.shows("O17", "S40")
     async def test_after_so_many_bad_tokens_an_address_is_told_to_wait(self) -> None:
         """Seconds for `Retry-After`, and the server is not asked."""
         bench = Bench()
@@ -123,6 +123,7 @@ class TestLimit:
         assert (await bench.resolve("good", max_age=0.0)).level == "server"
         assert refused([(await bench.resolve("bad-0", max_age=0.0)).state]) == 1
 
+    @pytest.mark.shows("S40")
     async def test_other_addresses_feel_nothing(self) -> None:
         """Nor does one that nobody knows."""
         bench = Bench()

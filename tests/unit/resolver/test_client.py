@@ -1,5 +1,7 @@
 """The question to an authorization server and what the answers mean (RFC 7662 §2); `test_client_wire` has the network."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,15 +12,15 @@ import pytest
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ClientAuth, ServerSettings
+from extauthz.resolver.transport import Transport
+from support.asking import client_of, with_secret
 
 TOKEN = "mF_9.B5f-4.1JqM"
 SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect",
     client_id="s6BhdRkqt3",
-    client_secret="gX1fBat3bV",
     timeout=5.0,
 )
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
@@ -37,16 +39,21 @@ def answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> httpx.
     return httpx.Response(status, headers=headers, content=chunks())
 
 
-async def exchange(answers: Answers, settings: ServerSettings = SETTINGS, *tokens: str) -> list[TokenState]:
+async def exchange(
+    answers: Answers, settings: ServerSettings = SETTINGS, *tokens: str, method: ClientAuth = ClientAuth.BASIC
+) -> list[TokenState]:
     """What the client makes of these answers, one question for each token."""
-    client = IntrospectionClient(settings, httpx.MockTransport(answers))
+    transport = Transport(wire=lambda _: httpx.MockTransport(answers))
+    client = client_of(settings, with_secret(settings.client_id, "gX1fBat3bV", method), transport)
     try:
         return [await client.ask(Token(token)) for token in tokens or (TOKEN,)]
     finally:
         await client.close()
 
 
-async def question(settings: ServerSettings = SETTINGS, token: str = TOKEN) -> httpx.Request:
+async def question(
+    settings: ServerSettings = SETTINGS, token: str = TOKEN, method: ClientAuth = ClientAuth.BASIC
+) -> httpx.Request:
     """The request that one question makes."""
     seen: list[httpx.Request] = []
 
@@ -54,7 +61,7 @@ async def question(settings: ServerSettings = SETTINGS, token: str = TOKEN) -> h
         seen.append(request)
         return answer(200, JSON, YES)
 
-    await exchange(remember, settings, token)
+    await exchange(remember, settings, token, method=method)
     (request,) = seen
     return request
 
@@ -62,6 +69,7 @@ async def question(settings: ServerSettings = SETTINGS, token: str = TOKEN) -> h
 class TestRequest:
     """One POST with a form, and nothing in the URL (RFC 7662 §2.1)."""
 
+    @pytest.mark.shows("S14", "S29", "N43")
     async def test_it_is_the_one_of_the_standard(self) -> None:
         """Method, URL, headers and body."""
         request = await question()
@@ -78,33 +86,25 @@ class TestRequest:
             "user-agent": "extauthz",
         }
 
+    @pytest.mark.shows("S14", "S29", "S61")
     @pytest.mark.parametrize(
-        ("changed", "token", "body", "has_basic"),
+        ("hint", "token", "body"),
         [
-            ({}, "a+b/c==", b"token=a%2Bb%2Fc%3D%3D&token_type_hint=access_token", True),
-            ({"token_type_hint": ""}, "t", b"token=t", True),
-            (
-                {"client_auth": ClientAuth.POST},
-                "t",
-                b"token=t&token_type_hint=access_token&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV",
-                False,
-            ),
-            (
-                {"client_auth": ClientAuth.POST, "client_secret": "ü &=", "token_type_hint": ""},
-                "t",
-                b"token=t&client_id=s6BhdRkqt3&client_secret=%C3%BC%20%26%3D",
-                False,
-            ),
+            ("access_token", "a+b/c==", b"token=a%2Bb%2Fc%3D%3D&token_type_hint=access_token"),
+            ("", "t", b"token=t"),
         ],
-        ids=["token encoded", "no hint", "post", "post encoded"],
+        ids=["token encoded", "no hint"],
     )
-    async def test_what_settings_change(
-        self, changed: dict[str, Any], token: str, body: bytes, has_basic: bool
-    ) -> None:
-        """The secret goes either into the header or into the form."""
-        request = await question(replace(SETTINGS, **changed), token)
+    async def test_what_settings_change(self, hint: str, token: str, body: bytes) -> None:
+        """The token arrives as it was; the hint can be left out."""
+        request = await question(replace(SETTINGS, token_type_hint=hint), token)
         assert request.content == body
-        assert ("authorization" in request.headers) == has_basic
+
+    async def test_the_secret_goes_into_the_form_when_it_shall(self) -> None:
+        """And then not into the header."""
+        request = await question(method=ClientAuth.POST)
+        assert request.content.endswith(b"access_token&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV")
+        assert "authorization" not in request.headers
 
     async def test_a_cookie_of_the_server_is_not_sent_back(self) -> None:
         """A question must not depend on the one before it."""
@@ -118,9 +118,31 @@ class TestRequest:
         assert ["cookie" in request.headers for request in seen] == [False, False]
 
 
+@pytest.mark.shows("S42")
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "RS256", "kid": "../../../../etc/passwd"},
+        {"alg": "RS256", "kid": "x' UNION SELECT 'key"},
+        {"alg": "RS256", "jku": "https://evil.example.com/keys"},
+        {"alg": "RS256", "x5u": "http://169.254.169.254/latest/meta-data"},
+        {"alg": "RS256", "jwk": {"kty": "oct", "k": "AAAA"}},
+    ],
+    ids=lambda header: next(reversed(header)),
+)
+async def test_what_a_token_says_of_itself_leads_nowhere(header: dict[str, Any]) -> None:
+    """It is asked about as it is, once, where the configuration says."""
+    parts = [json.dumps(part).encode() for part in (header, {"sub": "root"})]
+    token = ".".join(urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + ".c2ln"
+    request = await question(replace(SETTINGS, token_type_hint=""), token)
+    assert (str(request.url), request.content) == (SETTINGS.introspection_endpoint, f"token={token}".encode())
+
+
 class TestReading:
     """Status, type, body and `Retry-After` reach the reader of answers."""
 
+    @pytest.mark.shows("S25", "S26", "S27")
     @pytest.mark.parametrize(
         ("status", "headers", "body", "state"),
         [
@@ -153,6 +175,7 @@ class TestReading:
         else:
             assert isinstance(got, state)
 
+    @pytest.mark.shows("O17", "S26")
     @pytest.mark.parametrize(("status", "seconds"), [(429, 7), (503, 7), (401, 0)])
     async def test_a_busy_server_may_say_when_to_come_back(self, status: int, seconds: int) -> None:
         """Its `Retry-After` is for the client too."""
@@ -168,6 +191,7 @@ class TestReading:
         assert isinstance(first, Unavailable)
         assert last == Inactive(cacheable=False)
 
+    @pytest.mark.shows("S19")
     async def test_the_issuer_is_compared(self) -> None:
         """An answer that names another issuer is not about a token of this server."""
         settings = replace(SETTINGS, issuer="https://as.example.com")
@@ -175,6 +199,7 @@ class TestReading:
         (got,) = await exchange(lambda _: answer(200, JSON, body), settings)
         assert got == Inactive(reason=Reason.WRONG_ISSUER)
 
+    @pytest.mark.shows("S34")
     @pytest.mark.parametrize("status", [200, 204, 307, 400, 401, 403, 404, 429, 500])
     @pytest.mark.parametrize("body", [b"canary", b'{"canary": 1, "canary": 2}', b'{"active": "canary"}'])
     async def test_no_detail_repeats_what_a_server_says(self, status: int, body: bytes) -> None:

@@ -19,6 +19,7 @@ from extauthz.core.introspection import Active, Inactive, TokenState, Unavailabl
 from extauthz.core.token import Token
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ServerSettings
+from support import asking
 
 TOKEN = "mF_9.B5f-4.1JqM"
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
@@ -113,10 +114,9 @@ async def client_of(url: str, **changed: Any) -> AsyncIterator[IntrospectionClie
         name="main",
         introspection_endpoint=url,
         client_id="gateway",
-        client_secret="s3cret",
         **({"timeout": 5.0} | changed),
     )
-    client = IntrospectionClient(settings)
+    client = asking.client_of(settings, asking.with_secret("gateway", "s3cret"))
     try:
         yield client
     finally:
@@ -152,6 +152,7 @@ class TestTrouble:
         """The measure for all the others."""
         assert await ask(says(WHOLE)) == Active(scopes=frozenset({"orders:read"}), scope="orders:read", sub="u1")
 
+    @pytest.mark.shows("O15", "S26")
     @pytest.mark.parametrize(
         ("handler", "reason"),
         [
@@ -176,6 +177,7 @@ class TestTrouble:
         async with client_of(f"http://127.0.0.1:{port}/introspect") as client:
             assert trouble(await client.ask(Token(TOKEN))) is Reason.SERVER_UNREACHABLE
 
+    @pytest.mark.shows("S23")
     async def test_plain_text_is_not_spoken_where_tls_is_wanted(self) -> None:
         """There is no way back from https to http."""
 
@@ -186,11 +188,13 @@ class TestTrouble:
         async with served(plain) as url, client_of(url.replace("http:", "https:")) as client:
             assert trouble(await client.ask(Token(TOKEN))) is Reason.SERVER_UNREACHABLE
 
+    @pytest.mark.shows("S23")
     async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(self, tmp_path: Path) -> None:
         """There is no way to switch that off."""
         async with served(says(WHOLE), self_signed(tmp_path)) as url, client_of(url) as client:
             assert trouble(await client.ask(Token(TOKEN))) is Reason.SERVER_UNREACHABLE
 
+    @pytest.mark.shows("S28")
     @pytest.mark.parametrize("handler", [silence, drip], ids=["silent", "dripping"])
     async def test_one_deadline_covers_the_whole_answer(self, handler: Handler) -> None:
         """A server that keeps sending does not get more time."""
@@ -208,6 +212,7 @@ class TestTrouble:
         assert trouble(await ask(drop)) is Reason.SERVER_UNREACHABLE
         assert len(questions) == 2
 
+    @pytest.mark.shows("S17")
     async def test_a_huge_answer_is_not_read_to_its_end(self) -> None:
         """It is dropped with its connection soon after 256 KiB."""
         sent: list[int] = []
@@ -236,6 +241,7 @@ class TestTrouble:
         answer = head(f"content-encoding: {encoding}", f"content-length: {len(body)}") + body
         assert trouble(await ask(says(answer))) is Reason.SERVER_ANSWER_INVALID
 
+    @pytest.mark.shows("S23")
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     async def test_a_redirect_is_not_followed(self, status: int) -> None:
         """The token and our secret would go to whomever it names."""
@@ -312,6 +318,7 @@ class TestConnections:
                 await asking
 
 
+@pytest.mark.shows("O15", "S17")
 @hypothesis_settings(deadline=None, max_examples=60)
 @given(answer=st.binary(max_size=200) | st.binary(max_size=200).map(lambda body: head("content-length: 100") + body))
 def test_no_bytes_make_it_raise_or_allow(answer: bytes) -> None:

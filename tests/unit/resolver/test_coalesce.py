@@ -48,6 +48,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.shows("S35", "E64")
 async def test_a_hundred_callers_share_one_flight(flights: SingleFlight[str]) -> None:
     """The work is done once and all have its result."""
     work = Work()
@@ -56,6 +57,21 @@ async def test_a_hundred_callers_share_one_flight(flights: SingleFlight[str]) ->
     work.gate.set()
     assert await asyncio.gather(*callers) == ["answer"] * 100
     assert work.started == 1
+
+
+@pytest.mark.parametrize("newer_than", [EVER, 9.0, 10.0, 11.0])
+async def test_one_can_see_whether_one_would_join(flights: SingleFlight[str], newer_than: float) -> None:
+    """Before anybody flies one would not."""
+    work = Work("ours")
+    assert not flights.in_the_air(b"k", newer_than=newer_than)
+    callers = [board(flights, work, now=10.0)]
+    await settle()
+    would = flights.in_the_air(b"k", newer_than=newer_than)
+    callers.append(board(flights, work, now=12.0, newer_than=newer_than))
+    await settle()
+    assert work.started == (1 if would else 2)
+    work.gate.set()
+    await asyncio.gather(*callers)
 
 
 async def test_keys_do_not_meet(flights: SingleFlight[str]) -> None:

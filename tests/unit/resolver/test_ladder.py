@@ -223,6 +223,7 @@ class TestOverload:
         assert bench.server.questions == ["q0", "q1", "q2", "q3", "q4"]
         assert clock() == pytest.approx(0.3)
 
+    @pytest.mark.shows("O17", "E66")
     @in_virtual_time
     async def test_who_finds_the_line_full_is_told_at_once(self) -> None:
         """Waiting would only make it longer."""

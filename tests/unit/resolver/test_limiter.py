@@ -39,6 +39,7 @@ def test_time_refills_the_bucket_at_the_rate_that_is_configured() -> None:
         assert bench.send(100) == allowed
 
 
+@pytest.mark.shows("S40")
 def test_a_flood_is_asked_about_at_the_configured_rate_only() -> None:
     """A thousand a second for ten minutes: the burst, then sixty a minute."""
     bench = Bench()

@@ -110,6 +110,9 @@ class TestAlarm:
             await bench.ask(active(), "good")
             bench.clock.advance(ALARM_SECONDS / 2)
             await bench.ask(Inactive(), *MANY)
+        await bench.ask(active(), "good")
+        bench.clock.advance(ALARM_SECONDS)
+        await bench.ask(Inactive(), "a new one")
         assert bench.told == []
 
     async def test_a_server_that_never_knew_an_active_token_alarms_nobody(self) -> None:

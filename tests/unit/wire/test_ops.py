@@ -1,9 +1,12 @@
 """The operator's listener: alive, ready, counted; and nothing else."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from extauthz.wire.asgi import Message
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_revoke import Name, RevokeDoor
 from extauthz.wire.readiness import Readiness
 
 
@@ -12,7 +15,11 @@ class Bench:
 
     def __init__(self) -> None:
         self.readiness = Readiness()
-        self.door = OpsDoor(self.readiness, lambda: (b"extauthz_decisions_total 1.0\n", "text/plain; version=1"))
+        page = (b"extauthz_decisions_total 1.0\n", "text/plain; version=1")
+        self.door = OpsDoor(self.readiness, lambda: page, RevokeDoor("", self.revoke))
+
+    async def revoke(self, names: Sequence[Name]) -> bool:
+        raise AssertionError("nobody may")
 
     async def get(self, path: str, method: str = "GET") -> tuple[int, dict[bytes, bytes], bytes]:
         sent: list[Message] = []
@@ -34,6 +41,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.shows("E67")
 async def test_ready_follows_readiness_and_alive_does_not(bench: Bench) -> None:
     """An orchestrator stops sending work while we drain, and does not kill us for it."""
     statuses = [((await bench.get("/livez"))[0], (await bench.get("/readyz"))[0])]
@@ -59,13 +67,13 @@ async def test_other_paths_are_not_found(bench: Bench, path: str) -> None:
     """The answer names those that are there."""
     status, _, body = await bench.get(path)
     assert status == 404
-    assert b"/livez, /readyz or /metrics" in body
+    assert b"/livez, /readyz, /metrics or /revoke" in body
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/nowhere"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/revoke", "/nowhere"])
 async def test_every_answer_is_whole_and_fresh(bench: Bench, path: str) -> None:
     """Its length is right and no cache may keep it."""
     _, headers, body = await bench.get(path)
     assert headers[b"content-length"] == str(len(body)).encode()
     assert headers[b"cache-control"] == b"no-store"
-    assert headers.keys() == {b"content-length", b"cache-control", b"content-type"}
+    assert headers.keys() - {b"allow"} == {b"content-length", b"cache-control", b"content-type"}

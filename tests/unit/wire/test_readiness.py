@@ -22,3 +22,16 @@ def test_a_drain_before_the_start_is_harmless() -> None:
     readiness = Readiness()
     readiness.drain()
     assert readiness.serving is False
+
+
+def test_it_waits_until_it_can_do_anything() -> None:
+    """A process that knows no authorization server yet would answer nothing but 503."""
+    able = False
+    readiness = Readiness(able=lambda: able)
+    assert readiness.why_not == "draining or not started"
+    readiness.start()
+    assert (readiness.serving, "no authorization server" in readiness.why_not) == (False, True)
+    able = True
+    assert readiness.serving
+    readiness.drain()
+    assert not readiness.serving

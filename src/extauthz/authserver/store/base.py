@@ -99,6 +99,8 @@ class TokenRecord:
     """When a refresh token was exchanged; it is good for one exchange."""
     claims: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS, repr=False)
     """Members of the introspection answer beyond those above, as JSON has them."""
+    client_disabled: bool = False
+    """Read with the token and not kept with it: whether its client is disabled now."""
 
 
 def token_digest(token: str) -> bytes:
@@ -132,9 +134,9 @@ class Store(Protocol):
         """Return the token with this digest, expired and revoked ones too, or ``None``."""
 
     async def list_tokens(
-        self, *, client_id: str | None = None, sub: str | None = None, limit: int = 100
+        self, *, client_id: str | None = None, sub: str | None = None, family: str | None = None, limit: int = 100
     ) -> Sequence[TokenRecord]:
-        """Return the newest tokens, of a client and of a subject where they are named."""
+        """Return the newest tokens; of a client, of a subject and of a family where they are named."""
 
     async def add_tokens(self, *tokens: TokenRecord) -> None:
         """Keep new tokens, all of them or none."""
@@ -151,7 +153,10 @@ class Store(Protocol):
         family: str | None = None,
         revoked_at: int,
     ) -> int:
-        """Mark all tokens revoked that have all of the named properties, of which there is at least one; how many."""
+        """Mark all tokens revoked that have all of the named properties, of which there is at least one; how many.
+
+        Of a family not even a token survives that a refresh token is exchanged for at the same time.
+        """
 
     async def exchange(self, digest: bytes, *, used_at: int, successors: Collection[TokenRecord]) -> bool:
         """Mark a refresh token used and keep what it was exchanged for, both or neither.
@@ -163,7 +168,10 @@ class Store(Protocol):
         """Note that a client used this ``jti``; false if it did so before and that use has not expired at ``now``."""
 
     async def delete_expired(self, *, before: int, limit: int) -> int:
-        """Forget at most ``limit`` tokens and assertions that expired before that time; how many it were."""
+        """Forget at most ``limit`` tokens and as many assertions that expired before that time; how many it were.
+
+        Several servers may do so at once.
+        """
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append to the audit record; every event has ``at``, ``kind`` and members of its own."""

@@ -108,6 +108,8 @@ class PostgresStore(SqlStore):
 class PostgresDatabase:
     """A ``Database`` on a pool of connections. What a restart of the server broke is replaced when it is next needed."""
 
+    claiming = "FOR UPDATE SKIP LOCKED"
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._pool: asyncpg.Pool[Any] | None = None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
+import orjson
+
 from extauthz.authserver.store.base import (
+    NO_CLAIMS,
     AuthMethod,
     ClientRecord,
     DuplicateClientError,
@@ -25,6 +28,7 @@ _TOKEN: Final = (
     "digest, jti, client_id, sub, username, scope, audience, issued_at, not_before, expires_at, revoked_at,"  # noqa: S105 - columns
     " kind, family, used_at, claims"
 )
+_TOKEN_READ: Final = f"{_TOKEN}, (SELECT disabled_at FROM client WHERE client.client_id = token.client_id)"  # noqa: S608 - constants
 _TOKEN_MARKS: Final = ", ".join("?" * 15)
 
 
@@ -38,6 +42,9 @@ class Statement(NamedTuple):
 
 class Database(Protocol):
     """Runs statements. Every method raises ``StoreError`` if the database fails, and no foreign error."""
+
+    claiming: str
+    """Ends a sub-select of rows to be deleted, so that another server that deletes takes other rows and does not wait."""
 
     async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query."""
@@ -113,11 +120,11 @@ class SqlStore:
         return await self._tokens.get(digest)
 
     async def list_tokens(
-        self, *, client_id: str | None = None, sub: str | None = None, limit: int = 100
+        self, *, client_id: str | None = None, sub: str | None = None, family: str | None = None, limit: int = 100
     ) -> list[TokenRecord]:
         """See ``Store``."""
-        where, values = _where(client_id=client_id, sub=sub)
-        sql = f"SELECT {_TOKEN} FROM token {where} ORDER BY issued_at DESC, jti LIMIT ?"  # noqa: S608 - constants
+        where, values = _where(client_id=client_id, sub=sub, family=family)
+        sql = f"SELECT {_TOKEN_READ} FROM token {where} ORDER BY issued_at DESC, jti LIMIT ?"  # noqa: S608 - constants
         return [_token(row) for row in await self._database.read(sql, (*values, limit))]
 
     async def add_tokens(self, *tokens: TokenRecord) -> None:
@@ -143,8 +150,14 @@ class SqlStore:
         if not where:
             raise ValueError("name what is to be revoked")
         sql = f"UPDATE token SET revoked_at = ? {where} AND revoked_at IS NULL"  # noqa: S608 - constants
-        touched = await self._database.change(Statement(sql, (revoked_at, *values)))
-        return sum(touched or ())
+        statement = Statement(sql, (revoked_at, *values))
+        total = touched = sum(await self._database.change(statement) or ())
+        # An exchange that is under way may hold its refresh token until after this statement has looked for successors.
+        # Once a look finds nothing alive, no exchange can be under way: it needs a living refresh token.
+        while touched and family is not None:
+            touched = sum(await self._database.change(statement) or ())
+            total += touched
+        return total
 
     async def exchange(self, digest: bytes, *, used_at: int, successors: Collection[TokenRecord]) -> bool:
         """See ``Store``."""
@@ -163,9 +176,10 @@ class SqlStore:
 
     async def delete_expired(self, *, before: int, limit: int) -> int:
         """See ``Store``."""
-        tokens = "DELETE FROM token WHERE digest IN (SELECT digest FROM token WHERE expires_at < ? LIMIT ?)"
-        assertions = "DELETE FROM assertion WHERE expires_at < ?"
-        touched = await self._database.change(Statement(tokens, (before, limit)), Statement(assertions, (before,)))
+        expired = f"WHERE expires_at < ? LIMIT ? {self._database.claiming}"
+        tokens = f"DELETE FROM token WHERE digest IN (SELECT digest FROM token {expired})"  # noqa: S608 - constants
+        assertions = f"DELETE FROM assertion WHERE (client_id, jti) IN (SELECT client_id, jti FROM assertion {expired})"  # noqa: S608 - constants
+        touched = await self._database.change(*(Statement(sql, (before, limit)) for sql in (tokens, assertions)))
         return sum(touched or ())
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
@@ -180,7 +194,7 @@ class SqlStore:
         return {row[0]: _client(row) for row in await self._database.read_each(sql, ids)}
 
     async def _find_tokens(self, digests: Sequence[bytes]) -> Mapping[bytes, TokenRecord]:
-        sql = f"SELECT {_TOKEN} FROM token WHERE digest = ?"  # noqa: S608 - constants
+        sql = f"SELECT {_TOKEN_READ} FROM token WHERE digest = ?"  # noqa: S608 - constants
         return {bytes(row[0]): _token(row) for row in await self._database.read_each(sql, digests)}
 
 
@@ -210,7 +224,7 @@ def _token_row(token: TokenRecord) -> Row:
         token.kind.value,
         token.family,
         token.used_at,
-        json.dumps(dict(token.claims)) if token.claims else None,
+        json.dumps(dict(token.claims), allow_nan=False) if token.claims else None,
     )
 
 
@@ -231,7 +245,8 @@ def _token(row: Row) -> TokenRecord:
             kind=TokenKind(row[11]),
             family=row[12],
             used_at=row[13],
-            **({} if row[14] is None else {"claims": _object(row[14])}),
+            claims=NO_CLAIMS if row[14] is None else _object(row[14]),
+            client_disabled=row[15] is not None,
         )
 
 
@@ -293,14 +308,14 @@ class _reading:  # noqa: N801 - used like a function
 
 
 def _texts(packed: str) -> tuple[str, ...]:
-    texts = json.loads(packed)
+    texts = orjson.loads(packed)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a list column does not hold a list of texts")
     return tuple(texts)
 
 
 def _object(packed: str) -> dict[str, Any]:
-    members = json.loads(packed)
+    members = orjson.loads(packed)
     if not isinstance(members, dict):
         raise ValueError("an object column does not hold an object")  # noqa: TRY004 - damage, like the others
     return members

@@ -104,13 +104,15 @@ class MemoryStore(SqlStore):
 class SqliteDatabase:
     """A ``Database`` in one file, or in memory where there is none.
 
-    One thread owns the connection and runs every call in turn, so the event loop never waits for the disk.
+    Reads and changes have a lane each: a change that waits for the disk holds up no read (WAL).
     """
+
+    claiming = ""  # there is one writer at a time
 
     def __init__(self, path: Path | str | None) -> None:
         self._path = None if path is None else Path(path)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="authserver-sqlite")
-        self._connection: sqlite3.Connection | None = None
+        self._reads = _Lane(self._path)
+        self._changes = self._reads if self._path is None else _Lane(self._path)
         self._closed = False
 
     async def close(self) -> None:
@@ -118,29 +120,48 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown()
+        await self._changes.close()
+        if self._reads is not self._changes:
+            await self._reads.close()
 
     async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """See ``Database``."""
-        return await self._run(lambda connection: connection.execute(sql, tuple(parameters)).fetchall())
+        return await self._run(self._reads, lambda connection: connection.execute(sql, tuple(parameters)).fetchall())
 
     async def read_each(self, sql: str, keys: Sequence[Any]) -> list[Row]:
         """See ``Database``."""
-        return await self._run(lambda connection: [row for key in keys for row in connection.execute(sql, (key,))])
+        return await self._run(
+            self._reads, lambda connection: [row for key in keys for row in connection.execute(sql, (key,))]
+        )
 
     async def change(self, *statements: Statement) -> list[int] | None:
         """See ``Database``."""
-        return await self._run(lambda connection: _change(connection, statements))
+        return await self._run(self._changes, lambda connection: _change(connection, statements))
 
     async def backup(self, target: Path) -> None:
         """Copy everything into a new private file."""
-        await self._run(lambda connection: _backup(connection, target))
+        await self._run(self._changes, lambda connection: _backup(connection, target))
 
-    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def _run(self, lane: _Lane, work: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._closed:
             raise StoreError(f"{self._path}: the store is closed")
+        return await lane.run(work)
+
+
+class _Lane:
+    """One connection and the one thread that owns it; the event loop never waits for the disk."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="authserver-sqlite")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown()
 
     def _guarded(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         try:

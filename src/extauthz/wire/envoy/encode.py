@@ -16,7 +16,7 @@ from extauthz._gen.extauthz_envoy_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.core.decision import OUTAGES, Allow, Code, Decision, Deny, Reason
+from extauthz.core.decision import EXPOSED, OUTAGES, Allow, Code, Decision, Deny, Reason
 from extauthz.core.identity import Headers, removals
 from extauthz.observe.events import DECISION_ID_LENGTH, Checked
 
@@ -40,7 +40,8 @@ def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
 
 def metadata(event: Checked) -> bytes:
     """The same CheckResponse's `dynamic_metadata`, for the access log: serialized messages that are joined are merged."""
-    rule = _rule_metadata(event.decision.reason, event.decision.rule)
+    decision = event.decision
+    rule = _rule_metadata(decision.reason, decision.rule)
     token = _token_metadata(event.sub, event.client_id, event.scope)
     return rule + token + _decision_id(event.decision_id)
 
@@ -90,6 +91,8 @@ def _deny(deny: Deny, *, outage_is_error: bool) -> bytes:
     ]
     if deny.challenge:
         headers.append(_header("www-authenticate", deny.challenge))
+    if deny.challenge and deny.cross_origin:
+        headers.append(_header(*EXPOSED))
     if deny.retry_after:
         headers.append(_header("retry-after", str(deny.retry_after)))
     denied = DeniedHttpResponse(

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
-from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send
+from extauthz.core.trace import TRACEPARENT
+from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send, others_first
 
-Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
-"""A message and the caller's deadline in seconds, to a message."""
+Method = Callable[[bytes, float | None, str], Awaitable[bytes | None]]
+"""A message, the caller's deadline in seconds and its `traceparent`, to a message."""
 
 _PREFIX_LENGTH = 5
 _UNCOMPRESSED = 0
@@ -14,6 +15,7 @@ _NOT_FOUND = b"5"
 _UNIMPLEMENTED = b"12"
 _INTERNAL = b"13"
 
+_TRACEPARENT = TRACEPARENT.encode()
 _TIMEOUT_DIGITS = 8
 """Of `grpc-timeout`, by the gRPC specification."""
 
@@ -51,21 +53,22 @@ class GrpcMethod:
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
-        answer = await self._method(framed[_PREFIX_LENGTH:], _deadline(scope["headers"]))
+        deadline, trace = _metadata(scope["headers"])
+        answer = await self._method(framed[_PREFIX_LENGTH:], deadline, trace)
         if answer is None:
             await _fail(send, _NOT_FOUND)
             return
+        await others_first()
         await send(_START)
         await send({"type": "http.response.body", "body": b"\0" + len(answer).to_bytes(4) + answer})
         await send(_OK)
 
 
-def _deadline(headers: Headers) -> float | None:
-    """Seconds in `grpc-timeout`; None without one, or with one that means nothing."""
-    for name, value in headers:
-        if name == b"grpc-timeout":
-            return _seconds(value)
-    return None
+def _metadata(headers: Headers) -> tuple[float | None, str]:
+    """The deadline in seconds, None without one or with one that means nothing; and `traceparent`."""
+    said = dict(headers)
+    timeout, trace = said.get(b"grpc-timeout"), said.get(_TRACEPARENT)
+    return None if timeout is None else _seconds(timeout), "" if trace is None else trace.decode("latin-1")
 
 
 @lru_cache(maxsize=256)
@@ -81,11 +84,11 @@ def _is_whole(framed: bytes) -> bool:
 
 
 async def _rest(message: Message, receive: Receive) -> bytes | None:
-    """The request body, when it did not come at once: up to the end of its message or of itself, or None when the caller went away.
+    """The body that begins with this: up to the end of its message or of itself, or None when the caller went away.
 
     A caller that still has to say that nothing follows is not waited for.
     """
-    body = b""
+    body: bytes = b""
     while message["type"] == "http.request":
         body += message.get("body", b"")
         if _is_whole(body) or not message.get("more_body", False):

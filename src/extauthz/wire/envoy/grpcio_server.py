@@ -7,6 +7,7 @@ from contextlib import suppress
 import grpc
 from grpc import aio
 
+from extauthz.core.trace import TRACEPARENT
 from extauthz.wire.envoy.service import AUTHORIZATION, HEALTH, MAX_MESSAGE_BYTES
 
 _OPTIONS = (
@@ -16,7 +17,7 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
 )
 
-Method = Callable[[bytes, float | None], Awaitable[bytes | None]]
+Method = Callable[[bytes, float | None, str], Awaitable[bytes | None]]
 
 
 def create_server(check: Method, health: Method, *, address: str, share_port: bool) -> aio.Server:
@@ -44,9 +45,14 @@ def _answers(path: str) -> bool:
     return False
 
 
+def _trace(context: "aio.ServicerContext[bytes, bytes]") -> str:
+    said = [value for key, value in context.invocation_metadata() or () if key == TRACEPARENT]
+    return said[0] if said and isinstance(said[0], str) else ""
+
+
 def _handlers(service: str, method: Method) -> grpc.GenericRpcHandler:
     async def call(message: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        answer = await method(message, context.time_remaining())
+        answer = await method(message, context.time_remaining(), _trace(context))
         if answer is None:
             context.set_code(grpc.StatusCode.NOT_FOUND)
             return b""

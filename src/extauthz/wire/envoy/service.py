@@ -31,14 +31,14 @@ class Options:
 
     Attributes:
         outage_is_error: an outage is the gateway's to decide (`on_outage: gateway`).
-        read_extensions: `context_extensions.required_scope` adds scopes.
+        read_extensions: `required_scope` of the route adds scopes.
         read_source: the client's address is read, for whoever counts by it.
         metadata: answers carry `dynamic_metadata` for the access log.
     """
 
     outage_is_error: bool = False
     read_extensions: bool = False
-    read_source: bool = False
+    read_source: bool = True
     metadata: bool = True
 
 
@@ -49,14 +49,15 @@ class CheckService:
         self._authorizer = authorizer
         self._options = options or Options()
 
-    async def __call__(self, message: bytes, deadline: float | None = None) -> bytes:
-        """Check one request. `deadline` is the caller's own, in seconds from now."""
+    async def __call__(self, message: bytes, deadline: float | None = None, trace: str = "") -> bytes:
+        """Check one request. `deadline` is the caller's own, in seconds from now; `trace` its `traceparent`."""
         options = self._options
         patience = None if deadline is None else deadline - max(MARGIN_SECONDS, deadline / 10)
         try:
             request = decode(
                 message,
                 patience=patience,
+                trace=trace,
                 read_extensions=options.read_extensions,
                 read_source=options.read_source,
             )
@@ -73,7 +74,7 @@ class HealthService:
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
 
-    async def __call__(self, message: bytes, _deadline: float | None = None) -> bytes | None:
+    async def __call__(self, message: bytes, _deadline: float | None = None, _trace: str = "") -> bytes | None:
         """The state of a service, or None for a name that we do not serve (gRPC NOT_FOUND)."""
         try:
             name = HealthCheckRequest.FromString(message).service

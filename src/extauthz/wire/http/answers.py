@@ -1,6 +1,6 @@
 """Answers for gateways that pass them on as they are: the true status, and why, in a body."""
 
-from extauthz.core.decision import Deny
+from extauthz.core.decision import EXPOSED, Deny
 from extauthz.wire.http.metadata import Answer, Headers
 
 
@@ -18,6 +18,7 @@ def denial(deny: Deny) -> Answer:
         ("cache-control", "no-store"),
         ("x-authz-reason", deny.reason.value),
         *((("www-authenticate", deny.challenge),) if deny.challenge else ()),
+        *((EXPOSED,) if deny.challenge and deny.cross_origin else ()),
         *((("retry-after", str(deny.retry_after)),) if deny.retry_after else ()),
     )
     return deny.outcome.status, headers, body

@@ -1,14 +1,14 @@
 """The HTTP front: which dialect by path, and who may ask."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
 from extauthz.core.request import AuthRequest
-from extauthz.wire.asgi import Receive, Scope, Send, respond
+from extauthz.wire.asgi import Receive, Scope, Send, others_first, respond
 from extauthz.wire.http import envoy_http, forward_auth, gateway_api, nginx
 from extauthz.wire.http.metadata import Answer, Vocabulary, vocabulary
 
@@ -59,21 +59,30 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 """By the names that `dialects` in extauthz.yaml uses."""
 
+_NGINX = DIALECTS["nginx"]
+
 
 class HttpDoor:
     """Answers the gateways that ask over HTTP, in the dialects that are switched on.
 
     The metadata headers say which request is meant, so only peers that set them truthfully may ask: loopback and
-    Unix-socket peers, and the networks in `trusted_proxies`.
+    Unix-socket peers, and the networks in `trusted_proxies`. `trust_route_header` lets NGINX name the route.
     """
 
     def __init__(
-        self, authorizer: Authorizer, *, trusted_proxies: Iterable[Network] = (), dialects: Iterable[str] = ("nginx",)
+        self,
+        authorizer: Authorizer,
+        *,
+        trusted_proxies: Iterable[Network] = (),
+        dialects: Iterable[str] = ("nginx",),
+        trust_route_header: bool = False,
     ) -> None:
         self._authorizer = authorizer
         self._trusted = (*LOOPBACK, *trusted_proxies)
         self._trusts = lru_cache(maxsize=1024)(self._is_trusted)
         on = [DIALECTS[name] for name in dialects]
+        if trust_route_header:
+            on = [replace(each, metadata=(*each.metadata, nginx.ROUTE)) if each is _NGINX else each for each in on]
         self._exact = {dialect.path: dialect for dialect in on}
         self._below = {dialect.path + b"/": dialect for dialect in on if dialect.prefix}
         self._policy: object = None
@@ -90,6 +99,7 @@ class HttpDoor:
         if peer is not None and not self._trusts(peer[0]):
             request = request._replace(target="", flaw=Reason.UNTRUSTED_PEER)
         status, headers, body = dialect.encode(await self._authorizer.check(request))
+        await others_first()
         await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)
 
     def _find(self, raw_path: bytes) -> Dialect | None:

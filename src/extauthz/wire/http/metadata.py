@@ -10,12 +10,19 @@ from typing import NamedTuple
 
 from extauthz.core.decision import Reason
 from extauthz.core.identity import twins
+from extauthz.core.preflight import ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
+from extauthz.core.trace import TRACEPARENT
 
 AUTHORIZATION = b"authorization"
 REQUEST_ID = b"x-request-id"
 FORWARDED_FOR = b"x-forwarded-for"
 """The only metadata that is a list: gateways append to it, some of them in a line of their own."""
+
+_ORIGIN, _REQUEST_METHOD = ORIGIN.encode(), REQUEST_METHOD.encode()
+_TRACEPARENT = TRACEPARENT.encode()
+_OWN = {name: name for name in (_ORIGIN, _REQUEST_METHOD, _TRACEPARENT)}
+"""Headers of the client's own: two make a CORS preflight of its request, one says which trace it belongs to."""
 
 _IMITATION = b""
 
@@ -36,7 +43,7 @@ def vocabulary(metadata: Iterable[bytes], identity: Iterable[str] = ()) -> Vocab
     guarded = {*identity}
     names = (*(name.decode() for name in read), *guarded)
     imitations = {twin.encode() for name in names for twin in twins(name) if twin not in guarded}
-    return dict.fromkeys(imitations, _IMITATION) | read
+    return _OWN | dict.fromkeys(imitations, _IMITATION) | read
 
 
 class Said(NamedTuple):
@@ -46,11 +53,13 @@ class Said(NamedTuple):
         values: each piece of metadata that was there, by its header name.
         authorization: every value of `Authorization`, in order.
         flaw: why the metadata cannot be believed.
+        own: the values of each header that is the client's own, by its name.
     """
 
     values: dict[bytes, str]
     authorization: tuple[str, ...]
     flaw: Reason | None
+    own: Mapping[bytes, list[str]] = {}
 
 
 def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
@@ -61,17 +70,20 @@ def collect(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary) -> Said:
     values: dict[bytes, str] = {}
     authorization: list[str] = []
     flaw: Reason | None = None
+    own: dict[bytes, list[str]] = {}
     for name, value in headers:
         meaning = known.get(name)
         if meaning is None:
             continue
         if meaning == AUTHORIZATION:
             authorization.append(value.decode("latin-1"))
+        elif meaning in _OWN:
+            own.setdefault(meaning, []).append(value.decode("latin-1"))
         elif meaning == _IMITATION or (meaning in values and meaning != FORWARDED_FOR):
             flaw = Reason.BAD_METADATA
         else:
             values[meaning] = value.decode("latin-1")
-    return Said(values, tuple(authorization), flaw)
+    return Said(values, tuple(authorization), flaw, own)
 
 
 def question(
@@ -96,4 +108,10 @@ def question(
         request_id=said.values.get(REQUEST_ID, ""),
         source=source,
         flaw=flaw,
+        preflight=_announced(method, said.own) if said.own else "",
+        trace=",".join(said.own[_TRACEPARENT]) if _TRACEPARENT in said.own else "",
     )
+
+
+def _announced(method: str | None, said: Mapping[bytes, list[str]]) -> str:
+    return announced_method(method or "", said.get(_ORIGIN, []), said.get(_REQUEST_METHOD, []))

@@ -6,6 +6,8 @@ beside, the URI, and the client's address in `X-Real-IP`.
 Out: the wire status below, `X-Authz-Status` (the status for the client), `X-Authz-Reason`, and the challenge where
 NGINX will find it: it copies `WWW-Authenticate` from a 401 by itself and drops it from a 403, which therefore carries
 `X-Authz-Challenge`.
+
+Where it is trusted to, NGINX also names the route, `X-Authz-Route`: then the path is not consulted.
 """
 
 import re
@@ -13,7 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import assert_never
 
-from extauthz.core.decision import Allow, Decision, Deny, Reason
+from extauthz.core.decision import EXPOSED, Allow, Decision, Deny, Reason
 from extauthz.core.paths import canonical_host
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.answers import encoded
@@ -28,6 +30,9 @@ _URL = b"x-original-url"
 _HOST = b"x-original-host"
 _ADDRESS = b"x-original-remote-addr"
 _INGRESS_ADDRESS = b"x-real-ip"
+ROUTE = b"x-authz-route"
+"""Names the rule that decides; read only where the operator says that NGINX writes it (`trust_route_header`)."""
+
 METADATA = (_METHOD, _URI, _URL, _HOST, b"x-original-proto", _ADDRESS, _INGRESS_ADDRESS)
 
 _VOCABULARY = vocabulary(METADATA)
@@ -43,7 +48,8 @@ def decode(headers: Iterable[tuple[bytes, bytes]], known: Vocabulary = _VOCABULA
     if _URL in values:
         said, target, host = _with_url(said, values[_URL], target, host)
         source = values.get(_INGRESS_ADDRESS, "")
-    return question(DOOR, said, method=values.get(_METHOD), target=target, host=host, source=source)
+    request = question(DOOR, said, method=values.get(_METHOD), target=target, host=host, source=source)
+    return request._replace(route=values[ROUTE]) if ROUTE in values else request
 
 
 def _with_url(said: Said, url: str, uri: str | None, host: str) -> tuple[Said, str, str]:
@@ -90,6 +96,7 @@ def _deny(deny: Deny) -> Headers:
         ("x-authz-status", str(deny.outcome.status)),
         ("x-authz-reason", deny.reason.value),
         *(((challenge_header, deny.challenge),) if deny.challenge else ()),
+        *((EXPOSED,) if deny.challenge and deny.cross_origin else ()),
         *((("retry-after", str(deny.retry_after)),) if deny.retry_after else ()),
     )
 

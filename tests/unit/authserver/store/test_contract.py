@@ -235,10 +235,33 @@ async def test_what_expired_is_forgotten_in_small_batches(store: Store) -> None:
     """No more at once than was asked for, and nothing that is still alive."""
     await store.add_tokens(*(another(f"t{number}", expires_at=100 + number) for number in range(10)))
     await store.remember_assertion("a", "j", expires_at=100, now=50)
-    assert await store.delete_expired(before=105, limit=3) == 4
+    await store.remember_assertion("b", "j", expires_at=104, now=50)
+    await store.remember_assertion("b", "k", expires_at=105, now=50)
+    assert await store.delete_expired(before=105, limit=3) == 5
     assert await store.delete_expired(before=105, limit=3) == 2
     assert await store.delete_expired(before=105, limit=3) == 0
     assert [token.expires_at for token in await store.list_tokens()] == [105, 106, 107, 108, 109]
+
+
+async def test_servers_that_clean_up_together_do_not_disturb_each_other(replicas: Callable[[], Store]) -> None:
+    """Each row is deleted and counted once, whoever does it."""
+    stores = [replicas(), replicas()]
+    await stores[0].add_tokens(*(another(f"t{number}", expires_at=number) for number in range(60)))
+    counts = await asyncio.gather(*(store.delete_expired(before=60, limit=10) for store in stores * 5))
+    rest = await stores[0].delete_expired(before=60, limit=100)
+    assert sum(counts) + rest == 60
+    assert await stores[0].list_tokens() == []
+
+
+async def test_a_token_is_read_with_the_state_of_its_client(store: Store) -> None:
+    """Disabling a client is seen with its tokens at once; a token without a registered client is nobody's trouble."""
+    await store.add_client(ClientRecord(client_id="app"))
+    await store.add_tokens(TOKEN, another("orphan", client_id="unregistered"))
+    await store.replace_client(ClientRecord(client_id="app", disabled_at=5))
+    assert await store.find_token(TOKEN.digest) == dataclasses.replace(TOKEN, client_disabled=True)
+    orphan = await store.find_token(token_digest("orphan"))
+    assert orphan is not None
+    assert not orphan.client_disabled
 
 
 async def test_the_newest_tokens_are_listed_first(store: Store) -> None:

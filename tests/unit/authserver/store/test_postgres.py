@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -84,6 +84,33 @@ async def test_every_look_up_has_an_index(postgres_url: str, condition: str, ind
     plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN SELECT 1 FROM {condition}"))  # noqa: S608 - ours
     await connection.close()
     assert index in plan
+
+
+async def test_what_is_exchanged_during_a_revocation_falls_with_its_family(postgres_url: str) -> None:
+    """The revocation waits for an exchange that holds the refresh token, and then finds what came of it."""
+    successor = dataclasses.replace(TOKEN, digest=token_digest("next"), jti="k")
+    async with PostgresStore(postgres_url) as store:
+        await store.add_tokens(TOKEN)
+        exchange = await asyncpg.connect(postgres_url)
+        async with exchange.transaction():
+            await exchange.execute("UPDATE token SET used_at = 1 WHERE digest = $1", TOKEN.digest)
+            revocation = asyncio.create_task(store.revoke_tokens(family="f", revoked_at=2))
+            await until_somebody_waits(exchange)
+            columns = "digest, jti, client_id, sub, scope, audience, issued_at, expires_at, kind, family"
+            copied = columns.replace("digest, jti", "$1, 'k'")
+            await exchange.execute(f"INSERT INTO token ({columns}) SELECT {copied} FROM token", successor.digest)  # noqa: S608 - ours
+        await exchange.close()
+        assert await revocation == 2
+        found = await store.find_token(successor.digest)
+    assert found == dataclasses.replace(successor, revoked_at=2)
+
+
+async def until_somebody_waits(connection: asyncpg.Connection[Any]) -> None:
+    for _ in range(ATTEMPTS):
+        if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits")
 
 
 async def test_a_server_that_is_away_is_a_store_error_without_the_password() -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from extauthz.authserver.store import sqlite
 from extauthz.authserver.store.base import ClientRecord, StoreError, TokenRecord, token_digest
-from extauthz.authserver.store.sqlite import SqliteDatabase, SqliteStore
+from extauthz.authserver.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 CLIENT = ClientRecord(
@@ -81,6 +82,7 @@ async def test_contents_outlive_the_process(path: Path) -> None:
         assert await store.find_token(TOKEN.digest) == TOKEN
 
 
+@pytest.mark.shows("S92")
 def test_file_holds_no_token(path: Path) -> None:
     """The bytes of the database contain the digest and not the token."""
 
@@ -257,18 +259,33 @@ async def test_store_recovers_when_the_trouble_is_over(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_calls_run_on_one_thread_that_is_not_the_loops(
+async def test_reads_and_changes_have_a_thread_each_that_is_not_the_loops(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Concurrent calls share one worker thread; the event loop's own never touches the file."""
-    threads: set[int] = set()
-    guarded = SqliteDatabase._guarded  # noqa: SLF001 - where the work happens
+    """Concurrent calls share two worker threads; the event loop's own never touches the file."""
+    threads: list[int] = []
+    guarded = sqlite._Lane._guarded  # noqa: SLF001 - where the work happens
 
-    def noted(self: SqliteDatabase, work: object) -> object:
-        threads.add(threading.get_ident())
-        return guarded(self, work)  # type: ignore[arg-type] # passed on
+    def noted(self: sqlite._Lane, work: Callable[[sqlite3.Connection], object]) -> object:
+        threads.append(threading.get_ident())
+        return guarded(self, work)
 
-    monkeypatch.setattr(SqliteDatabase, "_guarded", noted)
+    monkeypatch.setattr(sqlite._Lane, "_guarded", noted)  # noqa: SLF001 - same
     await asyncio.gather(*(store.find_client(f"c{number}") for number in range(20)))
-    assert len(threads) == 1
+    assert len(set(threads)) == 1
+    await asyncio.gather(*(store.revoke_token(bytes(32), revoked_at=1) for _ in range(5)))
+    assert len(set(threads)) == 2
     assert threading.get_ident() not in threads
+
+
+async def test_a_change_that_takes_long_holds_up_no_read(store: SqliteStore, path: Path) -> None:
+    """While another process writes, a change waits and reads go on."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    change = asyncio.create_task(store.revoke_token(bytes(32), revoked_at=1))
+    for _ in range(10):
+        assert await store.find_token(bytes(32)) is None
+    assert not change.done()
+    other.execute("COMMIT")
+    await change
+    other.close()

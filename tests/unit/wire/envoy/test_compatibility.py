@@ -1,6 +1,7 @@
 """Our messages are Envoy's on the wire: the same bytes, read with the classes made from Envoy's own files."""
 
 import warnings
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,7 @@ class TestRequest:
         read.attributes.request.http.DiscardUnknownFields()
         assert read.attributes.request.http == our_request().attributes.request.http
 
+    @pytest.mark.shows("S9", "E46", "E54", "E57", "E58")
     def test_the_door_reads_it_too(self) -> None:
         """As the authorizer sees it."""
         assert decode(bytes(their_request())) == AuthRequest(
@@ -105,6 +107,49 @@ class TestRequest:
             request_id="abc",
             source="10.0.0.7",
         )
+
+    @pytest.mark.shows("E41")
+    @pytest.mark.parametrize(
+        ("namespace", "said", "added", "flaw"),
+        [
+            ("extauthz", {"required_scope": "a b"}, ("none", "a", "b"), None),
+            ("extauthz", {"required_scope": "none"}, ("none",), None),
+            ("extauthz", {"other": "a"}, ("none",), None),
+            ("other", {"required_scope": "a"}, ("none",), None),
+            ("extauthz", {"required_scope": "a  b"}, (), Reason.MISCONFIGURED_GATEWAY),
+            ("extauthz", {"required_scope": ["a"]}, (), Reason.MISCONFIGURED_GATEWAY),
+            ("extauthz", {"required_scope": "a" * 1024}, (), Reason.MISCONFIGURED_GATEWAY),
+        ],
+    )
+    def test_metadata_of_the_route_adds_scopes_where_it_may(
+        self, namespace: str, said: dict[str, Any], added: tuple[str, ...], flaw: Reason | None
+    ) -> None:
+        """To those of `context_extensions`; where it is not switched on, neither is read."""
+        asked = ours.CheckRequest.FromString(bytes(their_request()))
+        asked.attributes.route_metadata_context.filter_metadata[namespace].update(said)
+        theirs = bytes(auth.CheckRequest.parse(asked.SerializeToString()))
+        read = decode(theirs, read_extensions=True)
+        assert (read.added_scopes, read.flaw) == (added, flaw)
+        off = decode(theirs)
+        assert (off.added_scopes, off.flaw) == ((), None)
+
+    @pytest.mark.shows("S8", "S9", "E31", "E58")
+    @pytest.mark.parametrize("partial", ["", "true", "false"])
+    def test_a_body_is_no_place_for_a_token(self, partial: str) -> None:
+        """Whole or cut short, as text or as bytes: Envoy sends it where it is told to, and we do not look."""
+        asked = their_request()
+        assert asked.attributes is not None
+        assert asked.attributes.request is not None
+        http = asked.attributes.request.http
+        assert http is not None
+        http.body, http.raw_body = "access_token=t", b"access_token=t"
+        http.headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            **({"x-envoy-auth-partial-body": partial} if partial else {}),
+        }
+        http.method = "POST"
+        read = decode(bytes(asked))
+        assert (read.method, read.authorization, read.flaw) == ("POST", (), None)
 
     def test_envoy_reads_what_we_say(self) -> None:
         """Field for field, with nothing left over that it does not know."""
@@ -130,6 +175,7 @@ def option(name: str, value: str) -> core.HeaderValueOption:
 class TestResponse:
     """CheckResponse, from us to Envoy and back."""
 
+    @pytest.mark.shows("E3", "E11")
     def test_envoy_reads_our_allow(self) -> None:
         """An explicit zero, our headers, and the names to remove."""
         read = auth.CheckResponse.parse(encode(ALLOW))
@@ -143,7 +189,9 @@ class TestResponse:
         assert not read.ok_response.query_parameters_to_set
         assert not read.ok_response.query_parameters_to_remove
         assert not read.ok_response.response_headers_to_add
+        assert read.ok_response.dynamic_metadata is None
 
+    @pytest.mark.shows("E2")
     @pytest.mark.parametrize("decision", DENIALS, ids=lambda decision: decision.reason)
     def test_envoy_reads_our_denials(self, decision: Deny) -> None:
         """Code, status, headers and body, in the fields that Envoy looks at."""
@@ -178,6 +226,7 @@ class TestResponse:
         assert (header.append.value, header.append_action) == (False, ours.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
 
 
+@pytest.mark.shows("E7")
 @pytest.mark.parametrize("action", ours.HeaderValueOption.AppendAction.items())
 def test_append_actions_have_envoys_numbers(action: tuple[str, int]) -> None:
     """A number of our own would mean something else there."""

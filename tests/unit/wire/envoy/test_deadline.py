@@ -19,6 +19,7 @@ def message(**extensions: str) -> bytes:
     return CheckRequest(attributes=attributes).SerializeToString()
 
 
+@pytest.mark.shows("E61")
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -44,7 +45,7 @@ def message(**extensions: str) -> bytes:
 async def test_the_timeout_header_is_read_as_grpc_writes_it(header: bytes, seconds: float | None) -> None:
     heard: list[float | None] = []
 
-    async def method(_message: bytes, deadline: float | None) -> bytes:
+    async def method(_message: bytes, deadline: float | None, _trace: str) -> bytes:
         heard.append(deadline)
         return b""
 
@@ -59,6 +60,7 @@ async def test_the_timeout_header_is_read_as_grpc_writes_it(header: bytes, secon
     assert heard == [pytest.approx(seconds) if seconds is not None else None]
 
 
+@pytest.mark.shows("E61")
 @pytest.mark.parametrize(("deadline", "patience"), [(None, None), (1.0, 0.9), (0.05, 0.04), (0.2, 0.18)])
 async def test_the_resolver_gets_the_deadline_less_a_margin(deadline: float | None, patience: float | None) -> None:
     """A tenth, and at least ten milliseconds: an answer that comes late is no answer."""
@@ -67,6 +69,7 @@ async def test_the_resolver_gets_the_deadline_less_a_margin(deadline: float | No
     assert bench.resolver.asked[0].patience == (patience if patience is None else pytest.approx(patience))
 
 
+@pytest.mark.shows("E40")
 @pytest.mark.parametrize(
     ("read", "extensions", "added", "flaw"),
     [
@@ -77,6 +80,8 @@ async def test_the_resolver_gets_the_deadline_less_a_margin(deadline: float | No
         (True, {"required_scope": ""}, (), Reason.MISCONFIGURED_GATEWAY),
         (True, {"required_scope": 'a "b"'}, (), Reason.MISCONFIGURED_GATEWAY),
         (True, {"required_scope": "a  b"}, (), Reason.MISCONFIGURED_GATEWAY),
+        (True, {"required_scope": "a" * 1024}, ("a" * 1024,), None),
+        (True, {"required_scope": "a" * 1025}, (), Reason.MISCONFIGURED_GATEWAY),
     ],
 )
 def test_extensions_add_scopes_only_where_switched_on_and_a_wrong_list_is_a_flaw(

@@ -63,6 +63,7 @@ def test_the_address_of_the_client_is_what_envoy_says() -> None:
     assert decode(message(http)).source == ""
 
 
+@pytest.mark.shows("E56")
 def test_a_request_with_the_bare_minimum_is_read() -> None:
     """Another client of the protocol: raw lines, no id, no host, no scheme."""
     lines = HeaderMap(headers=[HeaderValue(key="authorization", raw_value=b"Bearer t")])
@@ -70,6 +71,7 @@ def test_a_request_with_the_bare_minimum_is_read() -> None:
     assert found == AuthRequest(door="envoy", method="POST", target="/pkg.Service/Method", authorization=("Bearer t",))
 
 
+@pytest.mark.shows("E28", "E29", "E30")
 @pytest.mark.parametrize(
     ("key", "found"),
     [
@@ -88,6 +90,7 @@ def test_names_are_compared_without_case_in_either_form(key: str, found: tuple[s
     assert with_lines(HeaderValue(key=key, value="Bearer t")).authorization == found
 
 
+@pytest.mark.shows("E26", "E28")
 @pytest.mark.parametrize(
     ("lines", "found"),
     [
@@ -125,6 +128,7 @@ def test_the_id_is_the_one_that_other_logs_have(headers: dict[str, str], request
     assert decode(message(HttpRequest(id="42", method="GET", path="/", headers=headers))).request_id == request_id
 
 
+@pytest.mark.shows("E47", "E53")
 @pytest.mark.parametrize(
     "name",
     [
@@ -154,6 +158,39 @@ def test_no_header_can_say_what_was_asked(name: str) -> None:
     assert with_lines(*lines) == plain
 
 
+@pytest.mark.shows("E43", "S60")
+@pytest.mark.parametrize(
+    ("method", "headers", "announced"),
+    [
+        ("OPTIONS", {"origin": "https://a", "access-control-request-method": "POST"}, "POST"),
+        ("OPTIONS", {"Origin": "https://a", "Access-Control-Request-Method": "PUT"}, "PUT"),
+        ("OPTIONS", {"origin": "https://a"}, ""),
+        ("OPTIONS", {"access-control-request-method": "POST"}, ""),
+        ("GET", {"origin": "https://a", "access-control-request-method": "POST"}, ""),
+        ("OPTIONS", {"origin": "https://a", "access-control-request-method": "POST,GET"}, ""),
+    ],
+)
+def test_a_preflight_is_read_from_either_form(method: str, headers: dict[str, str], announced: str) -> None:
+    """The method that it announces; nothing where it is none."""
+    in_map = HttpRequest(method=method, path="/", headers=headers)
+    lines = [HeaderValue(key=name, raw_value=value.encode()) for name, value in headers.items()]
+    raw = HttpRequest(method=method, path="/", header_map=HeaderMap(headers=lines))
+    twice = HttpRequest(method=method, path="/", header_map=HeaderMap(headers=lines * 2))
+    assert [decode(message(http)).preflight for http in (in_map, raw, twice)] == [announced, announced, ""]
+
+
+@pytest.mark.shows("E32", "N45")
+@pytest.mark.parametrize(
+    "name", ["cookie", "sec-websocket-protocol", "proxy-authorization", "x-access-token", "x-forwarded-authorization"]
+)
+def test_no_other_header_is_a_place_for_a_token(name: str) -> None:
+    """Neither in place of `Authorization` nor beside it, where it would be a second token."""
+    assert with_headers({name: "Bearer t"}).authorization == ()
+    lines = [HeaderValue(key=name, raw_value=b"Bearer t"), HeaderValue(key="authorization", raw_value=b"Bearer a")]
+    assert with_lines(*lines).authorization == ("Bearer a",)
+
+
+@pytest.mark.shows("E55")
 @pytest.mark.parametrize(
     "data",
     [
@@ -178,6 +215,7 @@ def test_what_cannot_be_judged_is_a_flaw(data: bytes) -> None:
     assert decode(data).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("E57")
 def test_fields_of_a_newer_gateway_are_ignored() -> None:
     """Field 99 of the message and of the request."""
     unknown = b"\x9a\x06\x03new"
@@ -185,6 +223,7 @@ def test_fields_of_a_newer_gateway_are_ignored() -> None:
     assert decode(message(http) + unknown) == AuthRequest(door="envoy", method="GET", target="/")
 
 
+@pytest.mark.shows("E1")
 @given(data=st.binary())
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     """An exception would be a gRPC error, and that is the gateway's failure mode."""

@@ -11,7 +11,11 @@ from extauthz._gen.extauthz_envoy_pb2 import CheckResponse, HeaderValueOption
 from extauthz.core.challenge import challenge
 from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason, deny
 from extauthz.core.identity import FAILURE_MODE_HEADER
+from extauthz.core.introspection import Active, Inactive
+from extauthz.core.policy import decide
+from extauthz.wire.envoy.decode import MAX_ADDED_LENGTH
 from extauthz.wire.envoy.encode import encode
+from support.largest import largest_rule, largest_token
 
 NAMES = ("x-auth-sub", "x-auth-scope", "x-tenant")
 VALUES = {"x-auth-sub": "u1", "x-auth-scope": "orders:read orders:write", "x-tenant": "acme"}
@@ -51,6 +55,7 @@ def pairs(response: CheckResponse) -> dict[str, str]:
 class TestDeny:
     """An answer that Envoy cannot take for an allow."""
 
+    @pytest.mark.shows("E2", "E4", "E66")
     @pytest.mark.parametrize("decision", DENIALS)
     def test_it_has_a_code_and_a_status(self, decision: Deny) -> None:
         """Without a code Envoy lets the request pass; a status goes out as it stands."""
@@ -61,6 +66,7 @@ class TestDeny:
         assert response.denied_response.status.code == decision.outcome.status
         assert 400 <= response.denied_response.status.code <= 599
 
+    @pytest.mark.shows("S11", "E12")
     @pytest.mark.parametrize("decision", DENIALS)
     def test_its_headers_are_these_and_no_others(self, decision: Deny) -> None:
         """Challenge and `Retry-After` where there are any; never stored, nothing of our inside."""
@@ -89,11 +95,20 @@ class TestDeny:
         """One word, the same as in log and metric."""
         assert json.loads(read(decision).denied_response.body) == {"error": decision.reason.value}
 
+    @pytest.mark.shows("E2")
     @pytest.mark.parametrize("reason", [Reason.ALLOWED, Reason.PUBLIC])
     def test_even_a_nonsensical_one_denies(self, reason: Reason) -> None:
         """Zero, empty and unforeseen all deny."""
         response = read(Deny(reason=reason))
         assert (response.status.code, response.denied_response.status.code) == (13, 500)
+
+    @pytest.mark.shows("S11")
+    def test_browsers_may_show_a_challenge_to_other_origins_where_the_rule_says_so(self) -> None:
+        """Only where there is one, and where the rule lets their preflights through."""
+        challenged = deny(Reason.INACTIVE, challenge="Bearer x", cross_origin=True)
+        assert pairs(read(challenged))["access-control-expose-headers"] == "WWW-Authenticate"
+        for decision in (deny(Reason.NO_ROUTE, cross_origin=True), deny(Reason.INACTIVE, challenge="Bearer x")):
+            assert "access-control-expose-headers" not in pairs(read(decision))
 
     def test_the_servers_wish_is_passed_on(self) -> None:
         """Seconds, as it named them."""
@@ -103,6 +118,7 @@ class TestDeny:
 class TestAllow:
     """The request passes with our identity and with no other."""
 
+    @pytest.mark.shows("E3")
     def test_its_code_is_written_out(self) -> None:
         """A status that is there and says zero, and an OK response beside it."""
         response = read(allow())
@@ -110,6 +126,7 @@ class TestAllow:
         assert response.status.code == 0
         assert response.WhichOneof("http_response") == "ok_response"
 
+    @pytest.mark.shows("S50", "E10", "E14", "E15")
     @for_every_split
     def test_every_name_is_either_set_or_removed(self, present: tuple[str, ...]) -> None:
         """A name that is neither would keep what the client sent."""
@@ -120,6 +137,7 @@ class TestAllow:
         assert not set(removed) & set(present), "removing wins over setting"
         assert len(removed) == len(set(removed))
 
+    @pytest.mark.shows("S50", "E18")
     @for_every_split
     def test_other_spellings_of_every_name_are_removed(self, present: tuple[str, ...]) -> None:
         """Servers fold `x_auth_sub` and `x.auth.sub` into the same variable."""
@@ -132,6 +150,7 @@ class TestAllow:
             }
             assert spellings - {name} <= removed
 
+    @pytest.mark.shows("E17")
     @pytest.mark.parametrize(
         "decision", [allow(), split(()), Allow(reason=Reason.PUBLIC, rule="", identity=(), absent=())]
     )
@@ -146,6 +165,7 @@ class TestAllow:
         response = read(Allow(reason=Reason.ALLOWED, rule="r", identity=identity, absent=()))
         assert not set(pairs(response)) & set(response.ok_response.headers_to_remove)
 
+    @pytest.mark.shows("E16")
     def test_a_public_route_removes_all_identity(self) -> None:
         """Nobody has looked at a token."""
         response = read(allow((), NAMES, Reason.PUBLIC))
@@ -153,6 +173,7 @@ class TestAllow:
         assert set(NAMES) <= set(response.ok_response.headers_to_remove)
 
 
+@pytest.mark.shows("E6", "E7", "E8", "E9")
 @pytest.mark.parametrize("decision", [*DENIALS, *(pytest.param(split(present)) for present in SPLITS)])
 def test_every_header_replaces_and_is_text(decision: Allow | Deny) -> None:
     """Envoy reads `append`, other clients read `append_action`; Envoy ignores `raw_value`."""
@@ -168,6 +189,21 @@ def test_every_header_replaces_and_is_text(decision: Allow | Deny) -> None:
     assert len({option.header.key for option in options}) == len(options)
 
 
+@pytest.mark.shows("E12")
+def test_no_answer_has_more_or_longer_headers_than_clients_take() -> None:
+    """Twenty of 8 KiB each, whatever a policy asks for and a token has, added scopes included."""
+    rule = largest_rule()
+    added = ("t" * MAX_ADDED_LENGTH,)
+    allow = decide(rule, largest_token(rule), 0.0)
+    denials = [decide(rule, state, 0.0, added) for state in (Inactive(), Active(scopes=frozenset()))]
+    assert isinstance(allow, Allow)
+    for decision in (allow, *denials):
+        options = headers_of(read(decision))
+        assert len(options) <= 20
+        assert max(len(option.header.key) + len(option.header.value) for option in options) <= 8192
+    assert decide(rule, largest_token(rule, beyond=1), 0.0).reason is Reason.IDENTITY_NOT_FORWARDABLE
+
+
 identities = st.dictionaries(
     st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,4}", fullmatch=True),
     st.none() | st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1),
@@ -175,6 +211,7 @@ identities = st.dictionaries(
 )
 
 
+@pytest.mark.shows("E10")
 @given(claims=identities)
 def test_any_configured_names_are_set_or_removed(claims: dict[str, str | None]) -> None:
     """The law behind the table: set xor removed, and removed without regard to case."""

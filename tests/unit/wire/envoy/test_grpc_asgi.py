@@ -16,9 +16,11 @@ class Echo:
 
     def __init__(self) -> None:
         self.asked: list[bytes] = []
+        self.traces: list[str] = []
 
-    async def __call__(self, message: bytes, _deadline: float | None) -> bytes | None:
+    async def __call__(self, message: bytes, _deadline: float | None, trace: str) -> bytes | None:
         self.asked.append(message)
+        self.traces.append(trace)
         return None if message == b"who?" else message
 
 
@@ -152,8 +154,8 @@ async def test_a_failure_is_a_head_with_a_status(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "received",
-    [[GONE], [piece(b"", more=True), GONE], [piece(frame(b"hello"), more=True), GONE]],
-    ids=["at once", "before the message", "before the end"],
+    [[GONE], [piece(b"", more=True), GONE], [piece(frame(b"hello")[:-1], more=True), GONE]],
+    ids=["at once", "before the message", "before its end"],
 )
 async def test_a_caller_that_went_away_gets_nothing(received: list[Message]) -> None:
     """Half a message is not a question."""
@@ -161,8 +163,27 @@ async def test_a_caller_that_went_away_gets_nothing(received: list[Message]) -> 
     assert (made.sent, made.echo.asked) == ([], [])
 
 
+async def test_a_whole_message_is_answered_before_the_caller_says_that_nothing_follows() -> None:
+    """The prefix says where the message ends."""
+    made = await Call(piece(frame(b"hello"), more=True)).make()
+    assert (made.status, made.echo.asked) == (OK, [b"hello"])
+
+
+async def test_a_message_with_more_behind_it_is_read_to_the_end_and_refused() -> None:
+    """A second message in a unary call is nobody's."""
+    made = await Call(piece(frame(b"hello") + b"x", more=True), piece(b"y")).make()
+    assert (made.status, made.echo.asked) == (INTERNAL, [])
+
+
 @given(body=st.binary() | st.binary().map(frame))
 async def test_every_body_has_exactly_one_status(body: bytes) -> None:
     """Whatever comes in, the caller learns how it ended."""
     made = await call(body)
     assert (made.status == OK) == (made.body == frame(made.echo.asked[0]) if made.echo.asked else False)
+
+
+async def test_the_trace_of_the_call_is_handed_on() -> None:
+    """Envoy puts it into the metadata of its question."""
+    headers = [*POST["headers"], (b"traceparent", b"00-a-b-01")]
+    call = await Call(piece(frame(b"x"))).make({**POST, "headers": headers})
+    assert call.echo.traces == ["00-a-b-01"]

@@ -14,14 +14,16 @@ from extauthz.wire.envoy.grpcio_server import create_server
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
 
 DEADLINE_SECONDS = 5.0
+V2 = "/envoy.service.auth.v2.Authorization/Check"
+TOO_LARGE = b"x" * (MAX_MESSAGE_BYTES + 1)
 
 
-async def check(message: bytes, _deadline: float | None) -> bytes | None:
+async def check(message: bytes, _deadline: float | None, _trace: str) -> bytes | None:
     """Echo."""
     return b"checked " + message[:10]
 
 
-async def health(message: bytes, _deadline: float | None) -> bytes | None:
+async def health(message: bytes, _deadline: float | None, _trace: str) -> bytes | None:
     """Know the empty name only."""
     return None if message else b"\x08\x01"
 
@@ -73,10 +75,10 @@ class TestServing:
     @pytest.mark.parametrize(
         ("path", "message", "expected"),
         [
-            (HEALTH_PATH, b"\x0a\x01x", grpc.StatusCode.NOT_FOUND),
-            ("/envoy.service.auth.v2.Authorization/Check", b"", grpc.StatusCode.UNIMPLEMENTED),
+            pytest.param(HEALTH_PATH, b"\x0a\x01x", grpc.StatusCode.NOT_FOUND, marks=pytest.mark.shows("E67")),
+            pytest.param(V2, b"", grpc.StatusCode.UNIMPLEMENTED, marks=pytest.mark.shows("E59")),
             ("/envoy.service.auth.v3.Authorization/Other", b"", grpc.StatusCode.UNIMPLEMENTED),
-            (CHECK_PATH, b"x" * (MAX_MESSAGE_BYTES + 1), grpc.StatusCode.RESOURCE_EXHAUSTED),
+            pytest.param(CHECK_PATH, TOO_LARGE, grpc.StatusCode.RESOURCE_EXHAUSTED, marks=pytest.mark.shows("E58")),
         ],
         ids=["unknown name", "old version", "other method", "too large"],
     )
@@ -107,6 +109,7 @@ class TestAddress:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match=address):
             bind(address)
 
+    @pytest.mark.shows("E73")
     async def test_a_second_server_of_ours_is_refused(self, address: str) -> None:
         """Two services on one port would share the requests between them at random."""
         async with running(address):
@@ -120,6 +123,7 @@ class TestAddress:
             with pytest.raises(OSError, match="cannot listen"):
                 bind(address)
 
+    @pytest.mark.shows("E72")
     async def test_a_file_of_another_kind_is_left_alone(self, tmp_path: Path) -> None:
         """And is an error."""
         file = tmp_path / "precious"

@@ -31,6 +31,7 @@ def read(checked: Checked) -> CheckResponse:
     return CheckResponse.FromString(encode(checked.decision) + metadata(checked))
 
 
+@pytest.mark.shows("E22")
 @pytest.mark.parametrize("decision", [ALLOW, DENY])
 def test_an_answer_names_who_why_and_which_decision(decision: Decision) -> None:
     """On a denial too: that is when somebody asks."""
@@ -46,6 +47,7 @@ def test_an_answer_names_who_why_and_which_decision(decision: Decision) -> None:
     }
 
 
+@pytest.mark.shows("E22")
 def test_what_is_not_known_is_not_named() -> None:
     fields = dict(read(event(ALLOW, known=False)).dynamic_metadata)
     assert set(fields) == {"decision_id", "reason", "rule"}
@@ -64,6 +66,7 @@ def test_metadata_changes_nothing_of_the_answer(decision: Decision) -> None:
     assert answer == CheckResponse.FromString(encode(decision))
 
 
+@pytest.mark.shows("E38")
 def test_an_outage_is_an_error_only_where_the_operator_says_so_and_a_denial_never() -> None:
     outage = Deny(reason=Reason.SERVER_TIMEOUT, retry_after=1)
     assert CheckResponse.FromString(encode(outage)).WhichOneof("http_response") == "denied_response"

@@ -57,6 +57,7 @@ def assert_denies(response: CheckResponse) -> None:
     assert 400 <= response.denied_response.status.code <= 599
 
 
+@pytest.mark.shows("E23", "E33", "E35", "E37", "E55")
 @pytest.mark.parametrize(
     ("asked", "code", "status"),
     [
@@ -83,6 +84,7 @@ async def test_a_question_has_one_answer(asked: bytes, code: int, status: int) -
     assert len(bench.observer.checks) == 1
 
 
+@pytest.mark.shows("E5")
 async def test_a_defect_of_our_own_denies_and_tells_nothing() -> None:
     """Neither its name nor its text leaves the process."""
     broken = StubResolver(fault=RuntimeError("the password is canary"))
@@ -92,6 +94,7 @@ async def test_a_defect_of_our_own_denies_and_tells_nothing() -> None:
     assert b"RuntimeError" not in response
 
 
+@pytest.mark.shows("E1", "E5")
 @pytest.mark.parametrize("broken", ["decode", "encode"])
 async def test_a_codec_that_fails_denies(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     """A gRPC error would leave the verdict to the gateway's failure mode."""
@@ -126,6 +129,7 @@ def as_message(http: HttpRequest) -> bytes:
     return CheckRequest(attributes=AttributeContext(request=Request(http=http))).SerializeToString()
 
 
+@pytest.mark.shows("E1", "E2")
 @settings(deadline=None, max_examples=400)
 @given(asked=st.binary() | requests.map(as_message))
 def test_every_message_is_answered_and_nothing_slips_through(asked: bytes) -> None:
@@ -144,6 +148,7 @@ def test_the_paths_are_the_ones_on_the_wire() -> None:
 class TestHealth:
     """`grpc.health.v1.Health/Check`."""
 
+    @pytest.mark.shows("E67")
     @pytest.mark.parametrize("name", ["", AUTHORIZATION])
     async def test_it_tells_whether_we_want_work(self, name: str) -> None:
         """Not yet, yes, no more."""
@@ -166,6 +171,7 @@ class TestHealth:
         readiness.start()
         assert await HealthService(readiness)(b"") == b"\x08\x01"
 
+    @pytest.mark.shows("E67")
     @pytest.mark.parametrize(
         "asked",
         [

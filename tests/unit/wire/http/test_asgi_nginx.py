@@ -124,6 +124,7 @@ CASES = [
 for_every_case = pytest.mark.parametrize(("token", "metadata", "expected"), CASES)
 
 
+@pytest.mark.shows("N2", "N4", "N5", "N6", "N8", "N10", "N26", "N39")
 @for_every_case
 async def test_a_question_has_one_answer(
     gateway: Gateway, token: str | None, metadata: dict[str, str], expected: Verdict
@@ -132,6 +133,7 @@ async def test_a_question_has_one_answer(
     assert (await gateway.ask(token=token, metadata=metadata)).verdict == expected
 
 
+@pytest.mark.shows("N3", "N7", "N47", "N51", "N53")
 @for_every_case
 async def test_every_answer_has_the_same_form(
     gateway: Gateway, token: str | None, metadata: dict[str, str], expected: Verdict
@@ -148,6 +150,7 @@ async def test_every_answer_has_the_same_form(
     assert bool(answer.all("x-auth-sub")) == (wire == 200)
 
 
+@pytest.mark.shows("S51", "N46")
 @pytest.mark.parametrize(
     ("token", "metadata", "sub", "scope"),
     [
@@ -165,17 +168,20 @@ async def test_an_allow_names_each_identity_header_once(
     assert (answer.all("x-auth-sub"), answer.all("x-auth-scope")) == ([sub], [scope])
 
 
+@pytest.mark.shows("N19")
 async def test_another_spelling_of_an_identity_header_is_refused(gateway: Gateway) -> None:
     """NGINX drops it by default; where it is told not to, an application would read it as the real one."""
     assert (await gateway.ask(("x_auth_sub", "root"), token="good")).verdict == (403, "400", "bad_metadata")
     assert gateway.resolver.calls == 0
 
 
+@pytest.mark.shows("N10")
 async def test_trouble_says_when_to_come_back(gateway: Gateway) -> None:
     """As the authorization server wished."""
     assert (await gateway.ask(token="down")).all("retry-after") == ["7"]
 
 
+@pytest.mark.shows("N51", "N52")
 async def test_an_allow_is_kept_only_where_the_rule_says_so(gateway: Gateway) -> None:
     """Seconds, and for this token alone."""
     answer = await gateway.ask(token="good", metadata={"x-original-uri": "/cached"})
@@ -184,6 +190,7 @@ async def test_an_allow_is_kept_only_where_the_rule_says_so(gateway: Gateway) ->
     assert denied.all("cache-control") == ["no-store"]
 
 
+@pytest.mark.shows("N18")
 @pytest.mark.parametrize("name", [*METADATA, "x-original-proto", "x-request-id"])
 async def test_metadata_that_stands_twice_is_refused(gateway: Gateway, name: str) -> None:
     """Before the token is looked at."""
@@ -192,6 +199,7 @@ async def test_metadata_that_stands_twice_is_refused(gateway: Gateway, name: str
     assert gateway.resolver.calls == 0
 
 
+@pytest.mark.shows("N17")
 @pytest.mark.parametrize("target", ["/orders/1", "/healthz"], ids=["protected", "public"])
 @pytest.mark.parametrize("missing", ["x-original-method", "x-original-uri"])
 async def test_metadata_that_is_missing_is_a_server_error(
@@ -222,6 +230,7 @@ async def test_other_paths_are_not_found(gateway: Gateway, path: str) -> None:
 class TestPeers:
     """Metadata is believed only from those who set it truthfully."""
 
+    @pytest.mark.shows("N21")
     @pytest.mark.parametrize(
         ("peer", "trusted"),
         [
@@ -250,6 +259,7 @@ class TestPeers:
         assert answer.verdict == ((200, "", "allowed") if trusted else (403, "403", "untrusted_peer"))
         assert gateway.resolver.calls == int(trusted)
 
+    @pytest.mark.shows("N21")
     @pytest.mark.parametrize("metadata", [{}, {"x-original-uri": "/healthz"}, {"x-original-uri": "/../"}])
     async def test_a_stranger_learns_nothing_about_routes(self, gateway: Gateway, metadata: dict[str, str]) -> None:
         """The answer is the same for every question, public routes and bad ones too."""
@@ -263,6 +273,7 @@ class TestPeers:
         assert answer.status == 403
 
 
+@pytest.mark.shows("E5", "N16")
 async def test_a_defect_of_our_own_denies_and_tells_nothing() -> None:
     """500 on the wire, no identity, no text of the exception."""
     answer = await Gateway(fault=RuntimeError("canary")).ask(token="good")

@@ -36,6 +36,7 @@ def ask(raw_path: bytes, query: bytes = b"", method: str = "GET", more: Mapping[
     return decode(method, raw_path, query, lines({**ENVOY, **more}))
 
 
+@pytest.mark.shows("E79")
 def test_the_question_is_the_request_itself() -> None:
     """Method, host, path and query are the client's own."""
     assert ask(b"/envoy/orders/1", b"x=%2F", "PATCH") == AuthRequest(
@@ -49,6 +50,7 @@ def test_the_question_is_the_request_itself() -> None:
     )
 
 
+@pytest.mark.shows("E79", "N25")
 @pytest.mark.parametrize(
     "target",
     ["/", "//", "/a%2Fb", "/a/../b", "/%65nvoy/a", "/envoy/a", "/a;b", "/a\\b", "/%00", "/..", "/\xe9", "/a//"],
@@ -58,6 +60,7 @@ def test_the_prefix_is_cut_off_once_and_the_rest_is_as_it_was_sent(target: str) 
     assert ask(b"/envoy" + target.encode("latin-1")).target == target
 
 
+@pytest.mark.shows("E82")
 def test_the_prefix_alone_is_no_question() -> None:
     """An Envoy with `path_override` asks like this about every request: it does not say which."""
     assert ask(b"/envoy").flaw is Reason.MISCONFIGURED_GATEWAY
@@ -76,6 +79,7 @@ def test_a_second_address_is_refused() -> None:
     assert decode("GET", b"/envoy/a", b"", twice).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("E53", "E83", "N20")
 def test_no_header_can_name_another_request() -> None:
     """Those of the other dialects belong to the client here."""
     foreign = {
@@ -94,6 +98,7 @@ def test_no_header_can_name_another_request() -> None:
     assert ask(b"/envoy/a", more=foreign) == ask(b"/envoy/a")
 
 
+@pytest.mark.shows("E80", "N1", "N46", "N50")
 def test_an_allow_is_exactly_200_and_settles_every_identity_header() -> None:
     """What the answer does not name passes as the client sent it: so twins are removed, and the absent emptied too."""
     status, headers, body = encode(ALLOW)
@@ -108,6 +113,7 @@ def test_an_allow_is_exactly_200_and_settles_every_identity_header() -> None:
     } - {"x-auth-sub"}
 
 
+@pytest.mark.shows("S11", "E81", "E84", "N8", "N9", "N11", "N47", "N53")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_every_denial_is_the_answer_for_the_client(reason: Reason) -> None:
     """The true status, its challenge, when to come again, and the reason in JSON; no identity and nothing else."""

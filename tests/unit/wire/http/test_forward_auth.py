@@ -54,6 +54,7 @@ def test_without_method_or_target_the_gateway_is_misconfigured(missing: str) -> 
     assert decode(lines(headers)).flaw is Reason.MISCONFIGURED_GATEWAY
 
 
+@pytest.mark.shows("N18")
 @pytest.mark.parametrize("name", [name for name in METADATA if name != FORWARDED_FOR])
 def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
     """One of the two is the client's."""
@@ -79,6 +80,7 @@ def test_the_address_is_the_one_that_the_gateway_added(chain: list[str], source:
     assert (request.source, request.flaw) == (source, None)
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize(
     "name", ["x_forwarded_for", "x_forwarded_uri", "x.forwarded.uri", "x-forwarded_host", "x_forwarded-proto"]
 )
@@ -87,6 +89,7 @@ def test_another_spelling_of_metadata_is_refused(name: str) -> None:
     assert decode(lines({**TRAEFIK, name: "/public"})).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize("name", ["x_auth_sub", "x.auth.scope"])
 def test_another_spelling_of_an_identity_header_is_refused(name: str) -> None:
     """The gateway replaces `X-Auth-Sub` alone; this one would reach the application beside it."""
@@ -94,12 +97,14 @@ def test_another_spelling_of_an_identity_header_is_refused(name: str) -> None:
     assert decode(lines({**TRAEFIK, name: "root"}), known).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N26")
 @pytest.mark.parametrize("method", ["GET,POST", "GET, GET", ""])
 def test_a_method_that_is_not_one_word_is_refused(method: str) -> None:
     """Some proxies join two lines of a name with a comma."""
     assert decode(lines({**TRAEFIK, "x-forwarded-method": method})).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N20")
 def test_headers_of_other_dialects_change_nothing() -> None:
     """All headers of the client arrive here, so no other one may have a meaning."""
     foreign = {
@@ -119,6 +124,7 @@ def test_headers_of_other_dialects_change_nothing() -> None:
     assert decode(lines({**TRAEFIK, **foreign})) == decode(lines(TRAEFIK))
 
 
+@pytest.mark.shows("N1", "N46", "N50")
 def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     """Gateways replace only what they receive, so what is absent is sent empty."""
     status, headers, body = encode(ALLOW)
@@ -131,6 +137,7 @@ def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     ]
 
 
+@pytest.mark.shows("S11", "N8", "N9", "N11", "N47", "N53")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_every_denial_is_the_answer_for_the_client(reason: Reason) -> None:
     """The true status, its challenge, when to come again, and the reason in JSON; no identity and nothing else."""

@@ -20,6 +20,7 @@ def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
+@pytest.mark.shows("N24")
 def test_the_question_is_in_path_method_and_host() -> None:
     """Nothing is decoded."""
     assert decode(lines(FABRIC)) == AuthRequest(
@@ -44,6 +45,7 @@ def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
     assert decode([*lines(FABRIC), (name, b"x")]).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N20")
 def test_headers_of_other_dialects_change_nothing() -> None:
     """There is one way to say which request is meant."""
     foreign = {"x-original-uri": "/b", "x-original-method": "GET", "x-forwarded-uri": "/b", "x-original-host": "h"}

@@ -38,6 +38,7 @@ def test_metadata_that_stands_twice_is_a_flaw(name: str) -> None:
     assert collect(lines((name, "a"), (name, "a")), KNOWN).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize(
     "name",
     [
@@ -88,6 +89,24 @@ def test_what_is_missing_is_the_gateways_fault_and_what_is_odd_is_not(
 ) -> None:
     """500 for the operator, 400 for whoever wrote it."""
     assert question("test", NOTHING, method=method, target=target).flaw is flaw
+
+
+@pytest.mark.shows("S60", "N65")
+@pytest.mark.parametrize(
+    ("method", "headers", "announced"),
+    [
+        ("OPTIONS", [("origin", "https://a"), ("access-control-request-method", "POST")], "POST"),
+        ("OPTIONS", [("origin", "https://a"), ("access-control-request-method", "POST")] * 2, ""),
+        ("OPTIONS", [("origin", "https://a")], ""),
+        ("GET", [("origin", "https://a"), ("access-control-request-method", "POST")], ""),
+    ],
+)
+def test_a_preflight_is_no_flaw_and_announces_a_method(
+    method: str, headers: list[tuple[str, str]], announced: str
+) -> None:
+    """A client may send these headers as it likes; twice, they announce nothing."""
+    asked = question("test", collect(lines(*headers), KNOWN), method=method, target="/a")
+    assert (asked.flaw, asked.preflight) == (None, announced)
 
 
 def test_a_flaw_survives_good_metadata() -> None:

@@ -3,9 +3,12 @@
 import pytest
 
 from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
+from extauthz.core.introspection import Active, Inactive
+from extauthz.core.policy import decide
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.metadata import Headers
 from extauthz.wire.http.nginx import METADATA, decode, encode
+from support.largest import largest_rule, largest_token
 
 QUESTION = {
     "host": "127.0.0.1",
@@ -48,12 +51,14 @@ def test_without_method_or_target_the_gateway_is_misconfigured(missing: str) -> 
     assert decode(lines(headers)).flaw is Reason.MISCONFIGURED_GATEWAY
 
 
+@pytest.mark.shows("N18")
 @pytest.mark.parametrize("name", METADATA)
 def test_metadata_that_stands_twice_is_refused(name: bytes) -> None:
     """One of the two is the client's."""
     assert decode([*lines(QUESTION), (name, b"x"), (name, b"x")]).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N19")
 @pytest.mark.parametrize(
     "name",
     ["x_original_uri", "x.original.uri", "x-original_method", "x_original_url", "x_original_remote_addr", "x_real_ip"],
@@ -63,6 +68,7 @@ def test_another_spelling_of_metadata_is_refused(name: str) -> None:
     assert decode(lines({**QUESTION, name: "/public"})).flaw is Reason.BAD_METADATA
 
 
+@pytest.mark.shows("N20")
 def test_headers_of_other_dialects_change_nothing() -> None:
     """There is one way to say which request is meant."""
     foreign = {
@@ -77,6 +83,7 @@ def test_headers_of_other_dialects_change_nothing() -> None:
     assert decode(lines({**QUESTION, **foreign})) == decode(lines(QUESTION))
 
 
+@pytest.mark.shows("N1", "N46", "N50")
 def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     """An empty value makes NGINX remove the client's own copy; a body would cost the connection."""
     status, headers, body = encode(ALLOW)
@@ -90,12 +97,43 @@ def test_an_allow_has_each_identity_header_once_and_no_body() -> None:
     ]
 
 
+@pytest.mark.shows("N52", "N56")
 def test_an_allow_that_may_be_kept_says_for_how_long_and_for_whom() -> None:
     """Another token is another answer."""
-    headers = dict(text(encode(Allow(reason=Reason.ALLOWED, rule="r", identity=(), absent=(), cache_seconds=5))[1]))
-    assert (headers["cache-control"], headers["vary"]) == ("max-age=5", "Authorization")
+    kept = Allow(reason=Reason.ALLOWED, rule="r", identity=(), absent=(), cache_seconds=5)
+    assert text(encode(kept)[1]) == [
+        ("content-length", "0"),
+        ("cache-control", "max-age=5"),
+        ("vary", "Authorization"),
+        ("x-authz-reason", "allowed"),
+    ]
 
 
+SMALLEST_BUFFER = 4096
+"""`proxy_buffer_size` of NGINX where memory pages have 4 KiB; a head that does not fit is a 502, and so a 500."""
+
+
+def head_bytes(status: int, headers: Headers) -> int:
+    return len(f"HTTP/1.1 {status} Internal Server Error\r\n\r\n") + sum(len(n) + len(v) + 4 for n, v in headers)
+
+
+@pytest.mark.shows("N49")
+def test_the_head_of_every_answer_fits_into_the_smallest_buffer() -> None:
+    """Whatever a policy asks for and a token has; a token that has more is refused."""
+    rule = largest_rule()
+    decisions = [decide(rule, state, 0.0) for state in (largest_token(rule), Inactive(), Active(scopes=frozenset()))]
+    assert [decision.reason for decision in decisions] == [
+        Reason.ALLOWED,
+        Reason.INACTIVE,
+        Reason.INSUFFICIENT_SCOPE,
+    ]
+    for decision in decisions:
+        status, headers, _ = encode(decision)
+        assert head_bytes(status, headers) < SMALLEST_BUFFER
+    assert decide(rule, largest_token(rule, beyond=1), 0.0).reason is Reason.IDENTITY_NOT_FORWARDABLE
+
+
+@pytest.mark.shows("S11", "N2", "N3", "N7", "N9", "N51", "N53")
 @pytest.mark.parametrize("reason", OUTCOMES)
 def test_every_denial_is_a_status_that_nginx_understands(reason: Reason) -> None:
     """Beside it stands the status that is meant; a 401 has a challenge; nothing has a body or an identity."""

@@ -31,6 +31,7 @@ def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
+@pytest.mark.shows("N22")
 def test_the_url_asks_what_the_separate_headers_ask() -> None:
     """The decision cannot depend on how NGINX was set up."""
     assert decode(lines(INGRESS)) == decode(lines(SEPARATE))
@@ -88,6 +89,7 @@ def test_what_is_no_url_with_host_and_path_is_refused(url: str) -> None:
     assert (request.flaw, request.target) == (Reason.BAD_METADATA, "")
 
 
+@pytest.mark.shows("N23")
 def test_a_uri_beside_the_url_must_be_its_path_and_query() -> None:
     """Without `auth-method`, ingress-nginx passes on the `X-Original-URI` that the client wrote."""
     assert decode(lines({**INGRESS, "x-original-uri": "/orders/1?x=1"})).flaw is None
@@ -102,6 +104,7 @@ def test_a_host_beside_the_url_may_spell_the_same_host_otherwise(host: str) -> N
     assert (request.flaw, request.host) == (None, "api.example.com")
 
 
+@pytest.mark.shows("N23")
 @pytest.mark.parametrize("host", ["other.example.com", "example.com", "api.example.com,other.example.com"])
 def test_another_host_beside_the_url_is_refused(host: str) -> None:
     """ingress-nginx passes on the `X-Original-Host` that the client wrote: rules for a host are not the client's to choose."""

@@ -1,0 +1,131 @@
+"""The composition of what processes share: keys, the cache in Redis, and the log of revocations.
+
+with `shared_cache`                     processes of all hosts share a cache and a stream, and the keys of the file
+without, several workers                they share a log in their folder, and a key that their supervisor made
+without, one process                    nothing is shared, and the key is made now
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from extauthz.config.load import ServiceConfig
+from extauthz.config.own_secrets import OwnSecrets
+from extauthz.config.sharing import SharedCache as SharedCacheSection
+from extauthz.observe.events import Happened, Happening, Observer
+from extauthz.resolver.breaker import Breaker, BreakerSettings, State
+from extauthz.resolver.cache import TokenCache
+from extauthz.resolver.redis import Mode, RedisClient, RedisSettings, Tls
+from extauthz.resolver.revocation import Kind, Revocations
+from extauthz.resolver.revocation_feed import RevocationFeed
+from extauthz.resolver.revocation_log import FileLog, RedisLog, RevocationLog
+from extauthz.resolver.sealing import SECRET_BYTES, Keys
+from extauthz.resolver.settings import ServerSettings
+from extauthz.resolver.shared_cache import SharedCache
+
+SECRET_FILE: Final = "secret"  # noqa: S105 - its name
+LOG_FILE: Final = "revocations"
+
+_REDIS_CIRCUIT: Final = BreakerSettings(failures=5, window=10, open_seconds=0.5, max_open_seconds=5.0)
+_STATES: Final = {State.OPEN: Happening.SHARED_CACHE_DOWN, State.CLOSED: Happening.SHARED_CACHE_BACK}
+
+
+def prepare(folder: Path) -> None:
+    """Make what the workers of one supervisor share, in a folder that nobody else may enter."""
+    path = folder / SECRET_FILE
+    path.touch(mode=0o600)
+    path.write_bytes(secrets.token_bytes(SECRET_BYTES))
+
+
+class Sharing:
+    """Makes what the caches of this process need.
+
+    Attributes:
+        revocations: notices, for all of them.
+        feed: what brings notices; runs in the background.
+    """
+
+    def __init__(self, config: ServiceConfig, observer: Observer, together: Path | None) -> None:
+        section, own = config.settings.shared_cache, config.own
+        self._observer = observer
+        self._owner = secrets.token_hex(16)
+        self._prefix = "" if section is None else section.prefix
+        self._redis = None if section is None else _redis(_redis_settings(section, own, config.folder), observer)
+        self._keyring = [Keys.derive(secret) for secret in own.shared_keys or (_secret(together),)]
+        self.revocations = Revocations(self._keyring[0].name_hash)
+        self.feed = RevocationFeed(self.revocations, self._log(together), keyring=self._keyring, observer=observer)
+
+    def cache(self, settings: ServerSettings) -> TokenCache:
+        """The memory of this process for one server."""
+        return TokenCache(
+            settings,
+            secret=self._keyring[0].tokens,
+            monotonic=time.monotonic,
+            wall=time.time,
+            revocations=self.revocations,
+        )
+
+    def shared(self, settings: ServerSettings, cache: TokenCache) -> SharedCache | None:
+        """The memory of all processes for it, if they have one."""
+        if self._redis is None:
+            return None
+        return SharedCache(
+            settings,
+            cache=cache,
+            redis=self._redis,
+            keyring=self._keyring,
+            prefix=self._prefix,
+            owner=self._owner,
+            observer=self._observer,
+            monotonic=time.monotonic,
+            wall=time.time,
+        )
+
+    async def revoke(self, names: Sequence[tuple[str, str]]) -> bool:
+        """Forget what is named, here and elsewhere; False when others could not be told yet."""
+        return await self.feed.revoke((Kind(kind), name) for kind, name in names)
+
+    async def close(self) -> None:
+        """Close files and connections."""
+        await self.feed.close()
+        if self._redis is not None:
+            await self._redis.close()
+
+    def _log(self, together: Path | None) -> RevocationLog | None:
+        if self._redis is not None:
+            return RedisLog(self._redis, prefix=self._prefix)
+        return None if together is None else FileLog(together / LOG_FILE)
+
+
+def _secret(together: Path | None) -> bytes:
+    return secrets.token_bytes(SECRET_BYTES) if together is None else (together / SECRET_FILE).read_bytes()
+
+
+def _redis(settings: RedisSettings, observer: Observer) -> RedisClient:
+    def tell(state: State) -> None:
+        if state in _STATES:
+            observer.happened(Happened(what=_STATES[state], subject="redis"))
+
+    return RedisClient(settings, Breaker(_REDIS_CIRCUIT, time.monotonic, on_change=tell))
+
+
+def _redis_settings(section: SharedCacheSection, own: OwnSecrets, folder: Path) -> RedisSettings:
+    first = section.redis[0]
+    ca, certificate, key = (
+        "" if name is None else str(folder / name)
+        for name in (section.tls.ca, section.tls.certificate, section.tls.key)
+    )
+    return RedisSettings(
+        mode=Mode(section.mode),
+        nodes=() if first.path else tuple((url.host, url.port) for url in section.redis),
+        socket=first.path,
+        database=first.database,
+        service=section.service or "",
+        username=section.username or "",
+        password="" if own.redis_password is None else own.redis_password.reveal(),
+        sentinel_password="" if own.sentinel_password is None else own.sentinel_password.reveal(),
+        tls=Tls(ca=ca, certificate=certificate, key=key) if first.tls else None,
+        timeout=section.timeout,
+    )

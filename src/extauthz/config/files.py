@@ -1,0 +1,63 @@
+"""Keys and certificates that `extauthz.yaml` names: a broken one is a fault at its place, before anything starts."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from extauthz.config.credentials import Client, ClientTls
+from extauthz.config.document import Document, Path as Place
+from extauthz.config.faults import Fault
+from extauthz.config.secret import Secret
+from extauthz.config.validate import described_servers, sound
+from extauthz.jwk_set import read_jwks_file
+from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, read_private_key, tls_context
+
+
+def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret]) -> list[Fault]:
+    """A fault for each file that cannot serve its purpose, and for each secret that is too short for its own."""
+    faults = []
+    for name in described_servers(document):
+        place: Place = ("authorization_servers", name)
+        client, tls = sound(Client, document.at((*place, "client"))), sound(ClientTls, document.at((*place, "tls")))
+        keys = document.at((*place, "jwt", "jwks_file"))
+        found = (
+            *_check_client(client, folder, secrets.get(name)),
+            *_check_tls(tls, folder),
+            *_check_keys(keys, folder),
+        )
+        faults += [document.fault((*place, *rest), message, excerpt=False) for rest, message in found]
+    return faults
+
+
+def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
+    """The files of the section, as paths."""
+    ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
+    return TlsFiles(ca=ca, certificate=certificate, key=key)
+
+
+def _check_client(client: Client | None, folder: Path, secret: Secret | None) -> Iterator[tuple[Place, str]]:
+    if client is not None and client.key is not None:
+        try:
+            read_private_key(folder / client.key.file, client.assertion.algorithm or "")
+        except UnusableError as error:
+            yield ("client", "key", "file"), str(error)
+    if client is not None and client.method == "client_secret_jwt" and secret is not None:
+        try:
+            check_hmac_secret(secret.reveal())
+        except UnusableError as error:
+            yield ("client", "secret"), str(error)
+
+
+def _check_tls(tls: ClientTls | None, folder: Path) -> Iterator[tuple[Place, str]]:
+    if tls is not None:
+        try:
+            tls_context(tls_files(tls, folder))
+        except UnusableError as error:
+            yield ("tls",), str(error)
+
+
+def _check_keys(file: object, folder: Path) -> Iterator[tuple[Place, str]]:
+    if isinstance(file, str) and file:
+        try:
+            read_jwks_file(folder / file)
+        except UnusableError as error:
+            yield ("jwt", "jwks_file"), str(error)

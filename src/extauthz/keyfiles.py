@@ -1,0 +1,217 @@
+"""Secrets, keys and certificates as operators keep them in files.
+
+Read at the start by the configuration, and again when they change by whoever uses them. An error says what is wrong
+with a file and repeats nothing of what is in it.
+"""
+
+import re
+import ssl
+from base64 import b64decode
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+MAX_SECRET_BYTES = 64 * 1024
+"""A larger file is neither a secret nor a key."""
+
+MIN_RSA_BITS = 2048
+"""RFC 7518 §3.3."""
+
+MIN_HMAC_BYTES = 32
+"""RFC 7518 §3.2, for HS256."""
+
+SHARED_KEY_BYTES = 32
+"""Of each key for what processes share."""
+
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+EC_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+_URL_SAFE = str.maketrans("-_", "+/")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+
+
+class UnusableError(Exception):
+    """A file or variable that gives nothing; the message says why and repeats nothing of what is in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What a connection needs besides the usual trust: PEM files, each None when there is none.
+
+    Attributes:
+        ca: whose certificates are trusted, instead of the public authorities.
+        certificate: who we are, with the chain behind it.
+        key: its private key.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that there are."""
+        return tuple(path for path in (self.ca, self.certificate, self.key) if path is not None)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a file, up to one byte more than `limit`.
+
+    Raises:
+        UnusableError: when it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except FileNotFoundError:
+        raise UnusableError("this file does not exist") from None
+    except PermissionError:
+        raise UnusableError("this file may not be read by this user") from None
+    except IsADirectoryError:
+        raise UnusableError("this is a folder, not a file") from None
+    except (OSError, ValueError):
+        raise UnusableError("this file cannot be read") from None
+
+
+def read_secret(path: Path) -> str:
+    """A secret: the one line of a file, whose end does not belong to it.
+
+    Raises:
+        UnusableError: when there is none.
+    """
+    content = _read_small(path)
+    try:
+        return check_secret(content.removesuffix(b"\n").removesuffix(b"\r").decode())
+    except UnicodeDecodeError:
+        raise UnusableError("this file is not UTF-8 text") from None
+
+
+def check_secret(text: str) -> str:
+    """Return it unchanged.
+
+    Raises:
+        UnusableError: when it is empty or more than one line.
+    """
+    if not text.strip():
+        raise UnusableError("the secret is empty")
+    if _CONTROL.search(text):
+        raise UnusableError("the secret has a second line or a control character")
+    return text
+
+
+def read_shared_keys(path: Path) -> tuple[bytes, ...]:
+    """Keys of 32 bytes each, one a line.
+
+    Raises:
+        UnusableError: when there is none, or anything else.
+    """
+    try:
+        return check_shared_keys(_read_small(path).decode())
+    except UnicodeDecodeError:
+        raise UnusableError("this file is not UTF-8 text") from None
+
+
+def check_shared_keys(text: str) -> tuple[bytes, ...]:
+    """Keys of 32 bytes each in base64 or hexadecimal, with blanks or line ends between them.
+
+    Raises:
+        UnusableError: when there is none, or anything else.
+    """
+    keys = tuple(_shared_key(number, word) for number, word in enumerate(text.split(), start=1))
+    if not keys:
+        raise UnusableError("there is no key here: make one with openssl rand -base64 32")
+    if len(set(keys)) < len(keys):
+        raise UnusableError("a key stands here twice")
+    return keys
+
+
+def _shared_key(number: int, word: str) -> bytes:
+    try:
+        key = bytes.fromhex(word) if _HEX_KEY.fullmatch(word) else b64decode(word.translate(_URL_SAFE), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != SHARED_KEY_BYTES:
+        raise UnusableError(f"key {number} is not {SHARED_KEY_BYTES} bytes in base64 or hexadecimal")
+    return key
+
+
+def check_hmac_secret(text: str) -> str:
+    """Return it unchanged.
+
+    Raises:
+        UnusableError: when it is too short to sign with (RFC 7518 §3.2).
+    """
+    if len(text.encode()) < MIN_HMAC_BYTES:
+        raise UnusableError(f"a secret that signs has at least {MIN_HMAC_BYTES} bytes")
+    return text
+
+
+def read_private_key(path: Path, algorithm: str = "") -> PrivateKey:
+    """A private key in PEM, not encrypted: RSA of 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
+
+    Raises:
+        UnusableError: when there is none, or none that signs with the algorithm.
+    """
+    try:
+        key = load_pem_private_key(_read_small(path), password=None)
+    except TypeError:
+        raise UnusableError("this key is encrypted: write it to a file without a password") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnusableError("this file has no private key in PEM") from None
+    if not isinstance(key, PrivateKey) or not algorithms_of(key):
+        raise UnusableError(
+            "this key cannot be used: RSA of 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519"
+        )
+    if algorithm and algorithm not in algorithms_of(key):
+        raise UnusableError(f"this key does not sign with {algorithm}, but with {', '.join(algorithms_of(key))}")
+    return key
+
+
+def algorithms_of(key: PrivateKey | PublicKey) -> tuple[str, ...]:
+    """The JWS algorithms of a key, the one that every server knows first; none when the key is too weak or too odd."""
+    match key:
+        case rsa.RSAPrivateKey() | rsa.RSAPublicKey():
+            return RSA_ALGORITHMS if key.key_size >= MIN_RSA_BITS else ()
+        case ec.EllipticCurvePrivateKey() | ec.EllipticCurvePublicKey():
+            return EC_ALGORITHMS.get(key.curve.name, ())
+        case _:
+            return ("EdDSA", "Ed25519")  # RFC 8037 and its update RFC 9864
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """How to talk TLS to a server, from what is in the files now; the server's certificate is always checked.
+
+    Raises:
+        UnusableError: when a file cannot be used.
+    """
+    for path in files.paths:
+        _read_small(path)
+    try:
+        context = (
+            httpx.create_ssl_context(trust_env=False)
+            if files.ca is None
+            else ssl.create_default_context(cafile=files.ca)
+        )
+    except (OSError, ValueError):
+        raise UnusableError(f"{files.ca} has no certificate in PEM") from None
+    if files.certificate is not None:
+        try:
+            context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key must not ask anybody
+        except (OSError, ValueError):
+            raise UnusableError("certificate and key are not a pair in PEM, or the key is encrypted") from None
+    return context
+
+
+def _read_small(path: Path) -> bytes:
+    content = read_file(path, MAX_SECRET_BYTES)
+    if len(content) > MAX_SECRET_BYTES:
+        raise UnusableError(f"this file is larger than {MAX_SECRET_BYTES} bytes: it cannot be a secret")
+    return content

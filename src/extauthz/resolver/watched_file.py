@@ -1,0 +1,113 @@
+"""What files say now: secrets, keys and certificates that are changed under a running process.
+
+Rotation must need no restart, and a broken new file must not stop what works: then the old value stays, and the
+operator is told once for each change.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from extauthz.keyfiles import UnusableError
+from extauthz.observe.events import Happened, Happening, Observer
+
+LOOK_SECONDS = 1.0
+"""Files are looked at no more often than this."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+_Stamp = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class Current(Protocol[T_co]):
+    """A value that may change while we run."""
+
+    def __call__(self) -> T_co:
+        """The value now."""
+
+    def look(self) -> bool:
+        """Look at once, whether or not it is time; True if the value is a new one."""
+
+
+class Fixed(Generic[T]):
+    """A value that never changes, such as one from the environment."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __call__(self) -> T:
+        """Always the same."""
+        return self._value
+
+    def look(self) -> bool:
+        """Nothing new."""
+        return False
+
+
+class Watched(Generic[T]):
+    """A value out of files, read again when one of them has changed.
+
+    A file has changed when its times, its size or its inode have: that covers one that was written anew, renamed over
+    or given other rights, and the swapped folder behind a symbolic link by which Kubernetes changes mounted secrets.
+
+    Args:
+        subject: what the operator calls it.
+        paths: the files.
+        read: the value from what they say now; raises `UnusableError`.
+
+    Raises:
+        UnusableError: when there is no value to begin with.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        paths: tuple[Path, ...],
+        read: Callable[[], T],
+        *,
+        observer: Observer,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._subject = subject
+        self._paths = paths
+        self._read = read
+        self._observer = observer
+        self._monotonic = monotonic
+        self._looked_at = monotonic()
+        self._stamp = self._stamps()  # before reading: a change in between is then seen at the next look
+        self._value = read()
+
+    def __call__(self) -> T:
+        """The value of a second ago or later."""
+        if self._monotonic() - self._looked_at >= LOOK_SECONDS:
+            self.look()
+        return self._value
+
+    def look(self) -> bool:
+        """Look at the files; True if they gave a new value."""
+        self._looked_at = self._monotonic()
+        stamp = self._stamps()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            self._value = self._read()
+        except UnusableError as error:
+            self._tell(Happening.SECRET_UNREADABLE, str(error))
+            return False
+        self._tell(Happening.SECRET_RELOADED, "")
+        return True
+
+    def _stamps(self) -> _Stamp:
+        return tuple(_stamp(path) for path in self._paths)
+
+    def _tell(self, what: Happening, detail: str) -> None:
+        self._observer.happened(Happened(what=what, subject=self._subject, detail=detail))
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        seen = path.stat()
+    except (OSError, ValueError):
+        return None
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size

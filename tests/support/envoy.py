@@ -1,0 +1,69 @@
+"""A real Envoy from gateway/envoy.yaml, for what the table of cases does not ask of it."""
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
+from extauthz.cli.upstream import Upstream
+from support.gateways import GATEWAY_FILES, envoy_binary
+
+LOG_EVERY_MILLISECONDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningEnvoy:
+    """Where it listens, the application behind it, and its access log."""
+
+    port: int
+    admin: int
+    upstream: Upstream
+    log: Path
+
+    def counter(self, name: str) -> int:
+        """One of its statistics."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)) as connection:
+            connection.request("GET", f"/stats?filter=^{name}$")
+            return int(connection.getresponse().read().decode().rpartition(":")[2])
+
+    def log_lines(self, wanted: int) -> list[dict[str, object]]:
+        """The lines of its access log, once there are enough of them: it writes them in batches."""
+        for _ in range(150):
+            lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+            if len(lines) >= wanted:
+                return lines
+            time.sleep(0.1)
+        raise AssertionError("Envoy wrote no access log")
+
+
+@contextmanager
+def running_envoy(
+    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+) -> Iterator[RunningEnvoy]:
+    """Start it with some text of its file replaced, before an upstream."""
+    port, admin, upstream = free_ports(3)
+    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
+    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
+    for old, new in (edit or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    config, log = folder / "envoy.yaml", folder / "envoy.log"
+    config.write_text(text)
+    flush = ["--file-flush-interval-msec", str(LOG_EVERY_MILLISECONDS)]
+    command = [envoy_binary(release), *envoy_command(config)[1:], *flush]
+    with Upstream(upstream) as application, Process("envoy", command, log=log) as process:
+        process.wait_for_http(f"http://127.0.0.1:{port}/healthz")
+        yield RunningEnvoy(port=port, admin=admin, upstream=application, log=log)
+
+
+@contextmanager
+def envoy(
+    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+) -> Iterator[int]:
+    """The port of a running one."""
+    with running_envoy(folder, authorizer, release=release, edit=edit) as started:
+        yield started.port

@@ -1,0 +1,146 @@
+"""What processes share is put together as the file says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from extauthz.app_resolver import LOG_FILE, SECRET_FILE, Sharing, prepare
+from extauthz.app_server import server_settings
+from extauthz.config.load import load_service
+from extauthz.core.token import Token
+from extauthz.resolver.redis import Mode, RedisSettings, Tls
+from extauthz.resolver.revocation import Kind
+from extauthz.resolver.settings import ServerSettings
+from extauthz.testing import RecordingObserver
+from support.certificates import Authority
+from support.redis_server import RedisServer
+
+SECRETS = {"CLIENT_SECRET": "s", "KEYS": "ab" * 32, "PASSWORD": "p", "SENTINEL": "q"}
+
+
+def sharing(folder: Path, together: Path | None = None, **shared_cache: Any) -> Sharing:  # noqa: ANN401 - as written
+    """With this section, or none."""
+    (folder / "policy.yaml").write_text("version: 1\nroutes: [{name: a, path: /a, scopes: []}]\n")
+    client = {"id": "gateway", "secret": {"env": "CLIENT_SECRET"}}
+    service = {
+        "listen": {"gateway": "127.0.0.1:9191", "ops": "127.0.0.1:9192"},
+        "policy": "policy.yaml",
+        "authorization_servers": {"main": {"introspection_endpoint": "https://as.example.com/i", "client": client}},
+    }
+    more = {"shared_cache": {"keys": {"env": "KEYS"}} | shared_cache} if shared_cache else {}
+    path = folder / "extauthz.yaml"
+    path.write_text(yaml.safe_dump(service | more))
+    return Sharing(load_service(path, SECRETS), RecordingObserver(), together)
+
+
+def settings_of_main(folder: Path) -> ServerSettings:
+    config = load_service(folder / "extauthz.yaml", SECRETS)
+    return server_settings("main", config.settings.authorization_servers["main"])
+
+
+def key(one: Sharing, folder: Path) -> bytes:
+    """Of a token in the memory of a process."""
+    return one.cache(settings_of_main(folder)).key(Token("t"))
+
+
+def redis_settings(one: Sharing) -> RedisSettings:
+    """What its client was given."""
+    assert one._redis is not None  # noqa: SLF001 - what was composed
+    return one._redis._settings  # noqa: SLF001 - same
+
+
+async def test_alone_nothing_is_shared(tmp_path: Path) -> None:
+    """Two processes have nothing in common, and nobody to tell."""
+    one, other = sharing(tmp_path), sharing(tmp_path)
+    assert key(one, tmp_path) != key(other, tmp_path)
+    assert not one.feed.follows
+    assert await one.revoke([("sub", "u1")])
+    await one.close()
+
+
+async def test_workers_share_a_key_and_a_log(tmp_path: Path) -> None:
+    """In a folder that their supervisor prepared."""
+    together = tmp_path / "together"
+    together.mkdir()
+    prepare(together)
+    one, other = sharing(tmp_path, together), sharing(tmp_path, together)
+    assert key(one, tmp_path) == key(other, tmp_path)
+    assert one.feed.follows
+    assert await one.revoke([("sub", "u1"), ("all", "")])
+    assert (together / LOG_FILE).exists()
+    assert (together / SECRET_FILE).stat().st_mode & 0o777 == 0o600
+    await one.close()
+
+
+async def test_hosts_share_the_keys_of_the_file(tmp_path: Path) -> None:
+    """With Redis, the folder has no meaning."""
+    with RedisServer(tmp_path) as redis:
+        one, other = (sharing(tmp_path, redis=redis.url, timeout="5s") for _ in range(2))
+        assert key(one, tmp_path) == key(other, tmp_path)
+        assert await one.revoke([(Kind.TOKEN.value, "t")])
+        assert redis.keys() == ["extauthz:1:revocations"]
+        for process in (one, other):
+            await process.close()
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [
+        ({"redis": "unix:///run/redis.sock"}, RedisSettings(socket="/run/redis.sock")),
+        (
+            {"redis": "rediss://redis:7000/3", "username": "u", "password": {"env": "PASSWORD"}, "timeout": "20ms"},
+            RedisSettings(nodes=(("redis", 7000),), database=3, username="u", password="p", timeout=0.02, tls=Tls()),
+        ),
+        (
+            {
+                "redis": ["redis://127.0.0.1:1", "redis://127.0.0.1:2"],
+                "mode": "sentinel",
+                "service": "main",
+                "sentinel_password": {"env": "SENTINEL"},
+            },
+            RedisSettings(
+                mode=Mode.SENTINEL,
+                nodes=(("127.0.0.1", 1), ("127.0.0.1", 2)),
+                service="main",
+                sentinel_password="q",
+            ),
+        ),
+        (
+            {"redis": "redis://127.0.0.1:1", "mode": "cluster"},
+            RedisSettings(mode=Mode.CLUSTER, nodes=(("127.0.0.1", 1),)),
+        ),
+    ],
+)
+async def test_each_deployment_is_reached_as_the_file_says(
+    tmp_path: Path, section: dict[str, Any], settings: RedisSettings
+) -> None:
+    """Nothing is connected before it is used."""
+    one = sharing(tmp_path, **section)
+    assert redis_settings(one) == settings
+    assert "'p'" not in repr(redis_settings(one))
+    await one.close()
+
+
+async def test_files_for_tls_are_found_beside_the_configuration(tmp_path: Path) -> None:
+    """Relative to its folder."""
+    authority = Authority(tmp_path)
+    one = sharing(tmp_path, redis="rediss://redis", tls={"ca": authority.path.name})
+    assert redis_settings(one).tls == Tls(ca=str(authority.path))
+    await one.close()
+
+
+async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:
+    """In words that the operator knows."""
+    one = sharing(tmp_path, redis="redis://127.0.0.1:1")
+    observer = one._observer  # noqa: SLF001 - what was composed
+    assert isinstance(observer, RecordingObserver)
+    settings = settings_of_main(tmp_path)
+    one.revocations.current = True
+    shared = one.shared(settings, one.cache(settings))
+    assert shared is not None
+    for number in range(6):
+        assert await shared.find(Token(f"t{number}"), None) is None
+    assert [(event.what.value, event.subject) for event in observer.happenings] == [("shared_cache_down", "redis")]
+    await one.close()
