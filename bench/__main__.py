@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator, Sequence
 
-from bench import report
+from bench import report, targets
+from bench.figure import Figure
 from bench.load import check_programs
-from bench.measure import Sample, measure, systems
+from bench.measure import Sample, System, measure, systems
 from bench.stage import NotAsExpected, Stage, open_stage
 from bench.walk import ConnectionLost
 from extauthz.cli.processes import MissingProgram, ProcessFailed
@@ -26,20 +28,37 @@ def main() -> int:
     try:
         check_programs()
         with open_stage() as stage:
-            _say("starting all parts")
-            stage.start()
-            samples = _run(stage, options.rounds, options.seconds)
+            samples = _rows(stage, options)
+            figures = [*report.ratios(samples), *_figures(stage, options)]
     except (MissingProgram, ProcessFailed, NotAsExpected, ConnectionLost) as error:
         _say(f"no result: {error}")
         return 1
-    file = report.write(samples, rounds=options.rounds, seconds=options.seconds, load_before=load_before)
-    print(report.table(samples))
-    print("\n".join(["", *report.notes(samples), f"{time.monotonic() - begin:.0f} s; all of it in {file}"]))
+    print("\n".join([report.table(samples), targets.table(figures), "", *report.notes(samples)]))
+    took = f"{time.monotonic() - begin:.0f} s"
+    if options.only == targets.ALL:
+        where = report.write(samples, figures, rounds=options.rounds, seconds=options.seconds, load_before=load_before)
+        print(f"{took}; all of it in {where}")
+    else:
+        print(f"{took}; no file is written for a part of it")
     return 0
 
 
-def _run(stage: Stage, rounds: int, seconds: float) -> report.Samples:
-    rows = systems(stage)
+def _rows(stage: Stage, options: argparse.Namespace) -> report.Samples:
+    sections = targets.sections(options.only)
+    if not sections:
+        return {}
+    _say("starting all parts")
+    stage.start()
+    return _run([row for row in systems(stage) if row.section in sections], stage, options.rounds, options.seconds)
+
+
+def _figures(stage: Stage, options: argparse.Namespace) -> Iterator[Figure]:
+    for key, measured in targets.MEASURES.items():
+        if key in options.only:
+            yield from measured(stage, options.rounds, options.seconds, _say)
+
+
+def _run(rows: Sequence[System], stage: Stage, rounds: int, seconds: float) -> report.Samples:
     samples: dict[report.Row, list[Sample]] = {(row.section, row.name): [] for row in rows}
     for number in range(1, rounds + 1):
         for row in rows:
@@ -54,7 +73,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="how often each system has its turn (%(default)s)")
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="how long each turn takes (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="turns of one second: about a minute in all, and noisier")
+    parser.add_argument("--only", default=",".join(targets.ALL), help="targets, as P5,P7; all of them unless named")
     options = parser.parse_args()
+    options.only = tuple(key for key in targets.ALL if key in options.only.split(","))
+    if not options.only:
+        parser.error(f"--only takes some of {','.join(targets.ALL)}")
     if options.rounds < 1 or options.seconds < 1:
         parser.error("at least one round and one second")
     if options.quick:

@@ -8,23 +8,36 @@ from typing import Any
 
 import yaml
 
-from bench.workload import AUDIENCE, CLIENT_SECRET, REFUSED, SCOPE, policy
+from bench.workload import AUDIENCE, CLIENT_SECRET, REFUSED, SCOPE
 from extauthz.cli.processes import render_gateway
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_EXPIRES = 4_000_000_000
+EXPIRES = 4_000_000_000
+SHARED_KEY = "ab" * 32
+"""For extauthz processes of this run that share a Redis of this run."""
+
 _EXT_AUTHZ = "envoy.filters.http.ext_authz"
 
 
 def write_extauthz(
-    folder: Path, *, introspection: int, gateway: int, ops: int, grpc: int = 0, edge_cache: bool
+    folder: Path,
+    *,
+    introspection: str,
+    gateway: int,
+    ops: int,
+    grpc: int = 0,
+    policy: str,
+    more: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write both files of one extauthz and the secret that they name; the path of the first."""
+    """Write both files of one extauthz and the secrets that they name; the path of the first.
+
+    `introspection` is the URL where tokens are asked about; `more` are further keys of the first file.
+    """
     folder.mkdir()
     listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
     server = {
-        "introspection_endpoint": f"http://127.0.0.1:{introspection}/introspect",
+        "introspection_endpoint": introspection,
         "client": {"id": "gateway", "secret": {"file": "secret"}},
         "cache": {"ttl": "1h"},
     }
@@ -35,11 +48,13 @@ def write_extauthz(
         "authorization_servers": {"main": server},
         "audit": {"path": str(folder / "audit.log")},
         "drain_delay": "0s",
+        **(more or {}),
     }
     file = folder / "extauthz.yaml"
     file.write_text(json.dumps(settings), encoding="utf-8")  # YAML takes JSON
-    (folder / "policy.yaml").write_text(policy(edge_cache=edge_cache), encoding="utf-8")
+    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
     (folder / "secret").write_text(CLIENT_SECRET, encoding="utf-8")
+    (folder / "keys").write_text(SHARED_KEY, encoding="utf-8")
     return file
 
 
@@ -90,7 +105,7 @@ def write_backends(file: Path, *, app: int, introspection: int, inner: int) -> P
         "client_id": "bench",
         "scope": SCOPE,
         "aud": AUDIENCE,
-        "exp": _EXPIRES,
+        "exp": EXPIRES,
     }
     text = _STATIC.format(
         body=f"""

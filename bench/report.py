@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench import targets
+from bench.figure import Figure
 from bench.measure import Sample
 from extauthz.cli.processes import envoy_command, nginx_command
 
@@ -31,10 +33,7 @@ class Ratio:
     """Two rows compared round by round.
 
     Attributes:
-        key: name in the results file.
-        value: which figure of a row; `rate` or `authorizer_us`.
-        target: what it should be at most (`<=`) or at least (`>=`); empty for information only.
-        goal: what it should become.
+        value: what of a row; `rate` or `authorizer_us`. The others are as for `Figure`.
     """
 
     key: str
@@ -43,7 +42,6 @@ class Ratio:
     bottom: Row
     value: str
     target: str = ""
-    goal: str = ""
 
 
 RATIOS = (
@@ -53,8 +51,7 @@ RATIOS = (
         top=("gRPC", "extauthz, h2corn"),
         bottom=("gRPC", "no-op, h2corn"),
         value="authorizer_us",
-        target="<= 2.0",
-        goal="<= 1.5",
+        target="<= 1.5",
     ),
     Ratio(
         key="P2",
@@ -129,44 +126,32 @@ class Spread:
         return f"{form(self.median)} ({form(self.min)}-{form(self.max)})"
 
 
-def ratio(kind: Ratio, samples: Samples) -> Spread:
+def ratios(samples: Samples) -> list[Figure]:
     """The ratio of each round; rounds are near each other in time, so a slow minute hits both sides."""
+    there = [kind for kind in RATIOS if kind.top in samples and kind.bottom in samples]
+    return [
+        Figure(key=kind.key, title=kind.title, values=_divided(kind, samples), target=kind.target) for kind in there
+    ]
+
+
+def _divided(kind: Ratio, samples: Samples) -> list[float]:
     pairs = zip(samples[kind.top], samples[kind.bottom], strict=True)
-    return Spread.of([_value(top, kind.value) / _value(bottom, kind.value) for top, bottom in pairs])
+    return [_value(top, kind.value) / _value(bottom, kind.value) for top, bottom in pairs]
 
 
 def _value(sample: Sample, name: str) -> float:
     return float(getattr(sample, name))
 
 
-def meets(value: float, limit: str) -> bool:
-    """Whether a value is within a limit such as `<= 2.0`."""
-    sign, number = limit.split()
-    return value <= float(number) if sign == "<=" else value >= float(number)
-
-
-def targets(samples: Samples) -> dict[str, dict[str, Any]]:
-    """All targets with what this run says about them."""
-    return {kind.key: _target(kind, ratio(kind, samples).median) for kind in RATIOS if kind.target}
-
-
-def _target(kind: Ratio, value: float) -> dict[str, Any]:
-    goal = {"goal": kind.goal, "goal_met": meets(value, kind.goal)} if kind.goal else {}
-    return {"value": round(value, 2), "target": kind.target, "met": meets(value, kind.target), **goal}
-
-
 def table(samples: Samples) -> str:
-    """Rows and ratios as Markdown."""
+    """Rows as Markdown."""
     lines = [
         "| | | requests/s | authorizer, CPU µs/request | gateway, CPU µs/request | p50 ms | p99 ms |",
         "|---|---|---|---|---|---|---|",
         *(_line(row, rounds) for row, rounds in samples.items()),
         "",
-        "| | ratio | | target |",
-        "|---|---|---|---|",
-        *(_ratio_line(kind, samples) for kind in RATIOS),
     ]
-    return "\n".join(lines)
+    return "\n".join(lines) if samples else ""
 
 
 def _line(row: Row, rounds: Sequence[Sample]) -> str:
@@ -185,19 +170,6 @@ def _cell(rounds: Sequence[Sample], name: str, form: Callable[[float], str]) -> 
     return "" if None in values else Spread.of(values).text(form)
 
 
-def _ratio_line(kind: Ratio, samples: Samples) -> str:
-    value = ratio(kind, samples)
-    said = ""
-    if kind.target:
-        goal = f", goal {kind.goal}: {_met(value.median, kind.goal)}" if kind.goal else ""
-        said = f"{kind.target}: {_met(value.median, kind.target)}{goal}"
-    return f"| {kind.key} | {kind.title} | {value.text(lambda each: f'{each:.2f}')} | {said} |"
-
-
-def _met(value: float, limit: str) -> str:
-    return "met" if meets(value, limit) else "**missed**"
-
-
 def notes(samples: Samples) -> list[str]:
     """What a reader of the table must know besides."""
     found = []
@@ -214,7 +186,7 @@ def notes(samples: Samples) -> list[str]:
     return found
 
 
-def write(samples: Samples, *, rounds: int, seconds: float, load_before: float) -> Path:
+def write(samples: Samples, figures: Sequence[Figure], *, rounds: int, seconds: float, load_before: float) -> Path:
     """Write the results file; its path."""
     now = datetime.now(UTC)
     document = {
@@ -228,8 +200,8 @@ def write(samples: Samples, *, rounds: int, seconds: float, load_before: float) 
         "versions": _versions(),
         "rounds": rounds,
         "seconds": seconds,
-        "targets": targets(samples),
-        "ratios": {kind.key: {"title": kind.title, **_rounded(ratio(kind, samples))} for kind in RATIOS},
+        "targets": targets.judged(figures),
+        "figures": {each.key: _figure(each) for each in figures},
         "systems": [_system(row, each) for row, each in samples.items()],
         "notes": notes(samples),
     }
@@ -237,6 +209,11 @@ def write(samples: Samples, *, rounds: int, seconds: float, load_before: float) 
     file = RESULTS / f"{now:%Y-%m-%d}-{_machine_name()}.json"
     file.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return file
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    values = [round(value, 3) for value in figure.values]
+    return {"title": figure.title, **_rounded(Spread.of(figure.values)), "rounds": values}
 
 
 def _system(row: Row, rounds: Sequence[Sample]) -> dict[str, Any]:
@@ -270,6 +247,7 @@ def _versions() -> dict[str, str]:
         "nginx": ([nginx_command(Path(), Path())[0], "-v"], r"nginx/(\S+)"),
         "wrk": (["wrk", "--version"], r"wrk (\S+)"),
         "h2load": (["h2load", "--version"], r"nghttp2/(\S+)"),
+        "redis": (["redis-server", "--version"], r"v=(\S+)"),
     }
     return {
         "python": platform.python_version(),

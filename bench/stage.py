@@ -9,13 +9,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import files
+from bench.authorization_server import AuthorizationServer
+from bench.questions import Questions
 from bench.walk import walk
-from bench.workload import HOST, REFUSED, TOKENS, Questions, path, token, write_script
+from bench.workload import HOST, REFUSED, TOKENS, path, policy, token, write_script
 from extauthz.cli.processes import Process, envoy_command, nginx_command, port_in_use
 
 _PORTS = range(24_000, 28_000)
@@ -93,6 +95,7 @@ class Stage:
         self._ends = ends
         self._free = iter([port for port in random.sample(_PORTS, len(_PORTS)) if not port_in_use(port)])
         self._parts: dict[str, Part] = {}
+        self._backends: tuple[int, str] | None = None
         self.questions = Questions()
         self.script = folder / "walk.lua"
         write_script(self.script)
@@ -102,13 +105,13 @@ class Stage:
 
     def start(self) -> None:
         """Start all parts, wait until each answers, and see that they allow and refuse what they should."""
-        app, introspection = self._start_backends()
+        app, introspection = self.start_backends()
         verdict = self._start_verdict()
         for floor in ("h2corn", "grpcio", "asgi"):
             self._start_floor(floor)
-        self._start_extauthz("extauthz", introspection)
-        self._start_extauthz("extauthz grpcio", introspection, grpcio=True)
-        self._start_extauthz("extauthz edge", introspection, edge_cache=True)
+        self.start_extauthz("extauthz", introspection)
+        self.start_extauthz("extauthz grpcio", introspection, grpcio=True)
+        self.start_extauthz("extauthz edge", introspection, rules=policy(edge_cache=True))
         self._start_envoy("envoy no-op", app, self["h2corn"].port)
         self._start_envoy("envoy extauthz", app, self["extauthz"].port)
         self._start_envoy("envoy alone", app, 0)
@@ -159,11 +162,31 @@ class Stage:
         part = self._parts[name] = Part(name=name, process=process, port=port, ops=ops)
         return part
 
-    def _start_backends(self) -> tuple[int, int]:
-        app, introspection, inner = self._ports(3)
-        file = files.write_backends(self._folder / "backends.conf", app=app, introspection=introspection, inner=inner)
-        self._start("backends", nginx_command(file, self._prefix("backends")), app)
-        return app, introspection
+    def start_backends(self) -> tuple[int, str]:
+        """Start an NGINX, if it does not run yet: the port of the application, the URL of the authorization server."""
+        if self._backends is None:
+            app, introspection, inner = self._ports(3)
+            file = files.write_backends(
+                self._folder / "backends.conf", app=app, introspection=introspection, inner=inner
+            )
+            self._start("backends", nginx_command(file, self._prefix("backends")), app)
+            self._backends = app, f"http://127.0.0.1:{introspection}/introspect"
+        return self._backends
+
+    def start_server(self) -> AuthorizationServer:
+        """Start an authorization server that takes its time and counts, if it does not run yet."""
+        if "authorization server" not in self._parts:
+            (port,) = self._ports(1)
+            command = [sys.executable, "-m", "bench.authorization_server", str(port)]
+            self._start("authorization server", command, port).process.wait_for_port(port, _START_SECONDS)
+        return AuthorizationServer(self["authorization server"].port)
+
+    def start_redis(self) -> int:
+        """Start a Redis that keeps nothing on disk; its port."""
+        (port,) = self._ports(1)
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(self._folder)]
+        self._start("redis", command, port).process.wait_for_port(port, _START_SECONDS)
+        return port
 
     def _start_verdict(self) -> int:
         (port,) = self._ports(1)
@@ -174,7 +197,16 @@ class Stage:
         (port,) = self._ports(1)
         self._start(name, [sys.executable, "-m", "bench.floors", name, str(port)], port)
 
-    def _start_extauthz(self, name: str, introspection: int, *, grpcio: bool = False, edge_cache: bool = False) -> None:
+    def start_extauthz(
+        self,
+        name: str,
+        introspection: str,
+        *,
+        grpcio: bool = False,
+        rules: str = "",
+        more: Mapping[str, object] | None = None,
+    ) -> Part:
+        """Start an extauthz that asks at this URL. `rules` is its policy, `more` what else stands in its other file."""
         gateway, ops, grpc = self._ports(3)
         file = files.write_extauthz(
             self._folder / name.replace(" ", "-"),
@@ -182,10 +214,11 @@ class Stage:
             gateway=gateway,
             ops=ops,
             grpc=grpc if grpcio else 0,
-            edge_cache=edge_cache,
+            policy=rules or policy(),
+            more=more,
         )
         command = [sys.executable, "-m", "extauthz", "serve", "--config", str(file)]
-        self._start(name, command, grpc if grpcio else gateway, ops)
+        return self._start(name, command, grpc if grpcio else gateway, ops)
 
     def _start_envoy(self, name: str, app: int, authorizer: int) -> None:
         client, admin = self._ports(2)

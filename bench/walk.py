@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 from bench.load import Load, percentile
@@ -43,30 +44,59 @@ class ConnectionLost(Exception):  # noqa: N818 - it says what happened
     """The server ended the connection or reset a call."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """What one walk saw.
+
+    Attributes:
+        waits: the number of each question, from 0 on, and the seconds until its answer, in the order of the answers.
+        allowed: answers that let a request pass.
+        seconds: how long it took.
+    """
+
+    waits: list[tuple[int, float]]
+    allowed: int
+    seconds: float
+
+
 def walk(
     port: int, question: Callable[[int], bytes], seconds: float, *, first: int = 0, at_least: int = IN_FLIGHT
 ) -> Load:
     """Ask question after question for so long, and until at least so many are answered; wait for every answer."""
-    waits: list[float] = []
+    walked = record(port, question, seconds, first=first, at_least=at_least)
+    waits = sorted(wait for _, wait in walked.waits)
+    return Load(
+        requests=len(waits),
+        seconds=walked.seconds,
+        wrong=len(waits) - walked.allowed,
+        p50_ms=percentile(waits, 50) * 1e3,
+        p99_ms=percentile(waits, 99) * 1e3,
+    )
+
+
+def record(
+    port: int,
+    question: Callable[[int], bytes],
+    seconds: float,
+    *,
+    first: int = 0,
+    at_least: int = IN_FLIGHT,
+    in_flight: int = IN_FLIGHT,
+) -> Walked:
+    """The same, with every wait by itself and `in_flight` calls at once; questions are numbered from `first` on."""
+    waits: list[tuple[int, float]] = []
     number = first
     with _Connection(port) as connection:
         begin = now = time.perf_counter()
-        room = IN_FLIGHT
-        while room < IN_FLIGHT or number - first < at_least or now < begin + seconds:
+        room = in_flight
+        while room < in_flight or number - first < at_least or now < begin + seconds:
             if number - first < at_least or now < begin + seconds:
                 number += connection.ask([question(each) for each in range(number, number + room)], now)
                 room = 0
             waits += connection.answers()
             now = time.perf_counter()
-            room = IN_FLIGHT - connection.waiting
-    waits.sort()
-    return Load(
-        requests=len(waits),
-        seconds=now - begin,
-        wrong=len(waits) - connection.allowed,
-        p50_ms=percentile(waits, 50) * 1e3,
-        p99_ms=percentile(waits, 99) * 1e3,
-    )
+            room = in_flight - connection.waiting
+    return Walked(waits=waits, allowed=connection.allowed, seconds=now - begin)
 
 
 class _Connection:
@@ -124,14 +154,14 @@ class _Connection:
         self._socket.sendall(b"".join(out))
         return count
 
-    def answers(self) -> list[float]:
-        """Wait for something to arrive; the seconds that each call took which is now complete."""
+    def answers(self) -> list[tuple[int, float]]:
+        """Wait for something to arrive; number and seconds of each call that is now complete."""
         received = self._socket.recv(262_144)
         if not received:
             raise ConnectionLost("the server closed the connection")
         now = time.perf_counter()
         buffer = self._rest + received
-        waits: list[float] = []
+        waits: list[tuple[int, float]] = []
         at, end = 0, len(buffer)
         while end - at >= _FRAME.size:
             high, low, kind, flags, stream = _FRAME.unpack_from(buffer, at)
@@ -143,7 +173,7 @@ class _Connection:
             elif kind != _HEADERS:
                 self._control(kind, flags, stream, buffer[at + _FRAME.size : following])
             if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-                waits.append(now - self._asked.pop(stream))
+                waits.append((stream // 2, now - self._asked.pop(stream)))
             at = following
         self._rest = buffer[at:]
         return waits

@@ -6,17 +6,7 @@ subject of its own here and each route a rule of its own, as in earnest.
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
-
-from envoy_data_plane.envoy.config.core.v3 import Address, HeaderMap, HeaderValue, Metadata, SocketAddress
-from envoy_data_plane.envoy.service.auth.v3 import (
-    AttributeContext,
-    AttributeContextHttpRequest,
-    AttributeContextPeer,
-    AttributeContextRequest,
-    CheckRequest,
-)
 
 TOKENS = 1_000
 ROUTES = 100
@@ -34,13 +24,21 @@ _AREAS = 10
 SCOPE = " ".join(f"area{area}:read" for area in range(_AREAS))
 """What every token holds; each route needs one word of it."""
 
-REFUSED = "refused".ljust(43, "-")
-"""A token that the authorization server calls inactive, as long as the others."""
+_TOKEN_LENGTH = 43
+_REFUSED = "refused"
+
+REFUSED = _REFUSED.ljust(_TOKEN_LENGTH, "-")
+"""A token that the authorization server calls inactive, as long as the others; so it does all that begin like this."""
 
 
 def token(index: int) -> str:
     """A token as authorization servers make them: 43 characters without meaning."""
-    return hashlib.sha256(f"token {index}".encode()).hexdigest()[:43]
+    return hashlib.sha256(f"token {index}".encode()).hexdigest()[:_TOKEN_LENGTH]
+
+
+def inactive_token(index: int) -> str:
+    """One of many tokens that the authorization server calls inactive."""
+    return f"{_REFUSED}{index}".ljust(_TOKEN_LENGTH, "-")
 
 
 def pair(number: int) -> tuple[int, int]:
@@ -54,8 +52,8 @@ def path(token_index: int, route_index: int) -> str:
     return f"/r{ROUTES + route_index}/items/{token_index:04}"
 
 
-def policy(*, edge_cache: bool) -> str:
-    """The text of a policy file (YAML takes JSON)."""
+def policy(*, edge_cache: bool = False, numbers: range = range(ROUTES, 2 * ROUTES)) -> str:
+    """The text of a policy file (YAML takes JSON) with a route for each number."""
     extra = {"edge_cache": f"{EDGE_SECONDS}s"} if edge_cache else {}
     routes = [
         {
@@ -65,7 +63,7 @@ def policy(*, edge_cache: bool) -> str:
             "scopes": [f"area{number % _AREAS}:read"],
             **extra,
         }
-        for number in range(ROUTES, 2 * ROUTES)
+        for number in numbers
     ]
     defaults = {
         "authorization_server": "main",
@@ -73,59 +71,6 @@ def policy(*, edge_cache: bool) -> str:
         "identity_headers": {"x-auth-sub": "sub", "x-auth-scope": "scope"},
     }
     return json.dumps({"version": 1, "realm": "api", "defaults": defaults, "routes": routes})
-
-
-class Questions:
-    """The gRPC messages that Envoy would send for the walk, each made when it is asked for.
-
-    One message is built with Envoy's own schema, filled as Envoy 1.40 fills it with gateway/envoy.yaml; the others
-    differ from it in token and path, which have fixed lengths.
-    """
-
-    def __init__(self) -> None:
-        self._path, self._token = path(0, 0).encode(), token(0).encode()
-        self._message = bytes(_check_request(path(0, 0), token(0)))
-        self._paths = [[path(t, r).encode() for r in range(ROUTES)] for t in range(TOKENS)]
-        self._tokens = [token(t).encode() for t in range(TOKENS)]
-
-    def __call__(self, number: int) -> bytes:
-        """Message number so many of the walk."""
-        token_index, route_index = pair(number)
-        message = self._message.replace(self._path, self._paths[token_index][route_index], 1)
-        return message.replace(self._token, self._tokens[token_index], 1)
-
-    def refused(self, _number: int = 0) -> bytes:
-        """A message with a token that is not active."""
-        return self._message.replace(self._token, REFUSED.encode())
-
-
-def _check_request(target: str, bearer: str) -> CheckRequest:
-    headers = {
-        "authorization": f"Bearer {bearer}",
-        "x-request-id": "a3d99aff-ac65-42b4-80c3-94801092df8f",
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    }
-    http = AttributeContextHttpRequest(
-        id="13224511538441546755",
-        method="GET",
-        path=target,
-        host=HOST,
-        scheme="http",
-        protocol="HTTP/1.1",
-        header_map=HeaderMap(headers=[HeaderValue(key=key, raw_value=headers[key].encode()) for key in headers]),
-    )
-    attributes = AttributeContext(
-        source=_peer(49_190),
-        destination=_peer(10_000),
-        request=AttributeContextRequest(time=datetime(2026, 1, 1, 12, 30, 15, 695_156, UTC), http=http),
-        metadata_context=Metadata(),
-        route_metadata_context=Metadata(),
-    )
-    return CheckRequest(attributes=attributes)
-
-
-def _peer(port: int) -> AttributeContextPeer:
-    return AttributeContextPeer(address=Address(socket_address=SocketAddress(address="127.0.0.1", port_value=port)))
 
 
 def write_script(file: Path) -> None:

@@ -49,10 +49,10 @@ class Service:
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
         readiness: to be started once listening, and drained before the end.
+        observer: tells the recorders, some decisions at once.
         metrics: what was counted.
         sharing: what it has in common with other processes.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
-        observer: is told of decisions and of what happens to the parts, and tells whoever records it.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
 
@@ -62,11 +62,11 @@ class Service:
     check: CheckService
     health: HealthService
     readiness: Readiness
+    observer: Observers
     metrics: Metrics
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
-    observer: Observers
     check_servers: Callable[[], Awaitable[object]]
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -122,6 +122,8 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
+        if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
+            continue
         ttl = server.settings.ttl
         metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
     metrics.revocations_connected(not sharing.feed.follows)
@@ -163,15 +165,12 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         check=check,
         health=health,
         readiness=readiness,
+        observer=observer,
         metrics=metrics,
         resolver=resolver,
         audit=audit,
-        observer=observer,
         check_servers=_self_checks(sources, servers, observer),
-        background=(
-            sharing.feed.run,
-            *(server.discovery.run for server in servers if server.discovery is not None),
-        ),
+        background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
     )
 

@@ -4,7 +4,8 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,6 @@ from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Clie
 from extauthz.config.files import tls_files
 from extauthz.config.schema import AuthorizationServer
 from extauthz.config.secret import Secret
-from extauthz.config.values import on_loopback
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
 from extauthz.jwk_set import read_jwks_file
@@ -99,6 +99,7 @@ class ServerParts:
             self.transport, self.authenticator(), self.known, endpoint=endpoint, max_answer_bytes=max_answer_bytes
         )
 
+    @cached_property
     def verifier(self) -> JwtVerifier:
         """What judges the server's JWTs."""
         jwt = self.server.jwt
@@ -126,6 +127,17 @@ class ServerParts:
         tokens = self.server.tokens
         return Marks(prefix=tokens.prefix or "", issuer=self.server.issuer or "", opaque=tokens.opaque)
 
+    def background(self) -> Iterator[Callable[[], Coroutine[None, None, None]]]:
+        """What runs beside the requests: finding out where the server is asked, and having its keys before a token comes."""
+        if self.discovery is not None:
+            yield self.discovery.run
+        if self.server.mode != "introspect":
+            yield self._fetch_keys
+
+    async def _fetch_keys(self) -> None:
+        await self.found()
+        await self.verifier.prepare()
+
     async def found(self) -> None:
         """Return once it is known where the server is asked."""
         if self.discovery is not None:
@@ -148,7 +160,7 @@ class ServerParts:
         needed = tuple(name for name, is_wanted in wanted.items() if is_wanted and not getattr(ours, name))
         expected = Expected(
             issuer=issuer,
-            plain_http=self.server.unsafe_allow_plain_http or on_loopback(issuer),
+            plain_http=self.server.unsafe_allow_plain_http,
             certificate=self._client.method in WITH_CERTIFICATE,
             needed=needed,
         )

@@ -34,7 +34,7 @@ class Remembers(Protocol):
 def sources_of(parts: ServerParts, observer: Observer, memory: Remembers) -> Iterator[Source]:
     """Every way in which the server's tokens can be judged, each under the name that the compiled policy has for it."""
     asking = None if parts.server.client is None else introspector(parts, observer)
-    verifier = None if lacks_for_jwts(dict(parts.server)) else parts.verifier()
+    verifier = None if lacks_for_jwts(dict(parts.server)) else parts.verifier
     if asking is not None:
         yield _asking(parts, _settings(parts, "introspect"), asking, memory)
     if verifier is not None:

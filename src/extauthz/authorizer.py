@@ -117,7 +117,7 @@ class Authorizer:
         """Steps 1 to 3: the rule and the token to resolve, or an answer that needs no token."""
         if request.route is not None and request.flaw is None and known_method(request.method):
             return _apply(request, policy.routes.named(request.route, request.method))
-        place = _judge(request, host_needed=policy.routes.uses_hosts)
+        place = judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
         host, path = place
@@ -166,8 +166,8 @@ class Authorizer:
         return event
 
 
-def _judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reason:
-    """The one meaning of the request's host and path, or why there is none."""
+def judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reason:
+    """The one meaning of the request's host and path, or why there is none. `host_needed`: some rule asks for a host."""
     if request.flaw is not None:
         return request.flaw
     if not known_method(request.method):

@@ -57,7 +57,7 @@ def read_jwks(body: bytes) -> KeySet:
 
 def _read_key(jwk: object) -> VerificationKey | None:
     """A public key for signatures; None for any other, also for a private one: whoever reads it could sign with it."""
-    if not isinstance(jwk, dict) or "d" in jwk or jwk.get("use", "sig") != "sig":
+    if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig":
         return None
     operations, kid, algorithm = jwk.get("key_ops", ["verify"]), jwk.get("kid", ""), jwk.get("alg")
     reader = _READERS.get(str(jwk.get("kty")))

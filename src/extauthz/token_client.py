@@ -13,9 +13,11 @@ Concurrent questions about one token are one question, answers are kept no longe
 not an exception. Whoever asks needs an event loop, the one that the client was first used on.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -82,6 +84,8 @@ class TokenClient:
         self._resolver = Resolver(sources_of(self._parts, observer, self._memory), observer=observer)
         self._source = source_name(_NAME, mode, {_NAME: server})
         self._leeway = server.leeway
+        self._patience = server.timeout
+        self._background: list[asyncio.Task[None]] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,6 +103,8 @@ class TokenClient:
         found = extract((f"Bearer {token}",))
         if isinstance(found, Reason):
             return Inactive(reason=found)
+        if self._background is None:
+            await self._begin()
         resolution = await self._resolver.resolve(self._source, found, max_age)
         return self._in_time(resolution.state)
 
@@ -106,8 +112,19 @@ class TokenClient:
         """Remember nothing about the token from before: the next question goes to the server."""
         self._memory.forget(token)
 
+    async def _begin(self) -> None:
+        """Start what runs beside the questions. Where the server is asked is waited for, as long as for an answer."""
+        self._background = [asyncio.create_task(run()) for run in self._parts.background()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await self._parts.found()
+
     async def close(self) -> None:
-        """End questions in flight and close all connections."""
+        """End what runs beside the questions, questions in flight, and close all connections."""
+        tasks = self._background or []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._resolver.close()
 
     def _in_time(self, state: TokenState) -> TokenState:

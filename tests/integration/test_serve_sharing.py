@@ -171,6 +171,7 @@ class TestTwoHosts:
         assert pair[0].gauge("extauthz_max_staleness_seconds") == 60
         assert pair[0].gauge("extauthz_revocations_connected") == 1
 
+    @pytest.mark.shows("S34")
     def test_no_secret_and_no_name_is_anywhere(
         self, pair: list[Instance], server: StubServer, redis: RedisServer
     ) -> None:

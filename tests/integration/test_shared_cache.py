@@ -97,6 +97,7 @@ async def test_what_one_has_learnt_the_others_know(bench: Bench, state: TokenSta
 
 
 @pytest.mark.parametrize("state", [TROUBLE, Inactive(cacheable=False), active(exp=NOW - 1)])
+@pytest.mark.shows("S36")
 async def test_what_may_not_be_repeated_is_not_shared(bench: Bench, state: TokenState) -> None:
     """Trouble least of all; and no lease is left behind."""
     one, other = await bench.workers(2)
@@ -113,6 +114,7 @@ class TestLifetime:
         ("state", "lifetime"),
         [(active(), 60), (active(exp=NOW + 5), 5), (Inactive(), 10), (active(nbf=NOW + 3), 3)],
     )
+    @pytest.mark.shows("S32")
     async def test_it_counts_from_the_question(self, bench: Bench, state: TokenState, lifetime: int) -> None:
         """In the other process too."""
         one, other = await bench.workers(2)
@@ -126,6 +128,7 @@ class TestLifetime:
         assert (await other.resolve()).level == "server"
 
     @pytest.mark.parametrize(("exp", "seconds"), [(None, 60), (NOW + 1000, 60), (NOW + 7, 7)])
+    @pytest.mark.shows("S32")
     async def test_redis_drops_it_in_time(self, bench: Bench, exp: float | None, seconds: int) -> None:
         """Also if no process ever looks at it again."""
         worker = await bench.worker()
@@ -142,6 +145,7 @@ class TestLifetime:
         assert (await other.resolve()).level == "server"
 
     @pytest.mark.parametrize("step", [-3600.0, 3600.0])
+    @pytest.mark.shows("S38")
     async def test_a_wall_clock_that_was_set_prolongs_nothing(self, bench: Bench, step: float) -> None:
         """A value from the future is not used, and one from the past is old."""
         one, other = await bench.workers(2)
@@ -173,6 +177,7 @@ class TestStale:
         other.pass_time(age)
         assert (await other.resolve()).level == level
 
+    @pytest.mark.shows("S37")
     async def test_it_is_never_kept_past_exp(self, bench: Bench) -> None:
         """Nor is it used."""
         one, other = await bench.worker(settings=self.PATIENT), await bench.worker(settings=self.PATIENT)
@@ -187,6 +192,7 @@ class TestStale:
 class TestFreshness:
     """What a route wants holds for shared answers as for any."""
 
+    @pytest.mark.shows("S33")
     async def test_live_asks_and_writes_what_it_learns(self, bench: Bench) -> None:
         """The others have the newer answer then."""
         one, other, third = await bench.workers(3)
@@ -412,6 +418,7 @@ async def test_redis_holds_no_token_and_no_name(bench: Bench) -> None:
 class TestLease:
     """One process asks, the others wait for its answer."""
 
+    @pytest.mark.shows("S35")
     async def test_ten_processes_and_a_thousand_tokens_are_a_thousand_questions(self, bench: Bench) -> None:
         """Cold, and all ten meet each of them at once."""
         bench.server.takes = 0.01

@@ -1,11 +1,13 @@
 """The introspection client as a library: what its user sees, against servers that run."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from extauthz.core.decision import Reason
 from extauthz.testing import RecordingObserver
 from support.own_server import OwnServer
 from support.running import SECRET
-from support.stub_server import ISSUER, StubServer, active
+from support.stub_server import ISSUER, Reply, StubServer, active
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "introspect.py"
 
@@ -73,6 +75,20 @@ async def test_trouble_is_a_value_and_is_told_to_who_observes() -> None:
         state = await tokens.introspect("good")
     assert isinstance(state, Unavailable)
     assert [event.outcome for event in observer.introspections] == ["server_unreachable"]
+
+
+async def test_an_issuer_is_enough() -> None:
+    """Where it is asked is found out at the first question, and that waits for it."""
+    (port,) = free_ports(1)
+    issuer = f"http://127.0.0.1:{port}"
+    with StubServer(port, {"good": lambda: active(iss=issuer)}) as stub:
+        members = {"issuer": issuer, "introspection_endpoint": stub.url}
+        stub.documents["/.well-known/oauth-authorization-server"] = lambda: Reply(body=json.dumps(members).encode())
+        arguments: dict[str, Any] = {"discovery": True, "timeout": "5s"}
+        async with TokenClient(issuer=issuer, client_id="orders", client_secret="s", **arguments) as tokens:
+            states = await asyncio.gather(tokens.introspect("good"), tokens.introspect("good", max_age=0))
+            assert isinstance(states[0], Active)
+            assert isinstance(await tokens.introspect("good"), Active)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from extauthz.resolver.client_auth import Credentials
 from extauthz.resolver.metadata import Metadata
 from extauthz.testing import RecordingObserver
 from support.certificates import Authority
+from support.tokens import jwk, jwks
 
-POLICY = "version: 1\nroutes: [{name: a, path: /a, scopes: []}]\n"
+POLICY = "version: 1\nroutes: [{name: a, path: /a, scopes: [], audience: a}]\n"
+KEYS = {"jwks_uri": "https://as.example.com/jwks"}
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -38,7 +40,15 @@ def loaded(folder: Path, **server: Any) -> ServiceConfig:  # noqa: ANN401 - what
         "listen": {"gateway": "127.0.0.1:9191", "ops": "127.0.0.1:9192"},
         "policy": "policy.yaml",
         "authorization_servers": {
-            "main": {"issuer": "https://as.example.com", "introspection_endpoint": "https://as.example.com/i", **server}
+            "main": {
+                name: value
+                for name, value in {
+                    "issuer": "https://as.example.com",
+                    "introspection_endpoint": "https://as.example.com/i",
+                    **server,
+                }.items()
+                if value is not None
+            }
         },
     }
     path = folder / "extauthz.yaml"
@@ -88,3 +98,24 @@ def test_settings_are_those_of_the_file(folder: Path) -> None:
     assert (settings.name, settings.issuer, settings.client_id) == ("main", "https://as.example.com", "rs")
     assert (settings.token_type_hint, settings.timeout, settings.ttl) == ("", 1.0, 5.0)
     assert (settings.leniency, settings.token_type_required) == (Leniency(scope_array=True), True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [({}, 0), ({"discovery": True}, 1), ({"discovery": True, "mode": "jwt"}, 2), ({"mode": "jwt", "jwt": KEYS}, 1)],
+)
+def test_what_is_found_out_runs_in_the_background(changes: dict[str, Any], count: int, folder: Path) -> None:
+    """Metadata where it is asked for, keys where they will be needed."""
+    config = loaded(folder, client={"id": "rs", "secret": {"env": "CLIENT_SECRET"}}, **changes)
+    assert len(list(parts_of(config).background())) == count
+
+
+async def test_keys_are_fetched_once_it_is_known_where(folder: Path) -> None:
+    """Here they are in a file."""
+    (folder / "jwks.json").write_bytes(jwks(jwk(ec.generate_private_key(ec.SECP256R1()))))
+    config = loaded(folder, client=None, mode="jwt", jwt={"jwks_file": "jwks.json"})
+    parts = parts_of(config)
+    (fetch,) = parts.background()
+    await fetch()
+    assert parts.verifier is parts.verifier
+    await parts.transport.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from extauthz.core.strict_json import GarbageError
 from extauthz.jwk_set import MAX_KEYS, KeySet, read_jwks, read_jwks_file
@@ -51,6 +52,8 @@ class TestReading:
             jwk(P256, alg="HS256"),
             jwk(P256, alg=["ES256"]),
             jwk(P256, kid=7),
+            ECAlgorithm.to_jwk(P256, as_dict=True),
+            RSAAlgorithm.to_jwk(RSA, as_dict=True),
             jwk(P256, d="AQAB"),
             jwk(P256, crv="P-384"),
             jwk(P256, x="AAAA"),

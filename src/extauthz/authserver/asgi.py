@@ -7,6 +7,7 @@ raised to the server that carries the application.
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -14,35 +15,35 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from extauthz.authserver import render
+from extauthz.authserver.anomaly import REUSED
+from extauthz.authserver.authenticator import subject_of
 from extauthz.authserver.client_auth import read_credentials
+from extauthz.authserver.endpoints import BATCH, ENDPOINTS, Endpoint
 from extauthz.authserver.errors import ErrorCode, MisconfiguredError, OAuthError, ReuseError
+from extauthz.authserver.events import Event, Kind
 from extauthz.authserver.forms import is_form, parse_form, parse_query_names
-from extauthz.authserver.grants import TokenRequest
-from extauthz.authserver.meaning import Inactive, Why
-from extauthz.authserver.metadata import BATCH_PATH, INTROSPECTION_PATH, JWKS_PATH, REVOCATION_PATH, TOKEN_PATH
-from extauthz.authserver.service import Revocation
+from extauthz.authserver.guard import Guard, GuardRules, TooManyError, claimed_id
+from extauthz.authserver.limiting import MemoryCounts
+from extauthz.authserver.metadata import JWKS_PATH
+from extauthz.authserver.peer import peer_address
 from extauthz.authserver.store.base import StoreError
 
 if TYPE_CHECKING:
     from extauthz.authserver.render import Answer
     from extauthz.authserver.service import Service
-    from extauthz.authserver.store.base import ClientRecord
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-MAX_BODY_BYTES: Final = 64 * 1024
-"""Far above any token or secret that is in use."""
-
-MAX_BATCH_BYTES: Final = 512 * 1024
-"""256 tokens, each a JWT of 2 KiB."""
-
 METADATA_PATH: Final = "/.well-known/oauth-authorization-server"
 LIVENESS_PATH: Final = "/livez"
 
 _NEVER_IN_THE_QUERY: Final = frozenset({"token", "client_secret"})
+
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+"""RFC 6797 §6.1; it means something only under TLS."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,29 +57,42 @@ class _ClientGoneError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Endpoint:
-    realm: str
-    handle: Callable[[Service, ClientRecord, dict[str, str]], Awaitable[Answer]]
-    max_body_bytes: int = MAX_BODY_BYTES
+class _Door:
+    """What every POST goes through."""
+
+    service: Service
+    guard: Guard
+    observe: Callable[[Event], None] | None
+    mutual_tls: bool
 
 
-def create_app(service: Service, *, batch: bool = False, mutual_tls: bool = False) -> Application:
+def create_app(
+    service: Service,
+    *,
+    batch: bool = False,
+    mutual_tls: bool = False,
+    guard: Guard | None = None,
+    observe: Callable[[Event], None] | None = None,
+) -> Application:
     """Return the application: endpoints for POST, metadata (RFC 8414 §3.1), keys and liveness for GET.
 
     The endpoints answer at the root and below the path of the issuer, if it has one. ``batch`` adds introspection of
     many tokens at once. ``mutual_tls`` says that the listener verifies the certificates that clients present; else
-    none is looked at.
+    none is looked at. Without a ``guard`` there is one that only limits failed authentication. ``observe`` is told each
+    event once its answer is known; it must neither wait nor raise.
     """
+    guard = Guard(GuardRules(), MemoryCounts(time.monotonic)) if guard is None else guard
+    door = _Door(service=service, guard=guard, observe=observe, mutual_tls=mutual_tls)
     base = urlsplit(service.metadata().issuer).path.rstrip("/")
     pages = _pages(service, base, mutual_tls=mutual_tls)
-    offered = _ENDPOINTS | _BATCH if batch else _ENDPOINTS
+    offered = ENDPOINTS | BATCH if batch else ENDPOINTS
     endpoints = {prefix + path: endpoint for prefix in ("", base) for path, endpoint in offered.items()}
 
     async def answer(scope: Message, receive: Receive) -> Answer:
         if (page := pages.get(scope["path"])) is not None:
             return page if scope["method"] in {"GET", "HEAD"} else render.method_not_allowed(b"GET, HEAD")
         if (endpoint := endpoints.get(scope["path"])) is not None:
-            return await _post(service, endpoint, scope, receive, mutual_tls=mutual_tls)
+            return await _post(door, endpoint, scope, receive)
         return render.NOT_FOUND
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -111,31 +125,74 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 async def _send(answer: Answer, scope: Message, send: Send) -> None:
     body = b"" if scope["method"] == "HEAD" else answer.body
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers()})
+    headers = [*answer.headers(), _HSTS] if scope.get("scheme") == "https" else answer.headers()
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def _post(service: Service, endpoint: _Endpoint, scope: Message, receive: Receive, *, mutual_tls: bool) -> Answer:
+async def _post(door: _Door, endpoint: Endpoint, scope: Message, receive: Receive) -> Answer:
     if scope["method"] != "POST":
         return render.method_not_allowed(b"POST")
+    started = time.perf_counter()
+    events = [Event(kind=endpoint.kind, at=time.time())]
     try:
-        form = await _read_form(scope, receive, endpoint.max_body_bytes)
-        authorization = [value.decode("latin-1") for value in _header(scope, b"authorization")]
-        subject = _certificate_subject(scope) if mutual_tls else None
-        caller = await service.authenticate(read_credentials(authorization, form, certificate_subject=subject))
-        return await endpoint.handle(service, caller, form)
+        answer = await _answer(door, endpoint, scope, receive, events)
     except _ClientGoneError:
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours is an answer too
-        return _failed(endpoint, error)
+        _note_failure(events, error)
+        answer = _failed(endpoint, error)
+    if door.observe is not None:
+        for event in events:
+            event.took_seconds = time.perf_counter() - started
+            door.observe(event)
+    return answer
 
 
-def _failed(endpoint: _Endpoint, error: Exception) -> Answer:
+async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Receive, events: list[Event]) -> Answer:
+    event = events[0]
+    address = peer_address(scope, door.guard.rules.trusted_proxies)
+    event.address = str(address)
+    event.user_agent = b" ".join(_header(scope, b"user-agent")).decode("latin-1")
+    await door.guard.admit(address)
+    form = await _read_form(scope, receive, endpoint.max_body_bytes)
+    authorization = [value.decode("latin-1") for value in _header(scope, b"authorization")]
+    subject = _certificate_subject(scope) if door.mutual_tls else None
+    credentials = read_credentials(authorization, form, certificate_subject=subject)
+    event.client_id = claimed_id(credentials)
+    caller = await door.guard.authenticate(address, credentials, door.service.authenticate)
+    event.client_id = caller.client_id
+    return await endpoint.handle(door.service, caller, form, events)
+
+
+def _note_failure(events: list[Event], error: Exception) -> None:
+    del events[1:]
+    event = events[0]
+    match error:
+        case ReuseError():
+            event.result = REUSED
+        case OAuthError():
+            event.result = error.code.value
+            if error.code is ErrorCode.INVALID_CLIENT:
+                event.kind = Kind.AUTHENTICATION_FAILED
+        case TooManyError():
+            event.result = "too_many_requests"
+        case _TooLargeError():
+            event.result = "too_large"
+        case StoreError():
+            event.result = "unavailable"
+        case _:
+            event.result = "server_error"
+
+
+def _failed(endpoint: Endpoint, error: Exception) -> Answer:
     match error:
         case OAuthError():
             if isinstance(error, ReuseError):
                 _log.warning("a refresh token was used twice: family %s is revoked", error.family)
             return render.refused(error, realm=endpoint.realm)
+        case TooManyError():
+            return render.too_many(error.retry_after_seconds)
         case _TooLargeError():
             return render.TOO_LARGE
         case StoreError():
@@ -176,57 +233,13 @@ def _header(scope: Message, name: bytes) -> list[bytes]:
 
 
 def _certificate_subject(scope: Message) -> str | None:
-    """ASGI's TLS extension: the listener names only a certificate that it has verified."""
+    """ASGI's TLS extension: the chain that the listener has verified. Its own spelling of the name is not needed."""
     tls = scope.get("extensions", {}).get("tls") or {}
-    return None if tls.get("client_cert_error") else tls.get("client_cert_name")
+    chain = tls.get("client_cert_chain")
+    return subject_of(chain[0]) if chain and not tls.get("client_cert_error") else None
 
 
-async def _token(service: Service, caller: ClientRecord, form: dict[str, str]) -> Answer:
-    named = (form.get("audience"), form.get("resource"))
-    audience = tuple(dict.fromkeys(name for name in named if name is not None))
-    request = TokenRequest(
-        grant_type=form.get("grant_type"),
-        scope=form.get("scope"),
-        audience=audience,
-        refresh_token=form.get("refresh_token"),
-    )
-    return render.issued(await service.issue(caller, request))
-
-
-async def _introspect(service: Service, caller: ClientRecord, form: dict[str, str]) -> Answer:
-    state = await service.introspect(caller, _required(form, "token"))
-    if isinstance(state, Inactive) and state.why is Why.NOT_FOR_CALLER:
-        _log.info("client %r asked about a token that it may not see", caller.client_id)
-    return render.introspected(state)
-
-
-async def _introspect_each(service: Service, caller: ClientRecord, form: dict[str, str]) -> Answer:
-    return render.introspected_each(await service.introspect_each(caller, _required(form, "tokens").split(" ")))
-
-
-async def _revoke(service: Service, caller: ClientRecord, form: dict[str, str]) -> Answer:
-    if await service.revoke(caller, _required(form, "token")) is Revocation.OTHER_CLIENT:
-        _log.warning("client %r asked to revoke a token of another client", caller.client_id)
-    return render.revoked()
-
-
-def _required(form: dict[str, str], name: str) -> str:
-    value = form.get(name)
-    if value is None:
-        raise OAuthError(ErrorCode.INVALID_REQUEST, f"{name} is missing")
-    return value
-
-
-def _log_fault(endpoint: _Endpoint, error: Exception) -> None:
+def _log_fault(endpoint: Endpoint, error: Exception) -> None:
     # The message of a foreign exception may quote a token or a secret: only its type and place are told.
     place = traceback.extract_tb(error.__traceback__)[-1]
     _log.error("%s: unforeseen %s at %s:%s", endpoint.realm, type(error).__name__, place.filename, place.lineno)
-
-
-_ENDPOINTS: Final = {
-    TOKEN_PATH: _Endpoint(realm="token", handle=_token),
-    INTROSPECTION_PATH: _Endpoint(realm="introspection", handle=_introspect),
-    REVOCATION_PATH: _Endpoint(realm="revocation", handle=_revoke),
-}
-
-_BATCH: Final = {BATCH_PATH: _Endpoint(realm="introspection", handle=_introspect_each, max_body_bytes=MAX_BATCH_BYTES)}

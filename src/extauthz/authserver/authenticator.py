@@ -5,9 +5,11 @@ A refusal never tells whether the client exists, has another method or is disabl
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
-from cryptography.x509 import Name
+from cryptography.x509 import Name, load_pem_x509_certificate
+from cryptography.x509.oid import NameOID
 
 from extauthz.authserver.assertion import prove
 from extauthz.authserver.client_auth import PresentedAssertion, PresentedCertificate
@@ -90,8 +92,21 @@ class Authenticator:
 
 
 def same_name(registered: str, presented: str) -> bool:
-    """Tell whether two subjects (RFC 4514) are the same name, however they are spelled; an empty one is no name."""
+    """Tell whether two subjects (RFC 4514) are the same name, however their types are spelled; an empty one is no name."""
     try:
-        return bool(registered) and Name.from_rfc4514_string(registered) == Name.from_rfc4514_string(presented)
+        return bool(registered) and _name(registered) == _name(presented)
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=1024)
+def subject_of(pem: str) -> str | None:
+    """Return the subject of a certificate (RFC 4514); ``None`` for what is none."""
+    try:
+        return load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
+    except ValueError:
+        return None
+
+
+def _name(text: str) -> Name:
+    return Name.from_rfc4514_string(text, {"emailAddress": NameOID.EMAIL_ADDRESS, "EMAIL": NameOID.EMAIL_ADDRESS})

@@ -43,6 +43,9 @@ class Issued:
     expires_in_seconds: int
     scope: tuple[str, ...]
     refresh_token: str | None = field(default=None, repr=False)
+    jti: str = ""
+    """The name of the access token, for the record."""
+    sub: str | None = None
 
 
 class Grants:
@@ -85,7 +88,9 @@ class Grants:
         )
         token, record = await self._access_token(client, grant, self._wall_clock(), TOKEN_TTL_SECONDS)
         await self._store.add_tokens(record)
-        return Issued(access_token=token, expires_in_seconds=TOKEN_TTL_SECONDS, scope=record.scope)
+        return Issued(
+            access_token=token, expires_in_seconds=TOKEN_TTL_SECONDS, scope=record.scope, jti=record.jti, sub=record.sub
+        )
 
     async def _refresh(self, client: ClientRecord, request: TokenRequest) -> Issued:
         """Exchange a refresh token, once: the answer has the next one.
@@ -108,7 +113,12 @@ class Grants:
         if not await self._store.exchange(old.digest, used_at=int(now), successors=(access_record, refresh_record)):
             await self._end_family(old, now)
         return Issued(
-            access_token=access, expires_in_seconds=ttl_seconds, scope=access_record.scope, refresh_token=refresh
+            access_token=access,
+            expires_in_seconds=ttl_seconds,
+            scope=access_record.scope,
+            refresh_token=refresh,
+            jti=access_record.jti,
+            sub=access_record.sub,
         )
 
     async def _refreshable(self, client: ClientRecord, token: str | None, now: float) -> TokenRecord:

@@ -31,6 +31,9 @@ class Inactive:
     """The token means nothing to this caller now."""
 
     why: Why
+    jti: str | None = field(default=None, compare=False)
+    """Of a token that there is; for the server's own record, like ``sub``."""
+    sub: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +57,11 @@ class Active:
 
 def meaning(record: TokenRecord | None, caller: ClientRecord, *, issuer: str, now: float) -> Active | Inactive:
     """Tell what the token is to the caller; a token that passes not every check is inactive."""
-    why = Why.UNKNOWN if record is None else _why_inactive(record, caller, now)
-    if record is None or why is not None:
-        return Inactive(why=why or Why.UNKNOWN)
+    if record is None:
+        return Inactive(why=Why.UNKNOWN)
+    why = _why_inactive(record, caller, now)
+    if why is not None:
+        return Inactive(why=why, jti=record.jti, sub=record.sub)
     return Active(
         client_id=record.client_id,
         iss=issuer,

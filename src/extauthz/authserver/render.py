@@ -23,6 +23,8 @@ _COMMON_HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"pragma", b"no-cache"),
     (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 
 
@@ -94,6 +96,12 @@ def refused(error: OAuthError, *, realm: str) -> Answer:
 def method_not_allowed(allow: bytes) -> Answer:
     """RFC 9110 §15.5.6."""
     return _error(405, ErrorCode.INVALID_REQUEST, "The method is not allowed here", (b"allow", allow))
+
+
+def too_many(retry_after_seconds: int) -> Answer:
+    """RFC 6585 §4."""
+    after = (b"retry-after", str(retry_after_seconds).encode())
+    return _error(429, "too_many_requests", "Too many requests or failures", after)
 
 
 def _active(state: Active) -> Answer:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from extauthz.authserver.meaning import Active, Inactive
     from extauthz.authserver.metadata import Metadata
     from extauthz.authserver.signing import SigningKeys
-    from extauthz.authserver.store.base import ClientRecord, Store
+    from extauthz.authserver.store.base import ClientRecord, Store, TokenRecord
 
 MAX_BATCH: Final = 256
 """Tokens of one batch introspection."""
@@ -90,15 +90,19 @@ class Service:
             raise OAuthError(ErrorCode.INVALID_REQUEST, f"More than {MAX_BATCH} tokens")
         return await asyncio.gather(*(self.introspect(caller, token) for token in tokens))
 
-    async def revoke(self, caller: ClientRecord, token: str) -> Revocation:
+    async def revoke(
+        self, caller: ClientRecord, token: str, *, found: Callable[[TokenRecord], None] | None = None
+    ) -> Revocation:
         """Revoke the token if it is the caller's own (RFC 7009 §2.1), with a refresh token its whole family.
 
-        What is revoked is inactive everywhere when this returns.
+        What is revoked is inactive everywhere when this returns. ``found`` is told the token, whoever's it is.
         """
         digest = token_digest(token)
         record = await self._store.find_token(digest)
         if record is None:
             return Revocation.UNKNOWN
+        if found is not None:
+            found(record)
         if record.client_id != caller.client_id:
             return Revocation.OTHER_CLIENT
         revoked_at = int(self._wall_clock())

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 import click
 
 from extauthz.cli.serve import config_option, load
+from extauthz.config.load import load_ops
 from extauthz.config.values import Address
 
 _SECONDS: Final = 10.0
@@ -45,10 +46,10 @@ def revoke(
     wanted = {kind: value for kind, value in names.items() if value}
     if not wanted:
         raise click.UsageError("name what to forget: --token-file, --jti, --sub, --client-id or --all")
-    config = load(config_path)
-    if config.own.ops_token is None:
+    address, secret = load(load_ops, config_path)
+    if secret is None:
         raise click.UsageError(f"{config_path} has no ops: {{token: …}}, so nobody may revoke")
-    status, text = _post(config.settings.listen.ops, config.own.ops_token.reveal(), wanted)
+    status, text = _post(address, secret.reveal(), wanted)
     click.echo(text, err=status != http.client.OK)
     sys.exit(0 if status == http.client.OK else NOT_REVOKED)
 

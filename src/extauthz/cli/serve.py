@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 import uvloop
@@ -16,6 +17,8 @@ from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
 from extauthz.config.load import ServiceConfig, load_service
 from extauthz.observe.logs import configure
+
+Loaded = TypeVar("Loaded")
 
 BAD_CONFIGURATION = 2
 """Exit status when the files have faults; nothing was started."""
@@ -40,7 +43,7 @@ config_option = click.option(
 @click.option("--together", type=click.Path(path_type=Path), hidden=True, help="Folder of all its workers.")
 def serve(config_path: Path, workers: int | None, inherited: str | None, together: Path | None) -> None:
     """Answer gateways until SIGTERM, then drain. SIGHUP reads the policy again."""
-    config = load(config_path)
+    config = load(load_service, config_path)
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
@@ -53,7 +56,7 @@ def serve(config_path: Path, workers: int | None, inherited: str | None, togethe
 @config_option
 def check(config_path: Path) -> None:
     """Read both files, tell every fault, start nothing."""
-    config = load(config_path)
+    config = load(load_service, config_path)
     click.echo(f"{config_path}: good, {len(config.snapshot.routes.rules)} routes")
 
 
@@ -83,10 +86,10 @@ def _loader(config_path: Path) -> Load:
     return lambda: load_service(config_path, os.environ)
 
 
-def load(config_path: Path) -> ServiceConfig:
-    """Both files; whoever gave us bad ones is told and sent away."""
+def load(read: Callable[[Path, Mapping[str, str]], Loaded], config_path: Path) -> Loaded:
+    """What is read; whoever gave us bad files is told and sent away."""
     try:
-        return load_service(config_path, os.environ)
+        return read(config_path, os.environ)
     except ConfigError as error:
         _fail(str(error), BAD_CONFIGURATION)
 

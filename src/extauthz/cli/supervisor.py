@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,9 +28,17 @@ _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("extauthz")
 class Supervisor:
     """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together; SIGHUP is handed on to them."""
 
-    def __init__(self, *, count: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
+    def __init__(
+        self,
+        *,
+        count: int,
+        config_path: Path,
+        sockets: Sockets,
+        drain_delay: float,
+        command: Sequence[str] = ("serve",),
+    ) -> None:
         self._count = count
-        self._command = [sys.executable, "-m", "extauthz", "serve", "--config", str(config_path)]
+        self._command = [sys.executable, "-m", "extauthz", *command, "--config", str(config_path)]
         self._command += ["--inherited", f"{sockets.gateway},{sockets.ops}"]
         self._descriptors = (sockets.gateway, sockets.ops)
         self._patience = drain_delay + STOP_SECONDS + 5.0

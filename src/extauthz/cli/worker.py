@@ -98,6 +98,7 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
         await asyncio.gather(*serving)
         for task in background:
             task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)  # else what was cancelled may be told as an error
         await service.close()
 
 

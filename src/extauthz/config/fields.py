@@ -215,6 +215,11 @@ def _parse_edge_cache(value: object) -> int:
 
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"})
 _TEXT_SCHEMA = WithJsonSchema({"type": "string"})
+_PATH_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^/"})
+_METHOD_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Z][A-Z0-9_-]*$"})
+_NAME_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_RULE_NAME.pattern}$"})
+_SCOPE_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^[!#-\[\]-~]+$"})
+_FRESHNESS_SCHEMA = WithJsonSchema({"type": "string", "pattern": r"^(live|default|[0-9]+(\.[0-9]+)?(ms|s|m|h))$"})
 
 Flag = Annotated[bool, PlainValidator(_check_flag), WithJsonSchema({"type": "boolean"})]
 Text = Annotated[str, PlainValidator(parse_text), _TEXT_SCHEMA]
@@ -270,20 +275,23 @@ Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({
 RuleName = Annotated[
     str,
     _shaped(_RULE_NAME, "a name is lower-case letters, digits, - _ and ., starting with a letter or digit"),
-    _TEXT_SCHEMA,
+    _NAME_SCHEMA,
 ]
 Realm = Annotated[str, _written(_check_realm), _TEXT_SCHEMA]
-RoutePath = Annotated[str, _written(_check_path), _TEXT_SCHEMA]
+RoutePath = Annotated[str, _written(_check_path), _PATH_SCHEMA]
 Host = Annotated[str, _written(check_host), _TEXT_SCHEMA]
-Method = Annotated[str, _written(_check_method), _TEXT_SCHEMA]
+Method = Annotated[str, _written(_check_method), _METHOD_SCHEMA]
 Methods = Annotated[
     tuple[Method, ...],
     AfterValidator(_once_each),
     _at_least_one("name at least one method, or take methods out to mean all of them"),
 ]
 ServerNames = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one server")]
-ScopeWord = Annotated[str, _written(_check_scope_word), _TEXT_SCHEMA]
+ScopeWord = Annotated[str, _written(_check_scope_word), _SCOPE_SCHEMA]
 ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each), AfterValidator(_check_scopes_length)]
+ScopeCatalogue = Annotated[
+    tuple[ScopeWord, ...], AfterValidator(_once_each), _at_least_one("name all scopes that there are, or take this out")
+]
 ScopeAlternative = Annotated[
     ScopeList, _at_least_one("an empty alternative lets every valid token pass: if that is meant, write scopes: []")
 ]
@@ -294,5 +302,5 @@ ClaimNames = Annotated[
     tuple[Claim, ...], AfterValidator(_once_each), _at_least_one("name at least one claim, such as scope")
 ]
 Texts = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one, or take this out")]
-Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _TEXT_SCHEMA]
+Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _FRESHNESS_SCHEMA]
 EdgeCache = Annotated[int, PlainValidator(_parse_edge_cache), _DURATION_SCHEMA]

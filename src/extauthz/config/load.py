@@ -15,24 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from extauthz.config.compile import compile_policy
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
-from extauthz.config.groups import check_groups
-from extauthz.config.modes import check_modes
+from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
-from extauthz.config.schema import PolicyFile, ServiceFile
+from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
-from extauthz.config.validate import (
-    check_names,
-    check_servers,
-    check_ties,
-    described_servers,
-    sound_policy,
-    sound_secrets,
-    validate,
-)
+from extauthz.config.validate import described_servers, sound_secrets, validate
+from extauthz.config.values import Address
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.core.snapshot import Snapshot
 from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
@@ -66,7 +57,7 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         ConfigError: with all faults of both files.
     """
     with _collector_paused():
-        document = _read_document(path)
+        document = read_document(path)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
@@ -85,6 +76,22 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
     return ServiceConfig(
         settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
     )
+
+
+def load_ops(path: Path, environ: Mapping[str, str]) -> tuple[Address, Secret | None]:
+    """Where the ops listener is and what it wants to be shown; faults of anything else do not matter.
+
+    Raises:
+        ConfigError: when the file does not say it.
+    """
+    document = read_document(path)
+    settings, faults = validate(ServiceFile, document)
+    if settings is None:
+        raise ConfigError(faults)
+    own, faults = read_own_secrets(document, path.parent, environ)
+    if own.ops_token is None and settings.ops.token is not None:
+        raise ConfigError(faults)
+    return settings.listen.ops, own.ops_token
 
 
 def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:
@@ -135,22 +142,13 @@ def _load_policy(
         document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
     except UnusableError as error:
         return path, None, [service.fault(("policy",), str(error), value=named)]
-    policy, faults = validate(PolicyFile, document)
-    sound = sound_policy(policy, document)
     servers = {} if settings is None else settings.authorization_servers
-    snapshot, ties = compile_policy(sound, servers)
-    found = [
-        *faults,
-        *check_names(document),
-        *check_servers(sound, document, described_servers(service)),
-        *check_groups(sound, document, servers),
-        *check_modes(sound, document, servers),
-        *check_ties(ties, sound, document),
-    ]
-    return path, None if policy is None or found else snapshot, found
+    judged = judge_policy(document, servers, described_servers(service))
+    return path, judged.snapshot, judged.faults
 
 
-def _read_document(path: Path) -> Document:
+def read_document(path: Path) -> Document:
+    """A file as a document; one that cannot be read is a document with that one fault."""
     try:
         return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
     except UnusableError as error:

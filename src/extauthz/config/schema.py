@@ -39,6 +39,7 @@ from extauthz.config.fields import (
     RoutePath,
     RuleName,
     ScopeAlternatives,
+    ScopeCatalogue,
     ScopeList,
     ScopeWord,
     ServerName,
@@ -413,6 +414,7 @@ class PolicyFile(Section):
     version: Version = Field(examples=["1"])
     realm: Realm = "api"
     defaults: Defaults = Defaults()
+    scopes: ScopeCatalogue | None = None
     scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 

@@ -1,7 +1,7 @@
 """The faults that the schema finds, in sentences for an operator.
 
-A secret that stands where it should not must not be repeated. Nothing in a section that names secrets is ever shown,
-nor text that may be a URL with credentials in it, nor the value of a key that nobody knows.
+A secret that stands where it should not must not be repeated. Nothing in a section that names secrets, or of a key for a
+secret, is ever shown, nor text that may be a URL with credentials in it, nor the value of a key that nobody knows.
 """
 
 import re
@@ -18,6 +18,7 @@ from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"
 _QUOTED = re.compile(r"'([^']*)'")
+_SECRETS = frozenset({"secret", "store_password", "webhook_token", "password", "redis_password"})
 _MAY_HOLD_CREDENTIALS = re.compile(r"[@?]")
 
 
@@ -90,7 +91,7 @@ def _misfit(error: ValueError, path: Path, model: type[BaseModel], document: Doc
         path = (*path[:-1], error.beside)
     if isinstance(error, Missing):
         return _missing_key(path, model, document)
-    if document.private and _may_hold_secrets(path):
+    if document.private and (_may_hold_secrets(path) or _is_secret(path)):
         hint = ""  # made from what was written
     value = str(path[-1]) if on_key else None
     return _fault(document, (*path, *at), str(error), hint=hint, on_key=on_key, value=value)
@@ -103,7 +104,7 @@ def _fault(
     written = _as_written(document.at(path)) if value is None else value
     if not document.private:
         return document.fault(path, message, value=written, hint=hint, on_key=on_key)
-    among_secrets = _may_hold_secrets(path[:-1])
+    among_secrets = _may_hold_secrets(path[:-1]) or _is_secret(path)
     suspicious = _MAY_HOLD_CREDENTIALS.search(written) is not None
     return document.fault(
         path,
@@ -118,6 +119,11 @@ def _fault(
 def _may_hold_secrets(path: Path) -> bool:
     """Whether the path leads into a section that names secrets."""
     return "client" in path or path[:1] in (("shared_cache",), ("ops",))
+
+
+def _is_secret(path: Path) -> bool:
+    """Whether a secret has its place here, be it only by reference."""
+    return not _SECRETS.isdisjoint(path)
 
 
 def _either(words: list[str]) -> str:

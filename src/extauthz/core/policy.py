@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from extauthz.core.challenge import challenge
-from extauthz.core.decision import OUTCOMES, Allow, Decision, Deny, Reason, deny
+from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
 from extauthz.core.demands import Demands
 from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
@@ -39,7 +39,7 @@ class Rule:
         identity: which claims go to the upstream, under which header names.
         realm: protection space named in challenges.
         challenge_scope: scopes named in the `insufficient_scope` challenge.
-        denials: every denial of this rule, rendered beforehand.
+        denials: every denial of this rule, each rendered once.
         public: the answer of an anonymous rule, rendered beforehand.
     """
 
@@ -64,16 +64,26 @@ class Rule:
     public: Allow = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        denials = {
-            reason: self.deny(reason, challenge(reason, self.realm, self.challenge_scope)) for reason in OUTCOMES
-        }
-        object.__setattr__(self, "denials", denials)
+        object.__setattr__(self, "denials", _Denials(self))
         public = Allow(reason=Reason.PUBLIC, rule=self.name, identity=(), absent=self.identity.names)
         object.__setattr__(self, "public", public)
 
     def deny(self, reason: Reason, challenge: str = "", retry_after: int = 0) -> Deny:
         """A denial of this rule. Pages of other origins may read the challenge where they may send requests at all."""
         return deny(reason, rule=self.name, challenge=challenge, retry_after=retry_after, cross_origin=self.preflight)
+
+
+class _Denials(dict[Reason, Deny]):
+    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, reason: Reason) -> Deny:
+        rule = self._rule
+        denial = self[reason] = rule.deny(reason, challenge(reason, rule.realm, rule.challenge_scope))
+        return denial
 
 
 def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, ...] = ()) -> Decision:

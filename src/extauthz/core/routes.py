@@ -9,6 +9,8 @@ follows the depth of the path, not the number of routes.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
 from extauthz.core.paths import canonical_path
 from extauthz.core.policy import Rule
@@ -77,6 +79,36 @@ def check_host(text: str) -> str:
 Methods = dict[str, Rule]
 
 
+class Turn(StrEnum):
+    """What a look-up can come upon."""
+
+    HOST = "host"
+    REST = "rest"
+    LITERAL = "literal"
+    BACK = "back"
+    FOUND = "found"
+    NOTHING = "nothing"
+
+
+class Step(NamedTuple):
+    """One turn of a look-up.
+
+    Attributes:
+        turn: `HOST`: the rules of this host pattern are looked at; `REST`: a `**` fits here and is kept in mind;
+            `LITERAL`: both a literal and a `{parameter}` fit, the literal is tried first; `BACK`: it led nowhere, the
+            parameter is tried; `FOUND`: these rules decide; `NOTHING`: none of this host fits.
+        where: the host pattern, or how much of the path had been read.
+        rules: those that stand there, if it is `REST` or `FOUND`.
+    """
+
+    turn: Turn
+    where: str
+    rules: tuple[Rule, ...] = ()
+
+
+Trace = list[Step]
+
+
 @dataclass(slots=True)
 class _Node:
     literals: dict[str, "_Node"] = field(default_factory=dict)
@@ -122,14 +154,26 @@ class RouteTable:
         rule = self._named.get(name)
         return rule if rule is not None and (not rule.methods or method in rule.methods) else None
 
-    def match(self, method: str, host: str, path: str) -> Rule | None:
-        """The rule for a canonical host and path, or None: then the request is denied."""
+    def match(self, method: str, host: str, path: str, trace: Trace | None = None) -> Rule | None:
+        """The rule for a canonical host and path, or None: then the request is denied.
+
+        Each turn of the look-up is added to a `trace`, if there is one.
+        """
         segments = path.split("/")
         for tree in self._trees(host) if self.uses_hosts else (self._any,):
-            methods = _find(tree, segments, 1)
+            if trace is not None:
+                trace.append(Step(Turn.HOST, self._host_of(tree)))
+            methods = _find(tree, segments, 1, trace)
+            if trace is not None:
+                trace.append(_ended(methods, path))
             if methods is not None:
                 return methods.get(method) or methods.get(ANY_METHOD)
         return None
+
+    def _host_of(self, tree: _Node) -> str:
+        """The pattern whose rules these are, empty for those of every host."""
+        known = (*self._exact.items(), *((f"*{suffix}", node) for suffix, node in self._suffixes.items()))
+        return next((host for host, node in known if node is tree), "")
 
     def _trees(self, host: str) -> Iterable[_Node]:
         dots = [index for index, character in enumerate(host) if character == "."]
@@ -179,16 +223,26 @@ def _shared(first: Rule, second: Rule) -> tuple[str, ...]:
     return first.methods or second.methods
 
 
-def _find(node: _Node, segments: list[str], at: int) -> Methods | None:
+def _ended(methods: Methods | None, path: str) -> Step:
+    return Step(Turn.NOTHING, path) if methods is None else Step(Turn.FOUND, path, _distinct(methods))
+
+
+def _distinct(methods: Methods) -> tuple[Rule, ...]:
+    return tuple({rule.name: rule for rule in methods.values()}.values())
+
+
+def _find(node: _Node, segments: list[str], at: int, trace: Trace | None) -> Methods | None:
     """The rules where these segments lead; `rest` is the narrowest `**` passed on the way, if they lead nowhere."""
     rest: Methods | None = None
     for place in range(at, len(segments)):
         segment = segments[place]
         if node.rest is not None:
             rest = node.rest
+            if trace is not None:
+                trace.append(Step(Turn.REST, "/".join(segments[:place]) + "/**", _distinct(rest)))
         step = node.literals.get(segment)
         if node.parameter is not None and segment:
-            found = None if step is None else _find(step, segments, place + 1)
+            found = None if step is None else _try_literal(step, segments, place + 1, trace)
             if found is not None:
                 return found
             step = node.parameter
@@ -196,3 +250,14 @@ def _find(node: _Node, segments: list[str], at: int) -> Methods | None:
             return rest
         node = step
     return node.here or node.rest or rest
+
+
+def _try_literal(literal: _Node, segments: list[str], at: int, trace: Trace | None) -> Methods | None:
+    """Where the literal leads, while a parameter stands beside it."""
+    if trace is None:
+        return _find(literal, segments, at, None)
+    trace.append(Step(Turn.LITERAL, "/".join(segments[:at])))
+    found = _find(literal, segments, at, trace)
+    if found is None:
+        trace.append(Step(Turn.BACK, "/".join(segments[:at])))
+    return found

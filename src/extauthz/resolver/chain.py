@@ -112,7 +112,7 @@ class Resolver:
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
         """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
-        source = self._source(server, token)
+        source = self._sources.get(server) or self._chosen(server, token)
         return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
     async def resolve(
@@ -131,7 +131,7 @@ class Resolver:
         next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. `trace`
         is the `traceparent` of the request.
         """
-        source = self._source(server, token)
+        source = self._sources.get(server) or self._chosen(server, token)
         if source is None:
             return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
@@ -150,10 +150,9 @@ class Resolver:
             self._limiter.give_back(address)
         return resolution
 
-    def _source(self, server: str, token: Token) -> Source | None:
-        """The server of this name, or the one of several that the token belongs to."""
-        source = self._sources.get(server)
-        return source if source is not None else self._sources.get(self._selector.choose(server, token))
+    def _chosen(self, servers: str, token: Token) -> Source | None:
+        """The one of several servers that the token belongs to."""
+        return self._sources.get(self._selector.choose(servers, token))
 
     async def _learn(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 3 to 8."""

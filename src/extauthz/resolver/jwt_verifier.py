@@ -47,6 +47,10 @@ class JwtVerifier:
     def _by(self, keys: KeySet | Unavailable, signed: Signed) -> Verified | Inactive | UnknownKey | Unavailable:
         return keys if isinstance(keys, Unavailable) else self._judge.verify(signed, keys)
 
+    async def prepare(self) -> None:
+        """Fetch the keys before a token needs them."""
+        await self._keys.current()
+
     async def ask(self, token: Token, /) -> TokenState:
         """The verdict alone; what is no JWT is no token here."""
         verdict = await self.verify(token)

@@ -5,8 +5,9 @@ Metadata is read by RFC 8414 and OpenID Connect Discovery. Pure.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from extauthz.core.strict_json import GarbageError, strict_object
 
@@ -48,7 +49,7 @@ class Expected:
 
     Attributes:
         issuer: what the document must call itself, character for character.
-        plain_http: whether endpoints may be `http:`.
+        plain_http: whether endpoints may be `http:`, on any host.
         certificate: whether we show a certificate, and so go to the endpoints for that (RFC 8705 §5).
         needed: names of the endpoints that we cannot do without and that are not configured.
     """
@@ -104,20 +105,35 @@ def _url(members: Mapping[str, Any], name: str, expected: Expected) -> str:
     value = members.get(name)
     if value is None:
         return ""
-    scheme = _scheme(value) if isinstance(value, str) else ""
-    if scheme != "https" and not (scheme == "http" and expected.plain_http):
+    parts = _split(value) if isinstance(value, str) else None
+    if parts is None or not _may_be_asked(parts, expected):
         raise GarbageError(f"{name} is no https URL")
     return str(value)
 
 
-def _scheme(text: str) -> str:
-    """The scheme of a URL that a request can go to; empty for anything else."""
+def _may_be_asked(url: SplitResult, expected: Expected) -> bool:
+    """Over TLS, unless the server is this machine; and this machine only if the issuer is."""
+    if _is_loopback(url.hostname):
+        return _is_loopback(urlsplit(expected.issuer).hostname)
+    return url.scheme == "https" or expected.plain_http
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of a URL that a request can go to; None for anything else."""
     try:
         parts = urlsplit(text)
-        known = text.isascii() and text.isprintable() and " " not in text and parts.hostname and parts.port != 0
+        known = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
     except ValueError:
-        return ""
-    return parts.scheme if known and "@" not in parts.netloc and not parts.fragment else ""
+        return None
+    plain = text.isascii() and text.isprintable() and " " not in text
+    return parts if known and plain and "@" not in parts.netloc and not parts.fragment else None
 
 
 def _words(members: Mapping[str, Any], name: str) -> tuple[str, ...]:

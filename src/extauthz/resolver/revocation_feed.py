@@ -44,6 +44,7 @@ class RevocationFeed:
         self._observer = observer
         self._sleep = sleep
         self._pending: list[Notice] = []
+        self._caught_up = False
 
     @property
     def follows(self) -> bool:
@@ -119,14 +120,15 @@ class RevocationFeed:
             if position != self._table.position + 1:
                 self._table.missed(position - 1)
             self._table.position = position
-        self._take(news)
+        self._take(news, told=self._caught_up)  # what was revoked before this process began is no news
         if len(page) < PAGE and not self._table.current:
+            self._caught_up = True
             self._table.current = True
             self._observer.happened(Happened(what=Happening.REVOCATIONS_BACK, subject=_SUBJECT))
 
-    def _take(self, page: Iterable[Logged]) -> None:
+    def _take(self, page: Iterable[Logged], *, told: bool = True) -> None:
         new = Counter(notice.kind for position, notice in page if self._table.take(notice, position))
-        for kind, count in new.items():
+        for kind, count in new.items() if told else ():
             self._observer.happened(Happened(what=Happening.REVOKED, subject=kind.value, count=count))
 
     def _cut(self, detail: str) -> None:

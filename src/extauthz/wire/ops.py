@@ -10,9 +10,9 @@ Exposition = Callable[[], tuple[bytes, str]]
 
 
 class OpsDoor:
-    """Tells whether this process lives, whether it wants work, and what it has counted; and lets the operator revoke."""
+    """Tells whether this process lives, whether it wants work, and what it has counted; and lets the operator revoke, if he may."""
 
-    def __init__(self, readiness: Readiness, exposition: Exposition, revoke: RevokeDoor) -> None:
+    def __init__(self, readiness: Readiness, exposition: Exposition, revoke: RevokeDoor | None = None) -> None:
         self._readiness = readiness
         self._exposition = exposition
         self._revoke = revoke
@@ -20,7 +20,7 @@ class OpsDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         more: tuple[tuple[bytes, bytes], ...] = ()
-        if scope["path"] == "/revoke":
+        if scope["path"] == "/revoke" and self._revoke is not None:
             status, text, more = await self._revoke.answer(scope, receive)
             body, content_type = f"{text}\n".encode(), "text/plain"
         else:

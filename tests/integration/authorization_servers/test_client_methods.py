@@ -143,7 +143,7 @@ async def test_what_the_server_says_about_itself_is_where_it_is_asked(oidc: Oidc
     transport = Transport()
     discovery = Discovery(
         "main",
-        Expected(issuer=issuer, plain_http=True, needed=("introspection_endpoint", "jwks_uri")),
+        Expected(issuer=issuer, needed=("introspection_endpoint", "jwks_uri")),
         Metadata(),
         transport,
         observer=RecordingObserver(),

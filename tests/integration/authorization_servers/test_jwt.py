@@ -26,7 +26,7 @@ from extauthz.testing import RecordingObserver, TickingClock
 from support import oidc_provider
 from support.oidc_provider import JWT_RESOURCE, PRIVATE_KEY_JWT, OidcProvider
 from support.real_server import APP, SCOPE, USER
-from support.serving import Answer, Service, get, write_files
+from support.serving import Answer, Service, get, wait_until, write_files
 from support.tokens import minted
 
 POLICY = f"""
@@ -86,6 +86,10 @@ def gate(oidc: OidcProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 class TestServed:
     """`extauthz serve` that was told an issuer and a key."""
+
+    def test_keys_are_there_before_the_first_token(self, gate: Gate) -> None:
+        """Nobody waits for them."""
+        wait_until(lambda: "keys_refreshed" in gate.service.stderr)
 
     def test_a_jwt_of_the_server_passes_where_its_scope_allows(self, gate: Gate, oidc: OidcProvider) -> None:
         """With its subject, without a question."""

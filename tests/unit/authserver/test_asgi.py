@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from extauthz.authserver.admin import issue_token
-from extauthz.authserver.asgi import MAX_BODY_BYTES, Application, create_app
+from extauthz.authserver.asgi import Application, create_app
 from extauthz.authserver.client_auth import SecretVerifier, hash_secret
+from extauthz.authserver.endpoints import MAX_BODY_BYTES
 from extauthz.authserver.service import Service
 from extauthz.authserver.signing import SigningKey, SigningKeys
 from extauthz.authserver.store.base import AuthMethod, ClientRecord, StoreError, TokenKind, TokenRecord
@@ -55,6 +60,16 @@ COMMON = {
     "pragma": "no-cache",
     "x-content-type-options": "nosniff",
 }
+
+
+def certificate(name: str) -> str:
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    unsigned = x509.CertificateBuilder(subject, subject, key.public_key(), 1, begin, begin + timedelta(days=1))
+    return unsigned.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+CERTIFICATE, STRANGE_CERTIFICATE = certificate("rs"), certificate("stranger")
 
 
 class Clock:
@@ -667,12 +682,14 @@ async def test_jwts_without_a_key_are_our_fault(world: World, caplog: pytest.Log
 @pytest.mark.parametrize(
     ("mutual_tls", "extensions", "status"),
     [
-        (True, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": None}}, 200),
-        (True, {"tls": {"client_cert_name": "CN=other", "client_cert_error": None}}, 401),
-        (True, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": "expired"}}, 401),
-        (True, {"tls": {"client_cert_name": None, "client_cert_error": None}}, 401),
+        (True, {"tls": {"client_cert_chain": (CERTIFICATE, "ca"), "client_cert_error": None}}, 200),
+        (True, {"tls": {"client_cert_chain": (STRANGE_CERTIFICATE,), "client_cert_error": None}}, 401),
+        (True, {"tls": {"client_cert_chain": (CERTIFICATE,), "client_cert_error": "expired"}}, 401),
+        (True, {"tls": {"client_cert_chain": ("no certificate",), "client_cert_error": None}}, 401),
+        (True, {"tls": {"client_cert_chain": (), "client_cert_error": None}}, 401),
+        (True, {"tls": {"client_cert_chain": (), "client_cert_name": "CN=rs"}}, 401),
         (True, {}, 401),
-        (False, {"tls": {"client_cert_name": "CN=rs", "client_cert_error": None}}, 401),
+        (False, {"tls": {"client_cert_chain": (CERTIFICATE,), "client_cert_error": None}}, 401),
     ],
 )
 async def test_a_verified_certificate_authenticates(

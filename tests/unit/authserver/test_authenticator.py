@@ -203,6 +203,7 @@ async def test_callers_with_one_secret_wait_for_one_check(
         ("CN=rs,O=Example", "CN=rs,O=Example", True),
         ("CN=rs, O=Example", "CN=rs,O=Example", False),
         ("2.5.4.3=rs", "CN=rs", True),
+        ("emailAddress=a@b.c,CN=rs", "1.2.840.113549.1.9.1=a@b.c,CN=rs", True),
         ("CN=rs", "CN=RS", False),
         ("CN=rs,O=Example", "O=Example,CN=rs", False),
         ("CN=rs", "CN=rs,O=Example", False),

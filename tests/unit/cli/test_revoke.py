@@ -157,3 +157,21 @@ def test_without_a_token_in_the_file_nobody_may(tmp_path: Path, ops: Ops) -> Non
     done = revoke(config(tmp_path, f"127.0.0.1:{ops.server_port}", token=False), "--all")
     assert done.exit_code == 2
     assert "ops: {token: …}" in done.stderr
+
+
+def test_what_is_wrong_elsewhere_in_the_files_does_not_matter(tmp_path: Path, ops: Ops) -> None:
+    """Somebody may be editing the policy just then, and the client's secret may be out of reach for whoever revokes."""
+    path = config(tmp_path, f"127.0.0.1:{ops.server_port}")
+    (tmp_path / "policy.yaml").write_text("nonsense")
+    (tmp_path / "secret").unlink()
+    assert revoke(path, "--all").exit_code == 0
+
+
+def test_what_is_wrong_with_the_token_does(tmp_path: Path, ops: Ops) -> None:
+    """The fault is the one that `check` would tell."""
+    path = config(tmp_path, f"127.0.0.1:{ops.server_port}")
+    (tmp_path / "token").unlink()
+    done = revoke(path, "--all")
+    assert (done.exit_code, "this file does not exist" in done.stderr) == (2, True)
+    path.write_text("nonsense: true")
+    assert revoke(path, "--all").exit_code == 2

@@ -108,6 +108,7 @@ def test_the_schema_can_be_published_for_editors() -> None:
         "version",
         "realm",
         "defaults",
+        "scopes",
         "scope_implies",
         "routes",
     }

@@ -6,7 +6,7 @@ import pytest
 
 from extauthz.core.paths import canonical_path
 from extauthz.core.policy import Rule
-from extauthz.core.routes import Conflict, PathPattern, RouteTable, check_host, parse_path
+from extauthz.core.routes import Conflict, PathPattern, RouteTable, Trace, Turn, check_host, parse_path
 from extauthz.testing import rule
 
 PATTERNS = {
@@ -317,3 +317,33 @@ def test_a_table_keeps_its_rules_in_the_order_of_the_file() -> None:
 def test_a_long_path_is_walked_no_deeper_than_the_rules_go() -> None:
     """Thousands of segments do not exhaust the stack."""
     assert found(paths("/a/**", "/a/{x}/c"), "/a" * 4000) == "/a/**"
+
+
+def test_a_trace_tells_every_turn_of_the_look_up() -> None:
+    """Hosts in turn, each `**` that was kept in mind, a literal that led nowhere, and the rules that decide."""
+    rules = [
+        rule(name="wide", path="/**"),
+        rule(name="literal", path="/a/b/c"),
+        rule(name="parameter", path="/a/{x}/d", methods=("GET",)),
+        rule(name="host", path="/z", host="api.example.com"),
+    ]
+    table, _ = RouteTable.build(rules)
+    trace: Trace = []
+    found = table.match("GET", "api.example.com", "/a/b/d", trace)
+    assert found is rules[2]
+    assert [(step.turn, step.where, [each.name for each in step.rules]) for step in trace] == [
+        (Turn.HOST, "api.example.com", []),
+        (Turn.NOTHING, "/a/b/d", []),
+        (Turn.HOST, "", []),
+        (Turn.REST, "/**", ["wide"]),
+        (Turn.LITERAL, "/a/b", []),
+        (Turn.BACK, "/a/b", []),
+        (Turn.FOUND, "/a/b/d", ["parameter"]),
+    ]
+
+
+def test_a_trace_changes_nothing() -> None:
+    """With and without one, the same rule is found."""
+    table, _ = RouteTable.build(rule(name=str(number), path=path) for number, path in enumerate(PATTERNS))
+    for path in ("/", "/orders", "/orders/", "/orders/1", "/orders/1/", "/t/orders/1", "/t/x", "/admin", "/*", "/a:b"):
+        assert table.match("GET", "h", path) is table.match("GET", "h", path, [])

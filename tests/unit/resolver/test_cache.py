@@ -391,6 +391,7 @@ class TestStale:
         assert bench.get("t") is None
         assert self.stale(bench)
 
+    @pytest.mark.shows("S38")
     def test_a_wall_clock_set_back_does_not_prolong_it(self) -> None:
         """Its end is a monotonic one."""
         bench = self.bench()

@@ -107,12 +107,29 @@ def test_an_endpoint_without_tls_is_refused(name: str, url: object) -> None:
         read(EXPECTED, **{name: url})
 
 
-def test_plain_http_is_possible_where_it_is_allowed() -> None:
-    """On loopback, or under an unsafe name."""
-    issuer = "http://127.0.0.1:9190"
-    expected = Expected(issuer=issuer, plain_http=True)
-    found = read(expected, issuer=issuer, introspection_endpoint=f"{issuer}/introspect", jwks_uri=f"{issuer}/jwks")
-    assert found.introspection_endpoint == f"{issuer}/introspect"
+@pytest.mark.parametrize(
+    ("issuer", "plain_http", "endpoint", "accepted"),
+    [
+        ("http://127.0.0.1:9190", False, "http://127.0.0.1:9190/x", True),
+        ("http://localhost", False, "http://[::1]/x", True),
+        ("http://127.0.0.1:9190", False, "http://as.example.com/x", False),
+        ("http://as:8080", True, "http://as:8080/x", True),
+        (ISSUER, True, "http://as.example.com/x", True),
+        (ISSUER, False, "https://127.0.0.1/x", False),
+        (ISSUER, True, "http://localhost/x", False),
+    ],
+)
+def test_plain_http_is_for_this_machine(issuer: str, plain_http: bool, endpoint: str, accepted: bool) -> None:
+    """Or under an unsafe name; and another machine does not send us to this one."""
+    expected = Expected(issuer=issuer, plain_http=plain_http)
+    others = {"token_endpoint": ..., "jwks_uri": ...}
+    if accepted:
+        assert (
+            read(expected, issuer=issuer, introspection_endpoint=endpoint, **others).introspection_endpoint == endpoint
+        )
+    else:
+        with pytest.raises(GarbageError, match="no https URL"):
+            read(expected, issuer=issuer, introspection_endpoint=endpoint, **others)
 
 
 @pytest.mark.parametrize("value", [None, ...])

@@ -103,11 +103,22 @@ async def test_a_notice_acts_here_at_once_and_on_others_when_they_read(
 ) -> None:
     """Whatever it names."""
     other = Bench(log)
+    await other.read()
     assert await bench.feed.revoke([(kind, name)])
     assert (bench.revoked(), other.revoked()) == (True, False)
     await other.read()
     assert other.revoked()
-    assert other.observer.happenings[0] == Happened(what=Happening.REVOKED, subject=kind.value)
+    for one in (bench, other):
+        assert one.observer.happenings[-1] == Happened(what=Happening.REVOKED, subject=kind.value)
+
+
+async def test_what_was_revoked_before_a_process_began_is_no_news(bench: Bench, log: ListLog) -> None:
+    """It is taken in, and told to nobody."""
+    late = Bench(log)
+    await bench.feed.revoke([(Kind.TOKEN, "t")])
+    await late.read()
+    assert late.revoked()
+    assert late.told() == [Happening.REVOCATIONS_BACK]
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 
 from extauthz.authserver.store.base import StoreError
-from extauthz.authserver.store.sql import Row, SqlStore, Statement
+from extauthz.authserver.store.sql import SqlStore, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from extauthz.authserver.store.rows import Row
 
 _T = TypeVar("_T")
 

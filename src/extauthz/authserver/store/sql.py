@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
-import orjson
-
-from extauthz.authserver.store.base import (
-    NO_CLAIMS,
-    AuthMethod,
-    ClientRecord,
-    DuplicateClientError,
-    StoreError,
-    TokenKind,
-    TokenRecord,
-)
+from extauthz.authserver.store import rows
+from extauthz.authserver.store.base import DuplicateClientError
 from extauthz.authserver.store.gather import Gatherer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-Row = tuple[Any, ...]
+    from extauthz.authserver.store.base import ClientRecord, TokenRecord
+    from extauthz.authserver.store.rows import Row
 
-_CLIENT: Final = "client_id, secret_hash, can_introspect, audiences, scopes, disabled_at, details"
-_TOKEN: Final = (
-    "digest, jti, client_id, sub, username, scope, audience, issued_at, not_before, expires_at, revoked_at,"  # noqa: S105 - columns
-    " kind, family, used_at, claims"
-)
-_TOKEN_READ: Final = f"{_TOKEN}, (SELECT disabled_at FROM client WHERE client.client_id = token.client_id)"  # noqa: S608 - constants
 _TOKEN_MARKS: Final = ", ".join("?" * 15)
 
 
@@ -92,14 +78,15 @@ class SqlStore:
 
     async def list_clients(self) -> list[ClientRecord]:
         """See ``Store``."""
-        return [_client(row) for row in await self._database.read(f"SELECT {_CLIENT} FROM client ORDER BY client_id")]  # noqa: S608 - constants
+        sql = f"SELECT {rows.CLIENT} FROM client ORDER BY client_id"  # noqa: S608 - constants
+        return [rows.client(row) for row in await self._database.read(sql)]
 
     async def add_client(self, client: ClientRecord) -> None:
         """See ``Store``."""
         added = await self._database.change(
             Statement(
-                f"INSERT INTO client ({_CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_id) DO NOTHING",  # noqa: S608 - constants
-                _client_row(client),
+                f"INSERT INTO client ({rows.CLIENT}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client_id) DO NOTHING",  # noqa: S608 - constants
+                rows.client_row(client),
                 required=True,
             )
         )
@@ -108,7 +95,7 @@ class SqlStore:
 
     async def replace_client(self, client: ClientRecord) -> bool:
         """See ``Store``."""
-        client_id, *rest = _client_row(client)
+        client_id, *rest = rows.client_row(client)
         sql = (
             "UPDATE client SET secret_hash = ?, can_introspect = ?, audiences = ?, scopes = ?, disabled_at = ?,"
             " details = ? WHERE client_id = ?"
@@ -124,8 +111,8 @@ class SqlStore:
     ) -> list[TokenRecord]:
         """See ``Store``."""
         where, values = _where(client_id=client_id, sub=sub, family=family)
-        sql = f"SELECT {_TOKEN_READ} FROM token {where} ORDER BY issued_at DESC, jti LIMIT ?"  # noqa: S608 - constants
-        return [_token(row) for row in await self._database.read(sql, (*values, limit))]
+        sql = f"SELECT {rows.TOKEN_READ} FROM token {where} ORDER BY issued_at DESC, jti LIMIT ?"  # noqa: S608 - constants
+        return [rows.token(row) for row in await self._database.read(sql, (*values, limit))]
 
     async def add_tokens(self, *tokens: TokenRecord) -> None:
         """See ``Store``."""
@@ -190,12 +177,12 @@ class SqlStore:
         )
 
     async def _find_clients(self, ids: Sequence[str]) -> Mapping[str, ClientRecord]:
-        sql = f"SELECT {_CLIENT} FROM client WHERE client_id = ?"  # noqa: S608 - constants
-        return {row[0]: _client(row) for row in await self._database.read_each(sql, ids)}
+        sql = f"SELECT {rows.CLIENT} FROM client WHERE client_id = ?"  # noqa: S608 - constants
+        return {row[0]: rows.client(row) for row in await self._database.read_each(sql, ids)}
 
     async def _find_tokens(self, digests: Sequence[bytes]) -> Mapping[bytes, TokenRecord]:
-        sql = f"SELECT {_TOKEN_READ} FROM token WHERE digest = ?"  # noqa: S608 - constants
-        return {bytes(row[0]): _token(row) for row in await self._database.read_each(sql, digests)}
+        sql = f"SELECT {rows.TOKEN_READ} FROM token WHERE digest = ?"  # noqa: S608 - constants
+        return {bytes(row[0]): rows.token(row) for row in await self._database.read_each(sql, digests)}
 
 
 def _where(**properties: str | None) -> tuple[str, tuple[str, ...]]:
@@ -205,117 +192,4 @@ def _where(**properties: str | None) -> tuple[str, tuple[str, ...]]:
 
 
 def _insert(token: TokenRecord) -> Statement:
-    return Statement(f"INSERT INTO token ({_TOKEN}) VALUES ({_TOKEN_MARKS})", _token_row(token))  # noqa: S608 - constants
-
-
-def _token_row(token: TokenRecord) -> Row:
-    return (
-        token.digest,
-        token.jti,
-        token.client_id,
-        token.sub,
-        token.username,
-        json.dumps(token.scope),
-        json.dumps(token.audience),
-        token.issued_at,
-        token.not_before,
-        token.expires_at,
-        token.revoked_at,
-        token.kind.value,
-        token.family,
-        token.used_at,
-        json.dumps(dict(token.claims), allow_nan=False) if token.claims else None,
-    )
-
-
-def _token(row: Row) -> TokenRecord:
-    with _reading("token"):
-        return TokenRecord(
-            digest=bytes(row[0]),
-            jti=row[1],
-            client_id=row[2],
-            sub=row[3],
-            username=row[4],
-            scope=_texts(row[5]),
-            audience=_texts(row[6]),
-            issued_at=row[7],
-            not_before=row[8],
-            expires_at=row[9],
-            revoked_at=row[10],
-            kind=TokenKind(row[11]),
-            family=row[12],
-            used_at=row[13],
-            claims=NO_CLAIMS if row[14] is None else _object(row[14]),
-            client_disabled=row[15] is not None,
-        )
-
-
-def _client_row(client: ClientRecord) -> Row:
-    details = {
-        "auth_method": client.auth_method.value,
-        "old_secret_hash": client.old_secret_hash,
-        "old_secret_until": client.old_secret_until,
-        "keys": client.keys,
-        "certificate_subject": client.certificate_subject,
-        "networks": client.networks,
-        "grants": client.grants,
-        "jwt_access_tokens": client.jwt_access_tokens,
-    }
-    return (
-        client.client_id,
-        client.secret_hash,
-        int(client.can_introspect),
-        json.dumps(client.audiences),
-        json.dumps(client.scopes),
-        client.disabled_at,
-        json.dumps(details),
-    )
-
-
-def _client(row: Row) -> ClientRecord:
-    with _reading("client"):
-        details = _object(row[6])
-        return ClientRecord(
-            client_id=row[0],
-            secret_hash=row[1],
-            can_introspect=bool(row[2]),
-            audiences=_texts(row[3]),
-            scopes=_texts(row[4]),
-            disabled_at=row[5],
-            auth_method=AuthMethod(details.get("auth_method", AuthMethod.SECRET)),
-            old_secret_hash=details.get("old_secret_hash", ""),
-            old_secret_until=details.get("old_secret_until", 0),
-            keys=details.get("keys", ""),
-            certificate_subject=details.get("certificate_subject", ""),
-            networks=tuple(details.get("networks", ())),
-            grants=tuple(details.get("grants", ("client_credentials",))),
-            jwt_access_tokens=details.get("jwt_access_tokens", False),
-        )
-
-
-class _reading:  # noqa: N801 - used like a function
-    """A row that does not say what it should is trouble, not an empty value."""
-
-    def __init__(self, table: str) -> None:
-        self._table = table
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ValueError | TypeError | AttributeError):
-            raise StoreError(f"a row of {self._table} is damaged: {error}") from error
-
-
-def _texts(packed: str) -> tuple[str, ...]:
-    texts = orjson.loads(packed)
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a list column does not hold a list of texts")
-    return tuple(texts)
-
-
-def _object(packed: str) -> dict[str, Any]:
-    members = orjson.loads(packed)
-    if not isinstance(members, dict):
-        raise ValueError("an object column does not hold an object")  # noqa: TRY004 - damage, like the others
-    return members
+    return Statement(f"INSERT INTO token ({rows.TOKEN}) VALUES ({_TOKEN_MARKS})", rows.token_row(token))  # noqa: S608 - constants

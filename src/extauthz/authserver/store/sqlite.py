@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from extauthz.authserver.store.base import StoreError
-from extauthz.authserver.store.sql import Row, SqlStore, Statement
+from extauthz.authserver.store.sql import SqlStore, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from extauthz.authserver.store.rows import Row
 
 _T = TypeVar("_T")
 

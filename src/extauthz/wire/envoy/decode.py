@@ -30,7 +30,7 @@ def decode(
     patience: float | None = None,
     trace: str = "",
     read_extensions: bool = False,
-    read_source: bool = True,
+    read_source: bool = False,
 ) -> AuthRequest:
     """Read the question. What cannot be read is a request with a flaw, which is denied and not dropped.
 
@@ -51,8 +51,9 @@ def decode(
     if not method or not target:
         return AuthRequest(door=DOOR, method=method, target=target, flaw=Reason.BAD_METADATA)
     authorization, request_id, their_trace = _headers(http)
+    preflight = _preflight(http) if method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
-    return AuthRequest(  # in the order of the fields, because their names would cost as much as all the rest
+    return AuthRequest(  # in the order of the fields, because names cost as much as the rest
         DOOR,
         method,
         target,
@@ -63,7 +64,7 @@ def decode(
         patience,
         attributes.source.address.socket_address.address if read_source else "",
         flaw,
-        _preflight(http) if method == METHOD else "",
+        preflight,
         trace or their_trace,
     )
 

@@ -38,7 +38,7 @@ class Options:
 
     outage_is_error: bool = False
     read_extensions: bool = False
-    read_source: bool = True
+    read_source: bool = False
     metadata: bool = True
 
 

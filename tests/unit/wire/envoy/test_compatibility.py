@@ -98,7 +98,7 @@ class TestRequest:
     @pytest.mark.shows("S9", "E46", "E54", "E57", "E58")
     def test_the_door_reads_it_too(self) -> None:
         """As the authorizer sees it."""
-        assert decode(bytes(their_request())) == AuthRequest(
+        assert decode(bytes(their_request()), read_source=True) == AuthRequest(
             door="envoy",
             method="GET",
             target="/orders/1?x=1",

@@ -155,18 +155,12 @@ async def test_a_failure_is_a_head_with_a_status(body: bytes) -> None:
 @pytest.mark.parametrize(
     "received",
     [[GONE], [piece(b"", more=True), GONE], [piece(frame(b"hello")[:-1], more=True), GONE]],
-    ids=["at once", "before the message", "before its end"],
+    ids=["at once", "before the message", "within the message"],
 )
 async def test_a_caller_that_went_away_gets_nothing(received: list[Message]) -> None:
     """Half a message is not a question."""
     made = await Call(*received).make()
     assert (made.sent, made.echo.asked) == ([], [])
-
-
-async def test_a_whole_message_is_answered_before_the_caller_says_that_nothing_follows() -> None:
-    """The prefix says where the message ends."""
-    made = await Call(piece(frame(b"hello"), more=True)).make()
-    assert (made.status, made.echo.asked) == (OK, [b"hello"])
 
 
 async def test_a_message_with_more_behind_it_is_read_to_the_end_and_refused() -> None:
@@ -187,3 +181,9 @@ async def test_the_trace_of_the_call_is_handed_on() -> None:
     headers = [*POST["headers"], (b"traceparent", b"00-a-b-01")]
     call = await Call(piece(frame(b"x"))).make({**POST, "headers": headers})
     assert call.echo.traces == ["00-a-b-01"]
+
+
+async def test_a_whole_message_is_answered_at_once() -> None:
+    """A caller that has not yet said that nothing follows is not waited for."""
+    made = await Call(piece(frame(b"hello"), more=True)).make()
+    assert made.echo.asked == [b"hello"]

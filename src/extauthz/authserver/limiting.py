@@ -1,0 +1,101 @@
+"""Counting within a minute: in this process, or in Redis for all processes together."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+
+from extauthz.authserver.sliding import SlidingCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REDIS_SECONDS: Final = 0.25
+"""How long Redis may take to connect or to answer."""
+
+REDIS_PAUSE_SECONDS: Final = 5.0
+"""After a failure Redis is left alone for so long, and this process counts alone."""
+
+_log = logging.getLogger(__name__)
+
+
+class Counts(Protocol):
+    """Counts things of a kind by key. No method raises."""
+
+    async def hit(self, kind: str, key: str, limit: int) -> bool:
+        """Count one more, unless the limit is reached; false if it is."""
+
+    async def is_below(self, kind: str, key: str, limit: int) -> bool:
+        """Tell whether the limit is not reached, and count nothing."""
+
+
+class MemoryCounts:
+    """Counts in this process."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._counts = SlidingCounts()
+
+    async def hit(self, kind: str, key: str, limit: int) -> bool:
+        """See ``Counts``."""
+        now = self._monotonic()
+        below = self._counts.seen((kind, key), now) < limit
+        if below:
+            self._counts.add((kind, key), now)
+        return below
+
+    async def is_below(self, kind: str, key: str, limit: int) -> bool:
+        """See ``Counts``."""
+        return self._counts.seen((kind, key), self._monotonic()) < limit
+
+
+class RedisCounts:
+    """Counts in Redis, by the ``limits`` library; in this process alone as long as Redis fails."""
+
+    def __init__(self, url: str, monotonic: Callable[[], float], *, password: str | None = None) -> None:
+        """``url`` is ``redis://`` or ``rediss://``; the password is never told."""
+        options: dict[str, Any] = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
+        if password is not None:
+            options["password"] = password
+        storage = RedisStorage(
+            f"async+{url}", wrap_exceptions=True, implementation="redispy", key_prefix="extauthz-as", **options
+        )
+        self._redis = SlidingWindowCounterRateLimiter(storage)
+        self._alone = MemoryCounts(monotonic)
+        self._monotonic = monotonic
+        self._again_at = -math.inf
+        self._in_trouble = False
+
+    async def hit(self, kind: str, key: str, limit: int) -> bool:
+        """See ``Counts``."""
+        shared = await self._ask(lambda item: self._redis.hit(item, kind, key), limit)
+        return await self._alone.hit(kind, key, limit) if shared is None else shared
+
+    async def is_below(self, kind: str, key: str, limit: int) -> bool:
+        """See ``Counts``."""
+        shared = await self._ask(lambda item: self._redis.test(item, kind, key), limit)
+        return await self._alone.is_below(kind, key, limit) if shared is None else shared
+
+    async def _ask(self, question: Callable[[RateLimitItemPerMinute], Any], limit: int) -> bool | None:
+        """What Redis says; ``None`` while it fails."""
+        if self._monotonic() < self._again_at:
+            return None
+        try:
+            answer = bool(await question(RateLimitItemPerMinute(limit)))
+        except (StorageError, OSError, ValueError) as error:
+            self._again_at = self._monotonic() + REDIS_PAUSE_SECONDS
+            self._tell(f"Redis does not count, so this process counts alone: {type(error).__name__}", trouble=True)
+            return None
+        self._tell("Redis counts again", trouble=False)
+        return answer
+
+    def _tell(self, what: str, *, trouble: bool) -> None:
+        if trouble is not self._in_trouble:
+            _log.warning("%s", what)
+        self._in_trouble = trouble

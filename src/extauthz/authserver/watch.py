@@ -1,0 +1,41 @@
+"""Everyone who wants to know what happened, behind one call."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from extauthz.authserver.events import MAX_TEXT, alerted, recorded
+
+if TYPE_CHECKING:
+    from extauthz.authserver.anomaly import Detector
+    from extauthz.authserver.audit import Record
+    from extauthz.authserver.events import Alert, Event
+    from extauthz.authserver.metrics import Metrics
+    from extauthz.authserver.webhook import Webhook
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Records, counts, and looks for anomalies. Nothing here waits for a disk or a network."""
+
+    def __init__(self, *, record: Record, metrics: Metrics, detector: Detector, webhook: Webhook | None = None) -> None:
+        self._record = record
+        self._metrics = metrics
+        self._detector = detector
+        self._webhook = webhook
+
+    def saw(self, event: Event) -> None:
+        """Tell of an event."""
+        self._record.write(recorded(event))
+        self._metrics.saw(event)
+        for alert in self._detector.saw(event):
+            self._alert(alert)
+
+    def _alert(self, alert: Alert) -> None:
+        self._record.write(alerted(alert))
+        self._metrics.alerted(alert)
+        _log.warning("alert: %s: %r, %d in a minute", alert.rule, alert.subject[:MAX_TEXT], alert.count)
+        if self._webhook is not None:
+            self._webhook.send(alert)

@@ -1,0 +1,54 @@
+"""What a real token means: the authorization server of a route is asked once, nothing is kept and nothing recorded."""
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from extauthz.app import build
+from extauthz.cli.policy_files import DEFAULT_CONFIG, fail
+from extauthz.config.faults import ConfigError
+from extauthz.config.load import ServiceConfig, load_service
+from extauthz.config.schema import Audit
+from extauthz.core.bearer import extract
+from extauthz.core.decision import Reason
+from extauthz.core.introspection import Inactive, TokenState, Unavailable
+from extauthz.core.policy import Rule
+from extauthz.core.token import Token
+
+_DISCOVERY_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+
+
+def live_state(config: Path | None, rule: Rule, text: str) -> TokenState:
+    """The state of the token at the authorization servers of the rule, asked anew."""
+    token = extract((f"Bearer {text}",))
+    if isinstance(token, Reason):
+        return Inactive(reason=token)
+    try:
+        service = load_service(config or DEFAULT_CONFIG, os.environ)
+    except ConfigError as error:
+        fail(str(error))
+    return asyncio.run(_ask(_alone(service), rule, token))
+
+
+def _alone(config: ServiceConfig) -> ServiceConfig:
+    """The same service without a record and without what it shares with others."""
+    settings = config.settings.model_copy(update={"audit": Audit(path="off"), "shared_cache": None})
+    return replace(config, settings=settings, own=replace(config.own, shared_keys=()))
+
+
+async def _ask(config: ServiceConfig, rule: Rule, token: Token) -> TokenState:
+    service = build(config)
+    service.start()
+    discovers = any(server.discovery for server in config.settings.authorization_servers.values())
+    left = _DISCOVERY_SECONDS if discovers else 0.0
+    try:
+        while True:
+            found = await service.resolver.resolve(rule.authorization_server, token, 0.0)
+            if not isinstance(found.state, Unavailable) or left <= 0:
+                return found.state
+            left -= _PAUSE_SECONDS
+            await asyncio.sleep(_PAUSE_SECONDS)
+    finally:
+        await service.close()

@@ -1,0 +1,99 @@
+"""Why a request ends as it does: which rule, why no other, what is missing, and the answer of each door."""
+
+from dataclasses import dataclass
+
+from extauthz.authorizer import judge
+from extauthz.core.decision import Decision, Deny, Reason
+from extauthz.core.introspection import TokenState
+from extauthz.core.policy import Rule
+from extauthz.core.request import AuthRequest
+from extauthz.core.routes import Trace
+from extauthz.observe.events import Checked
+from extauthz.policy_tools.ask import ask
+from extauthz.policy_tools.doors import Answer, answers
+from extauthz.policy_tools.losers import Loser, look_alike, losers
+from extauthz.policy_tools.missing import missing
+from extauthz.policy_tools.reasons import MEANINGS
+from extauthz.policy_tools.samples import Place
+from extauthz.policy_tools.source import SoundSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """All that can be said about one request.
+
+    Attributes:
+        request: the question.
+        place: its host and path as routes are looked up; None when they have no one meaning.
+        checked: the engine's answer, as the record would have it.
+        rule: the rule that decided, if any did.
+        trace: every turn of the look-up.
+        losers: rules whose path fits, that did not decide.
+        look_alike: where no path fits, the rule whose path looks most like it.
+        missing: what the token lacks.
+        answers: what each door says.
+    """
+
+    request: AuthRequest
+    place: Place | None
+    checked: Checked
+    rule: Rule | None
+    trace: Trace
+    losers: list[Loser]
+    look_alike: Rule | None
+    missing: list[str]
+    answers: list[Answer]
+
+    @property
+    def decision(self) -> Decision:
+        """Allow or deny."""
+        return self.checked.decision
+
+    @property
+    def reason(self) -> Reason:
+        """The one word for it."""
+        return self.decision.reason
+
+    @property
+    def status(self) -> int:
+        """For the client; 200 when the request passes."""
+        return self.decision.outcome.status if isinstance(self.decision, Deny) else 200
+
+    @property
+    def meaning(self) -> str:
+        """The reason in a sentence."""
+        return MEANINGS[self.reason]
+
+
+def rule_for(source: SoundSource, request: AuthRequest) -> Rule | None:
+    """The rule that decides about the request itself."""
+    table = source.snapshot.routes
+    place = judge(request, host_needed=table.uses_hosts)
+    return None if isinstance(place, Reason) else table.match(request.method, *place)
+
+
+def explain(
+    source: SoundSource, request: AuthRequest, state: TokenState | None, now: float, *, outage_is_error: bool = False
+) -> Explanation:
+    """Explain one request, whose token, if it has one, is in that state; `now` in seconds since the epoch."""
+    table = source.snapshot.routes
+    checked = ask(source.snapshot, request, state, now)
+    judged = judge(request, host_needed=table.uses_hosts)
+    place = None if isinstance(judged, Reason) else Place(*judged)
+    trace: Trace = []
+    if place is not None:
+        table.match(request.method, *place, trace)
+    beaten = [] if place is None else losers(table, request.method, place, trace)
+    rule = next((each for each in table.rules if each.name == checked.decision.rule), None)
+    lost = rule is None and place is not None and not beaten
+    return Explanation(
+        request=request,
+        place=place,
+        checked=checked,
+        rule=rule,
+        trace=trace,
+        losers=beaten,
+        look_alike=look_alike(table, place.path) if lost and place is not None else None,
+        missing=[] if rule is None else missing(rule, state, checked.decision.reason),
+        answers=answers(checked, outage_is_error=outage_is_error),
+    )

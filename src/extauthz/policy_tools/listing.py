@@ -1,0 +1,40 @@
+"""The routes as a table."""
+
+from extauthz.core.demands import Demands
+from extauthz.core.policy import Rule
+from extauthz.policy_tools.source import SoundSource
+
+COLUMNS = ("line", "name", "methods", "host", "path", "needs", "audience")
+
+
+def listing(source: SoundSource) -> list[dict[str, str | int]]:
+    """One row for each route, by the names in `COLUMNS`, in the order of the file."""
+    return [_row(rule, source.line_of(rule.name)) for rule in source.snapshot.routes.rules]
+
+
+def needs(rule: Rule) -> str:
+    """What a request must bring, in few words."""
+    if rule.anonymous:
+        return "nothing"
+    scopes = " or ".join("+".join(sorted(words)) for words in rule.alternatives) or "any valid token"
+    return "; ".join((scopes, *_demanded(rule.demands)))
+
+
+def _demanded(demands: Demands | None) -> list[str]:
+    if demands is None:
+        return []
+    details = [f"authorization detail {each.type}" for each in demands.details]
+    actors = [f"actor {' or '.join(sorted(demands.actors))}"] if demands.actors else []
+    return [*details, *actors, *(["a subject"] if demands.subject else [])]
+
+
+def _row(rule: Rule, line: int) -> dict[str, str | int]:
+    return {
+        "line": line,
+        "name": rule.name,
+        "methods": ",".join(rule.methods) or "any",
+        "host": rule.host or "any",
+        "path": rule.path,
+        "needs": needs(rule),
+        "audience": rule.audience or ("-" if rule.anonymous else "any"),
+    }

@@ -1,0 +1,45 @@
+"""Each reason in one sentence: what happened, and what makes it go away. For whoever has nothing but an audit line."""
+
+from collections.abc import Mapping
+
+from extauthz.core.decision import Reason
+
+MEANINGS: Mapping[Reason, str] = {
+    Reason.ALLOWED: "the token has all that the route asks for",
+    Reason.ALLOWED_STALE: "the same, by an old answer: the authorization server cannot be asked",
+    Reason.PUBLIC: "the route is open to all; no token was looked at",
+    Reason.BAD_METHOD: "this is no method: upper-case letters, digits, - and _ are one",
+    Reason.BAD_HOST: "the request names no single host; routes with host: need one",
+    Reason.BAD_PATH: "the path can be read in two ways (.., //, %2F, %25, ; or octets that must be escaped): send it plain",
+    Reason.BAD_METADATA: "the gateway's question contradicts itself, or the client forged a part of it",
+    Reason.NO_ROUTE: "no route takes this method at this host and path: add one, or list the method in the one that is there",
+    Reason.NO_CREDENTIALS: "the request has no Authorization header: send Authorization: Bearer and the token",
+    Reason.UNSUPPORTED_SCHEME: "the Authorization header is of another scheme: send Bearer and the token",
+    Reason.MALFORMED_CREDENTIALS: "what follows Bearer is no token: one word of letters, digits and - . _ ~ + /",
+    Reason.SEVERAL_CREDENTIALS: "there is more than one Authorization header or token: send one",
+    Reason.INACTIVE: "the authorization server says that the token is not, or no longer, valid: get a new one",
+    Reason.EXPIRED: "the token has run out (exp): get a new one",
+    Reason.NOT_YET_VALID: "the token is not valid yet (nbf): wait, or set the clocks",
+    Reason.WRONG_ISSUER: "the token is from another issuer than the one in extauthz.yaml",
+    Reason.WRONG_AUDIENCE: "the token was issued for another API: its aud lacks the route's audience",
+    Reason.NOT_AN_ACCESS_TOKEN: "this is a refresh or ID token: send the access token",
+    Reason.SENDER_CONSTRAINED: "the token is bound to a key or certificate, which is not checked here: get a plain one",
+    Reason.INSUFFICIENT_SCOPE: "the token lacks a scope that the route needs: get one that was granted it",
+    Reason.INSUFFICIENT_DETAILS: "the token lacks an authorization detail that the route needs",
+    Reason.WRONG_ACTOR: "whoever acts with the token (act.sub) is none of the route's actors",
+    Reason.NO_SUBJECT: "the token has no subject (sub), and the route has require_sub: it is a client's, not a user's",
+    Reason.SERVER_UNREACHABLE: "no connection to the authorization server",
+    Reason.SERVER_TIMEOUT: "the authorization server did not answer in time",
+    Reason.SERVER_ERROR: "the authorization server answered 5xx",
+    Reason.SERVER_BUSY: "the authorization server answered 429",
+    Reason.SERVER_ANSWER_INVALID: "the authorization server's answer makes no sense; the log says why",
+    Reason.SERVER_REFUSED_US: "the authorization server does not accept our own credentials: look at client: in extauthz.yaml",
+    Reason.SERVER_CIRCUIT_OPEN: "the authorization server failed so often that it is left alone for a while",
+    Reason.OVERLOADED: "too many questions wait for the authorization server",
+    Reason.TOO_MANY_INACTIVE: "this address has sent too many bad tokens (inactive_limit)",
+    Reason.IDENTITY_NOT_FORWARDABLE: "a claim does not fit into its identity header: look at identity_headers and its options",
+    Reason.UNTRUSTED_PEER: "the question came from an address outside trusted_proxies",
+    Reason.MISCONFIGURED_GATEWAY: "the gateway does not say what it must, or asks for scopes on a public route: extauthz doctor",
+    Reason.ABANDONED: "the gateway went away before the answer",
+    Reason.INTERNAL: "a defect of extauthz; the audit line names it in fault",
+}

@@ -1,0 +1,49 @@
+"""A policy file with its places: which line a rule stands on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from extauthz.config.document import Document, Path
+from extauthz.config.judge import Judged, judge_policy
+from extauthz.config.schema import AuthorizationServer
+from extauthz.config.yaml_source import read_yaml
+from extauthz.core.snapshot import Snapshot
+
+NO_SERVERS: Mapping[str, AuthorizationServer] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A policy file that was read and judged."""
+
+    document: Document
+    judged: Judged
+
+    def path_of(self, rule: str) -> Path:
+        """Where the rule of that name is in the document; the whole of it when there is none."""
+        found = (index for index, entry in self.judged.policy.entries if entry.name == rule)
+        return next((("routes", index) for index in found), ())
+
+    def line_of(self, rule: str) -> int:
+        """The line on which the rule begins, from 1."""
+        return self.document.value_place(self.path_of(rule)).line
+
+    def where(self, rule: str) -> str:
+        """`file:line` of a rule, for a reader and for editors."""
+        return f"{self.document.file}:{self.line_of(rule)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundSource(Source):
+    """A policy file without faults, and what it means."""
+
+    snapshot: Snapshot
+
+
+def read_policy(text: bytes, file: str, servers: Mapping[str, AuthorizationServer] = NO_SERVERS) -> Source:
+    """Read a policy file; `servers` are those of extauthz.yaml, without any their names are not checked."""
+    document = read_yaml(text, file)
+    judged = judge_policy(document, servers, tuple(servers))
+    if judged.snapshot is None:
+        return Source(document=document, judged=judged)
+    return SoundSource(document=document, judged=judged, snapshot=judged.snapshot)

@@ -1,0 +1,169 @@
+"""What is no fault of a policy but probably not meant. Each kind of warning is one function.
+
+unreachable   no request can come to the rule
+shadowed      a narrower rule decides alone and refuses a method that a wider one would have taken
+ambiguous     two rules fit the same path, each narrower than the other somewhere
+method-gap    GET without HEAD, or HEAD without GET
+unknown-scope not in the catalogue `scopes:` of the file
+no-audience   tokens that were issued for anybody pass
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from extauthz.config.document import Path
+from extauthz.config.faults import Fault, nearest
+from extauthz.config.schema import AnyOf, PolicyFile, RouteEntry
+from extauthz.core.policy import Rule
+from extauthz.core.routes import RouteTable
+from extauthz.policy_tools.overlap import crossings
+from extauthz.policy_tools.samples import Place, Samples
+from extauthz.policy_tools.source import SoundSource
+
+_PAIRS = {"GET": "HEAD", "HEAD": "GET"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something doubtful, of the kind by which it can be told apart, as a fault that may stay."""
+
+    kind: str
+    fault: Fault
+
+
+def warnings(source: SoundSource) -> list[Warned]:
+    """All of them, in the order of the file."""
+    found = [Warned(kind=kind, fault=fault) for kind, look in _KINDS.items() for fault in look(source)]
+    return sorted(found, key=lambda each: (each.fault.line, each.fault.column, each.kind))
+
+
+def _unreachable(source: SoundSource) -> Iterator[Fault]:
+    table = source.snapshot.routes
+    samples = Samples(table.rules)
+    for rule in table.rules:
+        takers = _takers(rule, table, samples.places(rule))
+        if rule.name not in takers:
+            told = " and ".join(f"{name} (line {source.line_of(name)})" for name in sorted(takers))
+            message = f"no request comes to {rule.name}: {told} take all that fits it; take it out, or narrow them"
+            yield source.document.fault((*source.path_of(rule.name), "path"), message, value=rule.path)
+
+
+def _takers(rule: Rule, table: RouteTable, places: list[Place]) -> set[str]:
+    """Names of the rules that decide what fits this one."""
+    method = rule.methods[0] if rule.methods else "GET"
+    found = (table.match(method, *place) for place in places)
+    return {each.name for each in found if each is not None}
+
+
+class _Shadow(NamedTuple):
+    """A wider rule, and the path pattern where a narrower one stands before it."""
+
+    wider: str
+    narrower: str
+
+
+def _shadowed(source: SoundSource) -> Iterator[Fault]:
+    """For each method, the table of the rules that take it says which one would have decided."""
+    table = source.snapshot.routes
+    samples = Samples(table.rules)
+    takers = {method: _taking(method, table.rules) for method in samples.methods}
+    shadows: dict[_Shadow, list[str]] = {}
+    for rule in table.rules:
+        place = samples.places(rule)[0]
+        for method in samples.methods if rule.methods else ():
+            wider = takers[method].match(method, *place)
+            if wider is not None and table.match(method, *place) is None:
+                shadows.setdefault(_Shadow(wider.name, rule.name), []).append(method)
+    for shadow, methods in shadows.items():
+        narrower = source.line_of(shadow.narrower)
+        path = next(rule.path for rule in table.rules if rule.name == shadow.narrower)
+        message = (
+            f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} (line {narrower}) is more"
+            f" specific, decides alone and does not list {'them' if len(methods) > 1 else 'it'}, so the answer is 403;"
+            f" if {'they' if len(methods) > 1 else 'it'} should pass, give that path a route that lists"
+            f" {'them' if len(methods) > 1 else 'it'}"
+        )
+        yield source.document.fault((*source.path_of(shadow.wider), "path"), message)
+
+
+def _some(methods: list[str]) -> str:
+    return f"{', '.join(methods[:-1])} and {methods[-1]}" if len(methods) > 1 else methods[0]
+
+
+def _taking(method: str, rules: tuple[Rule, ...]) -> RouteTable:
+    return RouteTable.build(rule for rule in rules if method in (rule.methods or (method,)))[0]
+
+
+def _ambiguous(source: SoundSource) -> Iterator[Fault]:
+    table = source.snapshot.routes
+    for loser, winner, path in crossings(table.rules):
+        line = source.line_of(winner.name)
+        message = (
+            f"{path} fits {loser.name} and {winner.name} (line {line}), and neither is narrower in every segment:"
+            f" {winner.name} decides, because a literal further left wins; if that is not meant, give {path} a route"
+        )
+        yield source.document.fault((*source.path_of(loser.name), "path"), message, value=loser.path)
+
+
+def _method_gaps(source: SoundSource) -> Iterator[Fault]:
+    table = source.snapshot.routes
+    samples = Samples(table.rules)
+    for rule in table.rules:
+        place = samples.places(rule)[0]
+        for listed, other in _PAIRS.items():
+            if listed in rule.methods and table.match(other, *place) is None:
+                wanted = ", ".join(dict.fromkeys((*rule.methods, other)))
+                message = f"{rule.name} lists {listed} and not {other}, which is refused: write methods: [{wanted}]"
+                yield source.document.fault((*source.path_of(rule.name), "methods"), message)
+
+
+def _unknown_scopes(source: SoundSource) -> Iterator[Fault]:
+    file = source.judged.file
+    if file is None or file.scopes is None:
+        return
+    for path, word in _scopes(file):
+        if word not in file.scopes:
+            message = f"{word} is not in the catalogue scopes: of this file: correct it, or add it there"
+            yield source.document.fault(path, message, hint=nearest(word, file.scopes))
+
+
+def _scopes(file: PolicyFile) -> Iterator[tuple[Path, str]]:
+    """Every scope that the file names outside its catalogue, and where."""
+    for word, implied in file.scope_implies.items():
+        yield ("scope_implies", word), word
+        yield from ((("scope_implies", word, index), each) for index, each in enumerate(implied))
+    for number, entry in enumerate(file.routes):
+        yield from ((("routes", number, "scopes", *path), word) for path, word in _scopes_of(entry))
+
+
+def _scopes_of(entry: RouteEntry) -> Iterator[tuple[Path, str]]:
+    if isinstance(entry.scopes, AnyOf):
+        for number, words in enumerate(entry.scopes.any_of):
+            yield from ((("any_of", number, index), word) for index, word in enumerate(words))
+    else:
+        yield from (((index,), word) for index, word in enumerate(entry.scopes or ()))
+
+
+def _no_audience(source: SoundSource) -> Iterator[Fault]:
+    """One warning for the file where no route has an audience; else one for each route without."""
+    tokens = [rule for rule in source.snapshot.routes.rules if not rule.anonymous]
+    open_to_all = [rule for rule in tokens if not rule.audience]
+    remedy = "and tokens that were issued for another API pass: write"
+    if open_to_all and len(open_to_all) == len(tokens):
+        message = f"no route names an audience, {remedy} audience: under defaults:"
+        yield source.document.fault(("defaults",), message, on_key=True)
+        return
+    for rule in open_to_all:
+        message = f"{rule.name} names no audience, {remedy} audience: here or under defaults:"
+        yield source.document.fault(source.path_of(rule.name), message)
+
+
+_KINDS: dict[str, Callable[[SoundSource], Iterator[Fault]]] = {
+    "unreachable": _unreachable,
+    "shadowed": _shadowed,
+    "ambiguous": _ambiguous,
+    "method-gap": _method_gaps,
+    "unknown-scope": _unknown_scopes,
+    "no-audience": _no_audience,
+}

@@ -1,0 +1,120 @@
+"""The record of events: nothing waits for it, nothing is lost uncounted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from extauthz.authserver import audit
+from extauthz.authserver.audit import FileRecord, StoreRecord
+from extauthz.authserver.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+async def run_once(record: FileRecord | StoreRecord) -> None:
+    """Let the record write what waits, and end it."""
+    task = asyncio.create_task(record.run())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_file_is_private_and_may_be_moved_away(tmp_path: Path) -> None:
+    """Each batch goes into the file that has the name then; only its owner reads it."""
+    path, lost = tmp_path / "audit.jsonl", list[int]()
+    record = FileRecord(str(path), on_loss=lost.append)
+    record.write({"n": 1})
+    await run_once(record)
+    path.rename(tmp_path / "audit.jsonl.1")
+    second = FileRecord(str(path), on_loss=lost.append)
+    second.write({"n": 2})
+    await run_once(second)
+    assert json.loads(path.read_text()) == {"n": 2}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert lost == []
+
+
+async def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    """A folder that is not there loses lines, and says how many."""
+    lost = list[int]()
+    record = FileRecord(str(tmp_path / "no" / "audit.jsonl"), on_loss=lost.append)
+    record.write({"n": 1})
+    record.write({"n": 2})
+    await run_once(record)
+    assert lost == [2]
+
+
+async def test_a_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What finds no room is lost and counted; nobody waits."""
+    monkeypatch.setattr(audit, "MAX_WAITING", 3)
+    lost = list[int]()
+    record = FileRecord(str(tmp_path / "audit.jsonl"), on_loss=lost.append)
+    for number in range(5):
+        record.write({"n": number})
+    assert lost == [1, 1]
+
+
+async def test_lines_into_a_pipe_stay_whole() -> None:
+    """Several writes of at most what a pipe takes at once hold whole lines."""
+    reading, writing = os.pipe()
+    record = FileRecord(writing, on_loss=lambda _count: None)
+    for number in range(200):
+        record.write({"n": number, "text": "x" * 100})
+    await run_once(record)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert [json.loads(line)["n"] for line in pipe] == list(range(200))
+
+
+class Storage:
+    """Fails as often as it is told, then keeps events."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.kept: list[Mapping[str, Any]] = []
+
+    async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("no")
+        self.kept += events
+
+
+@pytest.mark.parametrize(("failures", "kept", "lost"), [(0, 2, []), (1, 0, [2])])
+async def test_a_store_that_fails_to_the_end_loses_lines_and_counts_them(
+    failures: int, kept: int, lost: list[int]
+) -> None:
+    """Lines wait for a store that fails; what it has not taken at the end is counted."""
+    storage, counted = Storage(failures), list[int]()
+    record = StoreRecord(storage, on_loss=counted.append)  # type: ignore[arg-type] # the one method that is used
+    record.write({"n": 1})
+    record.write({"n": 2})
+    await run_once(record)
+    assert ([line["n"] for line in storage.kept], [count for count in counted if count]) == ([1, 2][:kept], lost)
+
+
+async def test_lines_survive_a_pause_of_the_store() -> None:
+    """After a failure the same lines are written in their order."""
+    storage, ticks = Storage(1), asyncio.Queue[None]()
+
+    async def sleep(_seconds: float) -> None:
+        await ticks.get()
+
+    record = StoreRecord(storage, on_loss=lambda _count: None, sleep=sleep)  # type: ignore[arg-type] # see above
+    record.write({"n": 1})
+    task = asyncio.create_task(record.run())
+    ticks.put_nowait(None)
+    await asyncio.sleep(0)
+    record.write({"n": 2})
+    await run_once(record)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [line["n"] for line in storage.kept] == [1, 2]

@@ -1,0 +1,52 @@
+"""Counting alone and together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from extauthz.authserver.limiting import REDIS_PAUSE_SECONDS, MemoryCounts, RedisCounts
+from support.redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+class Clock:
+    now = 60.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_below_is_told_without_counting() -> None:
+    """Asking whether a limit is reached counts nothing; a hit beyond the limit counts nothing either."""
+    counts = MemoryCounts(Clock())
+    assert all([await counts.is_below("k", "a", 1) for _ in range(3)])
+    assert [await counts.hit("k", "a", 1), await counts.hit("k", "a", 1)] == [True, False]
+    assert not await counts.is_below("k", "a", 1)
+    assert await counts.is_below("k", "b", 1)
+    assert await counts.is_below("other", "a", 1)
+
+
+async def test_processes_count_together_in_redis_and_alone_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two processes share their counts by Redis; while it is gone each counts alone, and says so once."""
+    clock = Clock()
+    with RedisServer(tmp_path, password="geheim") as server:
+        url = f"redis://127.0.0.1:{server.port}/0"
+        one, two = (RedisCounts(url, clock, password="geheim") for _ in range(2))
+        assert [await one.hit("k", "a", 2), await two.hit("k", "a", 2), await one.hit("k", "a", 2)] == [
+            True,
+            True,
+            False,
+        ]
+        assert not await two.is_below("k", "a", 2)
+    clock.now += REDIS_PAUSE_SECONDS
+    assert [await one.hit("k", "a", 2) for _ in range(3)] == [True, True, False]
+    assert await two.is_below("k", "a", 2)
+    told = [record.getMessage() for record in caplog.records if "counts alone" in record.getMessage()]
+    assert len(told) == 2
+    assert "geheim" not in caplog.text

@@ -1,0 +1,74 @@
+"""The command line on both kinds of store, within this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import asyncpg
+import pytest
+from click.testing import CliRunner
+
+from extauthz.cli import main
+from support.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+class Command(Protocol):
+    """Runs ``extauthz``; without trouble unless ``status`` says otherwise."""
+
+    def __call__(self, *arguments: str, status: int = 0, stdin: str | None = None) -> Result: ...
+
+
+@pytest.fixture(scope="package")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests here."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def empty_database(postgres: PostgresServer) -> str:
+    """A database without any schema of ours."""
+    asyncio.run(_empty(postgres.url))
+    return postgres.url
+
+
+async def _empty(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+
+
+@pytest.fixture
+def extauthz() -> Command:
+    """The program, with the store where the environment says."""
+
+    def command(*arguments: str, status: int = 0, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(main, arguments, input=stdin)
+        assert result.exit_code == status, result.output
+        return result
+
+    return command
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extauthz: Command) -> str:
+    """An empty store, named by EXTAUTHZ_STORE."""
+    url = f"sqlite:///{tmp_path / 'as.db'}" if request.param == "sqlite" else request.getfixturevalue("empty_database")
+    monkeypatch.setenv("EXTAUTHZ_STORE", url)
+    extauthz("authserver", "migrate")
+    return url
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file for what does not depend on the kind of store."""
+    path = tmp_path / "as.db"
+    monkeypatch.setenv("EXTAUTHZ_STORE", f"sqlite:///{path}")
+    return path
