@@ -75,11 +75,6 @@ class Service:
         """Start what runs in the background."""
         self._running.extend(asyncio.create_task(run()) for run in self.background)
 
-    def flush(self) -> None:
-        """Hand on and publish what was recorded. To be called now and then: people and other workers wait for it."""
-        self.observer.flush()
-        self.metrics.flush()
-
     async def close(self) -> None:
         """End what runs in the background and questions in flight, count and write what waits."""
         for task in self._running:
@@ -87,7 +82,8 @@ class Service:
         await asyncio.gather(*self._running, return_exceptions=True)
         await self.resolver.close()
         await self.sharing.close()
-        self.flush()
+        self.observer.flush()
+        self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
 

@@ -120,11 +120,12 @@ class Authorizer:
         place = judge(request, host_needed=policy.routes.uses_hosts)
         if isinstance(place, Reason):
             return deny(place)
+        host, path = place
         if request.preflight and not request.added_scopes:
-            announced = policy.routes.match(request.preflight, *place)
+            announced = policy.routes.match(request.preflight, host, path)
             if announced is not None and announced.preflight:
                 return announced.public
-        return _apply(request, policy.routes.match(request.method, *place))
+        return _apply(request, policy.routes.match(request.method, host, path))
 
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
         """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""

@@ -10,7 +10,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,11 @@ MAX_HEAD_BYTES = 64 * 1024
 GC_THRESHOLDS = (50_000, 20, 20)
 """Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
-FLUSH_SECONDS = 0.05
-"""How long a decision may be unrecorded, and how far metrics of one worker may lag behind when another is asked."""
+RECORD_SECONDS = 0.05
+"""How long a decision may wait to be recorded."""
+
+PUBLISH_SECONDS = 0.25
+"""How far metrics of one worker may lag behind what it has recorded, when another one is asked for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,11 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
     ]
     serving = [asyncio.create_task(server.serve()) for server in servers]
     reloading = reload_on_hangup(service, config, load)
-    background: list[asyncio.Future[object]] = [asyncio.ensure_future(each) for each in (_flush(service), reloading)]
+    recording = _every(RECORD_SECONDS, service.observer.flush)
+    publishing = _every(PUBLISH_SECONDS, service.metrics.flush)
+    background: list[asyncio.Future[object]] = [
+        asyncio.ensure_future(each) for each in (recording, publishing, reloading)
+    ]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for server in servers:
@@ -146,10 +153,10 @@ async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Socket
     return server
 
 
-async def _flush(service: Service) -> None:
+async def _every(seconds: float, act: Callable[[], None]) -> None:
     while True:
-        await asyncio.sleep(FLUSH_SECONDS)
-        service.flush()
+        await asyncio.sleep(seconds)
+        act()
 
 
 def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":

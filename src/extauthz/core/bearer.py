@@ -19,10 +19,8 @@ def extract(authorization: tuple[str, ...]) -> Token | Reason:
     A comma can never be part of a token, so with the Bearer scheme it proves that a gateway merged two
     header lines; "take the first" would let two readers see two different tokens.
     """
-    if not authorization:
-        return Reason.NO_CREDENTIALS
-    if len(authorization) > 1:
-        return Reason.SEVERAL_CREDENTIALS
+    if len(authorization) != 1:
+        return Reason.SEVERAL_CREDENTIALS if authorization else Reason.NO_CREDENTIALS
     value = authorization[0].strip(" \t")
     match = _BEARER.fullmatch(value)
     if match is None:

@@ -1,7 +1,5 @@
 """CheckRequest → AuthRequest. Only `http.method`, `.path` and `.host` name the target; no header can."""
 
-from collections.abc import Mapping
-
 from google.protobuf.message import DecodeError
 
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, HttpRequest
@@ -24,7 +22,6 @@ MAX_ADDED_LENGTH = 1024
 
 _AUTHORIZATION = "authorization"
 _REQUEST_ID = "x-request-id"
-_WANTED = frozenset({_REQUEST_ID, TRACEPARENT})
 
 
 def decode(
@@ -53,7 +50,7 @@ def decode(
     method, target = http.method, http.path
     if not method or not target:
         return AuthRequest(door=DOOR, method=method, target=target, flaw=Reason.BAD_METADATA)
-    authorization, others = _headers(http)
+    authorization, request_id, their_trace = _headers(http)
     preflight = _preflight(http) if method == METHOD else ""
     added_scopes, flaw = _added_scopes(attributes) if read_extensions else ((), None)
     return AuthRequest(  # in the order of the fields, because names cost as much as the rest
@@ -62,13 +59,13 @@ def decode(
         target,
         http.host,
         authorization,
-        others.get(_REQUEST_ID) or http.id,
+        request_id or http.id,
         added_scopes,
         patience,
         attributes.source.address.socket_address.address if read_source else "",
         flaw,
         preflight,
-        trace or others.get(TRACEPARENT, ""),
+        trace or their_trace,
     )
 
 
@@ -101,25 +98,29 @@ def _added_scopes(attributes: AttributeContext) -> tuple[tuple[str, ...], Reason
     return (tuple(dict.fromkeys(words)), None) if fits else ((), Reason.MISCONFIGURED_GATEWAY)
 
 
-def _headers(http: HttpRequest) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """All `authorization` values, and the other headers that we read, from either form in which gateways send headers.
+def _headers(http: HttpRequest) -> tuple[tuple[str, ...], str, str]:
+    """All `authorization` values, `x-request-id` and `traceparent`, from either form in which gateways send headers.
 
     With `encode_raw_headers` the bytes stand in `header_map`, one entry a line; else the map holds lines joined by
     commas. Envoy sends lower-case names, other clients of the protocol may not.
     """
     authorization: tuple[str, ...] = ()
-    others: dict[str, str] = {}
+    request_id = trace = ""
     for entry in http.header_map.headers:
         name = entry.key.lower()
         if name == _AUTHORIZATION:
             authorization += (entry.raw_value.decode("latin-1") or entry.value,)
-        elif name in _WANTED:
-            others[name] = entry.raw_value.decode("latin-1") or entry.value
+        elif name == _REQUEST_ID:
+            request_id = entry.raw_value.decode("latin-1") or entry.value
+        elif name == TRACEPARENT:
+            trace = entry.raw_value.decode("latin-1") or entry.value
     headers = http.headers
     for key in headers or ():
         name = key.lower()
         if name == _AUTHORIZATION:
             authorization += (headers[key],)
-        elif name in _WANTED:
-            others[name] = headers[key]
-    return authorization, others
+        elif name == _REQUEST_ID:
+            request_id = headers[key]
+        elif name == TRACEPARENT:
+            trace = headers[key]
+    return authorization, request_id, trace

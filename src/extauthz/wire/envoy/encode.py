@@ -40,7 +40,8 @@ def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
 
 def metadata(event: Checked) -> bytes:
     """The same CheckResponse's `dynamic_metadata`, for the access log: serialized messages that are joined are merged."""
-    rule = _rule_metadata(event.decision.reason, event.decision.rule)
+    decision = event.decision
+    rule = _rule_metadata(decision.reason, decision.rule)
     token = _token_metadata(event.sub, event.client_id, event.scope)
     return rule + token + _decision_id(event.decision_id)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 
 from extauthz.core.trace import TRACEPARENT
-from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send
+from extauthz.wire.asgi import Headers, Message, Receive, Scope, Send, others_first
 
 Method = Callable[[bytes, float | None, str], Awaitable[bytes | None]]
 """A message, the caller's deadline in seconds and its `traceparent`, to a message."""
@@ -53,10 +53,12 @@ class GrpcMethod:
         if framed[0] != _UNCOMPRESSED:
             await _fail(send, _UNIMPLEMENTED)
             return
-        answer = await self._method(framed[_PREFIX_LENGTH:], *_metadata(scope["headers"]))
+        deadline, trace = _metadata(scope["headers"])
+        answer = await self._method(framed[_PREFIX_LENGTH:], deadline, trace)
         if answer is None:
             await _fail(send, _NOT_FOUND)
             return
+        await others_first()
         await send(_START)
         await send({"type": "http.response.body", "body": b"\0" + len(answer).to_bytes(4) + answer})
         await send(_OK)
@@ -64,14 +66,9 @@ class GrpcMethod:
 
 def _metadata(headers: Headers) -> tuple[float | None, str]:
     """The deadline in seconds, None without one or with one that means nothing; and `traceparent`."""
-    deadline: float | None = None
-    trace = ""
-    for name, value in headers:
-        if name == b"grpc-timeout":
-            deadline = _seconds(value)
-        elif name == _TRACEPARENT:
-            trace = value.decode("latin-1")
-    return deadline, trace
+    said = dict(headers)
+    timeout, trace = said.get(b"grpc-timeout"), said.get(_TRACEPARENT)
+    return None if timeout is None else _seconds(timeout), "" if trace is None else trace.decode("latin-1")
 
 
 @lru_cache(maxsize=256)
@@ -87,7 +84,7 @@ def _is_whole(framed: bytes) -> bool:
 
 
 async def _rest(message: Message, receive: Receive) -> bytes | None:
-    """The request body, when it did not come at once: up to the end of its message or of itself, or None when the caller went away.
+    """The body that begins with this: up to the end of its message or of itself, or None when the caller went away.
 
     A caller that still has to say that nothing follows is not waited for.
     """

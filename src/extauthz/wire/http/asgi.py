@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Decision, Reason
 from extauthz.core.request import AuthRequest
-from extauthz.wire.asgi import Receive, Scope, Send, respond
+from extauthz.wire.asgi import Receive, Scope, Send, others_first, respond
 from extauthz.wire.http import envoy_http, forward_auth, gateway_api, nginx
 from extauthz.wire.http.metadata import Answer, Vocabulary, vocabulary
 
@@ -99,6 +99,7 @@ class HttpDoor:
         if peer is not None and not self._trusts(peer[0]):
             request = request._replace(target="", flaw=Reason.UNTRUSTED_PEER)
         status, headers, body = dialect.encode(await self._authorizer.check(request))
+        await others_first()
         await respond(send, status, headers, b"" if scope["method"] == "HEAD" else body)
 
     def _find(self, raw_path: bytes) -> Dialect | None:

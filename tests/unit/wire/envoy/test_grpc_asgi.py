@@ -163,6 +163,12 @@ async def test_a_caller_that_went_away_gets_nothing(received: list[Message]) -> 
     assert (made.sent, made.echo.asked) == ([], [])
 
 
+async def test_a_message_with_more_behind_it_is_read_to_the_end_and_refused() -> None:
+    """A second message in a unary call is nobody's."""
+    made = await Call(piece(frame(b"hello") + b"x", more=True), piece(b"y")).make()
+    assert (made.status, made.echo.asked) == (INTERNAL, [])
+
+
 @given(body=st.binary() | st.binary().map(frame))
 async def test_every_body_has_exactly_one_status(body: bytes) -> None:
     """Whatever comes in, the caller learns how it ended."""
