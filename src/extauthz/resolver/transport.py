@@ -1,11 +1,13 @@
-"""HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment."""
+"""HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment.
+
+A request goes straight to httpx's transport. All that its client would do on the way is what we do not want, and it costs
+as much as the request.
+"""
 
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar, cast
 
 import aiohttp
 import httpx
@@ -28,10 +30,10 @@ Wire = Callable[[ssl.SSLContext | None], httpx.AsyncBaseTransport]
 
 
 class _Connections:
-    """An HTTP client, and how many requests it carries now."""
+    """What carries requests, and how many it carries now."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
+    def __init__(self, wire: httpx.AsyncBaseTransport) -> None:
+        self.wire = wire
         self.users = 0
 
 
@@ -70,56 +72,49 @@ class Transport:
     async def _request(
         self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], max_answer_bytes: int
     ) -> Answer:
-        body = bytearray()
-        async with (
-            self._client() as http,
-            http.stream(method, url, content=content, headers=headers) as response,
-        ):
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > max_answer_bytes:
-                    break
-            encoded = response.headers.get("content-encoding", "identity") != "identity"
-            return Answer(
-                status=response.status_code,
-                content_type="" if encoded else response.headers.get("content-type", ""),
-                body=bytes(body),
-                retry_after=response.headers.get("retry-after", ""),
-            )
-
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
         if self._tls is not None and (context := self._tls()) is not self._context:
             old, self._context, self._now = self._now, context, self._connect(context)
             await _close_if_idle(old)
         mine = self._now
         mine.users += 1
         try:
-            yield mine.http
+            request = httpx.Request(method, url, content=content, headers=headers)
+            return await _read(await mine.wire.handle_async_request(request), max_answer_bytes)
         finally:
             mine.users -= 1
             if mine is not self._now:
                 await _close_if_idle(mine)
 
     def _connect(self, context: ssl.SSLContext | None = None) -> _Connections:
-        return _Connections(
-            httpx.AsyncClient(
-                transport=self._wire(context or self._context),
-                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
-                follow_redirects=False,
-                trust_env=False,
-                timeout=None,  # noqa: S113 - who asks has one deadline for all of it
-            )
-        )
+        return _Connections(self._wire(context or self._context))
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._now.http.aclose()
+        await self._now.wire.aclose()
 
 
 async def _close_if_idle(connections: _Connections) -> None:
     if connections.users == 0:
-        await connections.http.aclose()
+        await connections.wire.aclose()
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> Answer:
+    stream, body = cast("httpx.AsyncByteStream", response.stream), bytearray()
+    try:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > max_bytes:
+                break
+    finally:
+        await stream.aclose()
+    headers = response.headers
+    encoded = headers.get("content-encoding", "identity") != "identity"
+    return Answer(
+        status=response.status_code,
+        content_type="" if encoded else headers.get("content-type", ""),
+        body=bytes(body),
+        retry_after=headers.get("retry-after", ""),
+    )
 
 
 async def again_if_hung_up(send: Callable[[], Awaitable[T]]) -> T:

@@ -80,7 +80,6 @@ class TestRequest:
             "accept": "application/json",
             "accept-encoding": "identity",
             "authorization": "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW",
-            "connection": "keep-alive",
             "content-length": "50",
             "content-type": "application/x-www-form-urlencoded",
             "user-agent": "extauthz",
