@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from extauthz.core.decision import Reason
 from extauthz.core.leniency import STRICT, Leniency, standard_shapes
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import read_scope
 from extauthz.core.strict_json import GarbageError as _GarbageError, strict_object
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -221,8 +221,8 @@ def _kinds(members: Mapping[str, Any]) -> set[str]:
 
 
 def _scope(value: object) -> dict[str, Any]:
-    words = lenient_scope(value) if isinstance(value, str) else ()
-    return {"scopes": frozenset(words), "scope": " ".join(words)}
+    scopes, scope = read_scope(value if isinstance(value, str) else "")
+    return {"scopes": scopes, "scope": scope}
 
 
 def _text(members: Mapping[str, Any], name: str) -> str | None:
