@@ -13,10 +13,9 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
@@ -24,8 +23,10 @@ from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
-from extauthz.wire.envoy.grpcio_server import create_server
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from grpc import aio
 
 KEEP_ALIVE_SECONDS = 75.0
 """Longer than NGINX keeps idle connections (60 s), so that it is never we who close under a request."""
@@ -144,9 +145,11 @@ def _grpc_limits(path: str) -> RequestPolicy:
     )
 
 
-async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Sockets) -> aio.Server | None:
+async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Sockets) -> "aio.Server | None":
     if config.settings.listen.grpc is None:
         return None
+    from extauthz.wire.envoy.grpcio_server import create_server  # noqa: PLC0415 - grpcio takes 10 MiB; most have h2corn
+
     address = str(config.settings.listen.grpc)
     server = create_server(service.check, service.health, address=address, share_port=sockets.supervised)
     await server.start()
