@@ -12,6 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from extauthz.core.introspection import Active
@@ -231,6 +232,11 @@ FAILURE_MODE_HEADER = "x-envoy-auth-failure-mode-allowed"
 
 def removals(present: Iterable[str], absent: Iterable[str]) -> tuple[str, ...]:
     """What Envoy shall take out of a request that passes with these identity headers and without those: twins too."""
-    kept, gone = tuple(present), tuple(absent)
+    return _removals(tuple(present), tuple(absent))
+
+
+@lru_cache(maxsize=1024)
+def _removals(kept: tuple[str, ...], gone: tuple[str, ...]) -> tuple[str, ...]:
+    """Names come from the policy alone, so there are few of these."""
     spellings = {twin for name in (*kept, *gone) for twin in twins(name)}
     return (*gone, *sorted(spellings.difference(kept, gone)), FAILURE_MODE_HEADER)
