@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import structlog
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
+from extauthz.cli.garbage import collect_seldom
 from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
@@ -37,9 +37,6 @@ STOP_SECONDS = 10.0
 MAX_HEAD_BYTES = 64 * 1024
 """Request heads on the HTTP doors; NGINX sends at most four lines of 8 KiB."""
 
-
-GC_THRESHOLDS = (50_000, 20, 20)
-"""Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
 RECORD_SECONDS = 0.05
 """How long a decision may wait to be recorded."""
@@ -84,9 +81,7 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
         for server in servers:
             await server.wait_started()
         service.readiness.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        collect_seldom()
         _tell_ready(config)
         background.append(asyncio.ensure_future(service.check_servers()))
         await _until(stop, serving)
