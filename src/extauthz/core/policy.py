@@ -74,15 +74,19 @@ class Rule:
 
 
 class _Denials(dict[Reason, Deny]):
-    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules."""
+    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules.
+
+    They do not hold the rule: a policy that was replaced must go without waiting for a search for cycles.
+    """
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
-        self._rule = rule
+        self._rule, self._cross_origin = rule.name, rule.preflight
+        self._realm, self._scope = rule.realm, rule.challenge_scope
 
     def __missing__(self, reason: Reason) -> Deny:
-        rule = self._rule
-        denial = self[reason] = rule.deny(reason, challenge(reason, rule.realm, rule.challenge_scope))
+        told = challenge(reason, self._realm, self._scope)
+        denial = self[reason] = deny(reason, rule=self._rule, challenge=told, cross_origin=self._cross_origin)
         return denial
 
 
