@@ -6,7 +6,8 @@ as much as the request.
 
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Final, TypeVar, cast
 
 import aiohttp
@@ -20,8 +21,8 @@ from extauthz.resolver.watched_file import Current
 
 KEEPALIVE_SECONDS: Final = 30.0
 
-_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "extauthz"}
-_FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+_HEADERS: Final = httpx.Headers({"accept": "application/json", "accept-encoding": "identity", "user-agent": "extauthz"})
+_FORM_HEADERS: Final = httpx.Headers({**_HEADERS, "content-type": "application/x-www-form-urlencoded"})
 
 T = TypeVar("T")
 
@@ -58,19 +59,21 @@ class Transport:
 
     async def get(self, url: str) -> Answer:
         """The answer to a GET, its body cut off soon after `MAX_ANSWER_BYTES`. Raises what the network raises."""
-        return await again_if_hung_up(lambda: self._request("GET", url, None, _HEADERS, MAX_ANSWER_BYTES))
+        return await again_if_hung_up(lambda: self._request("GET", url, b"", _HEADERS, MAX_ANSWER_BYTES))
 
     async def post(
         self, url: str, form: str, authorization: str = "", *, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> Answer:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
-        headers = _HEADERS | _FORM | ({"authorization": authorization} if authorization else {})
+        headers = httpx.Headers(_FORM_HEADERS)
+        if authorization:
+            headers["authorization"] = authorization
         if trace := TRACE.get():
             headers[TRACEPARENT] = child_of(trace, secrets.token_hex)
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
     async def _request(
-        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], max_answer_bytes: int
+        self, method: str, url: str, content: bytes, headers: httpx.Headers, max_answer_bytes: int
     ) -> Answer:
         if self._tls is not None and (context := self._tls()) is not self._context:
             old, self._context, self._now = self._now, context, self._connect(context)
@@ -78,7 +81,9 @@ class Transport:
         mine = self._now
         mine.users += 1
         try:
-            request = httpx.Request(method, url, content=content, headers=headers)
+            # Given as a stream, the content brings no headers with it: aiohttp sets `Host` and the length all the same.
+            request = httpx.Request(method, _parsed(url), headers=headers, stream=httpx.ByteStream(content))
+            request.read()
             return await _read(await mine.wire.handle_async_request(request), max_answer_bytes)
         finally:
             mine.users -= 1
@@ -91,6 +96,11 @@ class Transport:
     async def close(self) -> None:
         """Close all connections."""
         await self._now.wire.aclose()
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 async def _close_if_idle(connections: _Connections) -> None:
@@ -107,14 +117,18 @@ async def _read(response: httpx.Response, max_bytes: int) -> Answer:
                 break
     finally:
         await stream.aclose()
-    headers = response.headers
-    encoded = headers.get("content-encoding", "identity") != "identity"
+    encoded = _header(response, b"content-encoding") not in ("", "identity")
     return Answer(
         status=response.status_code,
-        content_type="" if encoded else headers.get("content-type", ""),
+        content_type="" if encoded else _header(response, b"content-type"),
         body=bytes(body),
-        retry_after=headers.get("retry-after", ""),
+        retry_after=_header(response, b"retry-after"),
     )
+
+
+def _header(response: httpx.Response, name: bytes) -> str:
+    """Its values, joined; empty without any. httpx would first guess how they are encoded, each time."""
+    return b", ".join(value for key, value in response.headers.raw if key.lower() == name).decode("latin-1")
 
 
 async def again_if_hung_up(send: Callable[[], Awaitable[T]]) -> T:
