@@ -14,7 +14,7 @@ from typing import BinaryIO
 from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
-from extauthz.app_sources import sources_of
+from extauthz.app_sources import sources_of, staleness
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.observe.audit import AuditLog
@@ -122,10 +122,8 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
-        if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
-            continue
-        ttl = server.settings.ttl
-        metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
+        if (bound := staleness(server)) is not None:
+            metrics.bound_staleness(server.settings.name, *bound)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
