@@ -39,7 +39,7 @@ def write_extauthz(
     server = {
         "introspection_endpoint": introspection,
         "client": {"id": "gateway", "secret": {"file": "secret"}},
-        "cache": {"ttl": "1h"},
+        "cache": {"ttl": "1h", "max_entries": 120_000},  # a walk asks about some more tokens than it must
     }
     settings: dict[str, Any] = {
         "grpc_server": "grpcio" if grpc else "h2corn",
