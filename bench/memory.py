@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.figure import Figure, Progress
 from bench.stage import NotAsExpected, Part, Stage
-from bench.walk import walk
+from bench.walk import IN_FLIGHT, walk
 from bench.workload import token
 
 _TOKENS = 100_000
@@ -30,7 +30,7 @@ def measure(stage: Stage, _rounds: int, _seconds: float, say: Progress) -> list[
     per_token = (_kib(part, "Pss") - before) / (_TOKENS - _WARM_UP)
     asked = server.asked()
     _ask(part, stage, 0, _TOKENS)
-    if server.asked() > asked:
+    if server.asked() - asked > IN_FLIGHT:  # so many more may a walk ask about, and those are new
         raise NotAsExpected(f"P7: {server.asked() - asked} of {_TOKENS} tokens were not in the cache")
     say(f"P7: {per_token:.2f} KiB for each token")
     part.process.stop()
