@@ -12,6 +12,7 @@ from typing import Any, Final
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive
 from extauthz.core.scopes import read_scope
+from extauthz.core.shared import shared_names, shared_text
 
 HEADER_BYTES: Final = 16
 MAX_VALUE_BYTES: Final = 64 * 1024
@@ -72,9 +73,9 @@ def _active(told: Mapping[str, Any]) -> Active:
     return Active(
         scope=scope,
         scopes=scopes,
-        aud=tuple(_typed(one, str) for one in _typed(told["aud"], list)),
+        aud=shared_names(tuple(_typed(one, str) for one in _typed(told["aud"], list))),
         claims=_typed(told["claims"], dict),
-        **texts,
+        **(texts | {name: shared_text(texts[name]) for name in ("client_id", "iss")}),
         **times,
     )
 
