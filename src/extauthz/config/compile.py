@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, HeaderClaim, RouteEntry, Scopes
+from extauthz.config.schema import AuthorizationServer, Defaults, HeaderClaim, RouteEntry
+from extauthz.config.scope_sets import ScopeSets, alternatives_of
 from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
@@ -21,12 +22,14 @@ class Policy:
         defaults: what they have in common.
         realm: the protection space.
         implications: what each scope implies.
+        scope_sets: the scopes of each named set.
     """
 
     entries: tuple[tuple[int, RouteEntry], ...]
     defaults: Defaults
     realm: str
     implications: Implications = field(default_factory=dict)
+    scope_sets: ScopeSets = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def _compile_rule(
     servers: Mapping[str, AuthorizationServer],
 ) -> Rule:
     names = servers_for(entry, policy.defaults, servers)
-    alternatives = _alternatives(entry.scopes)
+    alternatives = alternatives_of(entry.scopes, policy.scope_sets)
     anonymous = entry.allow is not None
     forward_token = policy.defaults.forward_token if entry.forward_token is None else entry.forward_token
     return Rule(
@@ -117,13 +120,3 @@ def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:
         return IdentityHeader(name=name, claim=source)
     lists, non_ascii = ListStyle(source.list), NonAscii(source.non_ascii)
     return IdentityHeader(name=name, claim=source.claim, lists=lists, non_ascii=non_ascii)
-
-
-def _alternatives(scopes: Scopes | None) -> tuple[tuple[str, ...], ...]:
-    match scopes:
-        case None:
-            return ()
-        case AnyOf():
-            return scopes.any_of
-        case _:
-            return (scopes,)

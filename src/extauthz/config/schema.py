@@ -38,7 +38,6 @@ from extauthz.config.fields import (
     Retries,
     RoutePath,
     RuleName,
-    ScopeAlternatives,
     ScopeCatalogue,
     ScopeList,
     ScopeWord,
@@ -57,6 +56,7 @@ from extauthz.config.fields import (
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
+from extauthz.config.scopes import Scopes, SomeWords
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
@@ -76,7 +76,8 @@ TOKENLESS_KEYS = (
 
 
 UNION_TAGS = frozenset({"(list)", "(any_of)", "(name)", "(mapping)"})
-"""Names of the two spellings of `scopes` and of a header's claim; they turn up in the path of an error and are no keys of the file."""
+"""Names of the two spellings of `scopes`, of one of its words and of a header's claim; they turn up in the path of an error
+and are no keys of the file."""
 
 
 class Listen(Section):
@@ -290,12 +291,6 @@ class ServiceFile(Section):
         return servers
 
 
-class AnyOf(Section):
-    """Lists of scopes, one of which a token must hold completely."""
-
-    any_of: ScopeAlternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
-
-
 def _choice(servers: object) -> str:
     return "(list)" if isinstance(servers, list | tuple) else "(name)"
 
@@ -305,17 +300,6 @@ ServerChoice = Annotated[
     Discriminator(_choice),
 ]
 """The name of one server, or of several among which a token chooses."""
-
-
-def _spelling(scopes: object) -> str:
-    return "(any_of)" if isinstance(scopes, dict | AnyOf) else "(list)"
-
-
-Scopes = Annotated[
-    Annotated[ScopeList, Tag("(list)")] | Annotated[AnyOf, Tag("(any_of)")],
-    Discriminator(_spelling),
-]
-"""A list means all of it; an empty one means any valid token."""
 
 
 class HeaderClaim(Section):
@@ -416,6 +400,7 @@ class PolicyFile(Section):
     defaults: Defaults = Defaults()
     scopes: ScopeCatalogue | None = None
     scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
+    scope_sets: dict[RuleName, SomeWords] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 
     @field_validator("scope_implies")

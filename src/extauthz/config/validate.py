@@ -11,6 +11,7 @@ from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
+from extauthz.config.scope_sets import all_sets
 from extauthz.config.sentences import describe, path_of
 from extauthz.core.scopes import all_implied
 
@@ -54,6 +55,7 @@ def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
             defaults=policy.defaults,
             realm=policy.realm,
             implications=all_implied(policy.scope_implies),
+            scope_sets=all_sets(policy.scope_sets),
         )
     routes = [sound(RouteEntry, document.at(route)) for route in _routes(document)]
     entries = tuple((index, entry) for index, entry in enumerate(routes) if entry is not None)

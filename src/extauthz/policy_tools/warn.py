@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from extauthz.config.document import Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import AnyOf, PolicyFile, RouteEntry
+from extauthz.config.schema import PolicyFile, RouteEntry
+from extauthz.config.scopes import AnyOf, ScopeSet, Words
 from extauthz.core.policy import Rule
 from extauthz.core.routes import RouteTable
 from extauthz.policy_tools.overlap import crossings
@@ -133,6 +134,8 @@ def _scopes(file: PolicyFile) -> Iterator[tuple[Path, str]]:
     for word, implied in file.scope_implies.items():
         yield ("scope_implies", word), word
         yield from ((("scope_implies", word, index), each) for index, each in enumerate(implied))
+    for name, words in file.scope_sets.items():
+        yield from ((("scope_sets", name, index), word) for index, word in _written(words))
     for number, entry in enumerate(file.routes):
         yield from ((("routes", number, "scopes", *path), word) for path, word in _scopes_of(entry))
 
@@ -140,9 +143,14 @@ def _scopes(file: PolicyFile) -> Iterator[tuple[Path, str]]:
 def _scopes_of(entry: RouteEntry) -> Iterator[tuple[Path, str]]:
     if isinstance(entry.scopes, AnyOf):
         for number, words in enumerate(entry.scopes.any_of):
-            yield from ((("any_of", number, index), word) for index, word in enumerate(words))
+            yield from ((("any_of", number, index), word) for index, word in _written(words))
     else:
-        yield from (((index,), word) for index, word in enumerate(entry.scopes or ()))
+        yield from (((index,), word) for index, word in _written(entry.scopes or ()))
+
+
+def _written(words: Words) -> Iterator[tuple[int, str]]:
+    """The scopes in a list; what a set holds is written elsewhere."""
+    return ((index, word) for index, word in enumerate(words) if not isinstance(word, ScopeSet))
 
 
 def _no_audience(source: SoundSource) -> Iterator[Fault]:

@@ -110,6 +110,7 @@ def test_the_schema_can_be_published_for_editors() -> None:
         "defaults",
         "scopes",
         "scope_implies",
+        "scope_sets",
         "routes",
     }
     assert "authorization_servers" in ServiceFile.model_json_schema()["required"]
