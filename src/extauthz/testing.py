@@ -71,6 +71,7 @@ class RuleFields(TypedDict, total=False):
     implications: Implications
     demands: Demands | None
     audience: str
+    issuers: frozenset[str]
     authorization_server: str
     max_age: float | None
     leeway: float

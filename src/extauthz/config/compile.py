@@ -91,6 +91,7 @@ def _compile_rule(
         implications=policy.implications,
         demands=_demands(entry),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
+        issuers=frozenset(entry.issuers or ()),
         authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
         leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
@@ -103,6 +104,7 @@ def _compile_rule(
 
 def _demands(entry: RouteEntry) -> Demands | None:
     demands = Demands(
+        clients=frozenset(entry.clients or ()),
         details=tuple(
             DetailsRule(
                 type=each.type, actions=frozenset(each.actions or ()), locations=frozenset(each.locations or ())

@@ -64,6 +64,8 @@ from extauthz.core.scopes import all_implied
 
 TOKENLESS_KEYS = (
     "audience",
+    "clients",
+    "issuers",
     "authorization_server",
     "mode",
     "freshness",
@@ -355,6 +357,8 @@ class RouteEntry(Section):
     allow: Literal["anonymous"] | None = None
     allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
+    clients: Texts | None = None
+    issuers: Texts | None = None
     authorization_details: tuple[Details, ...] | None = None
     actors: Texts | None = None
     require_sub: Flag = False

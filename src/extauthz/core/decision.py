@@ -37,6 +37,7 @@ class Reason(StrEnum):
     SENDER_CONSTRAINED = "sender_constrained"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     INSUFFICIENT_DETAILS = "insufficient_details"
+    WRONG_CLIENT = "wrong_client"
     WRONG_ACTOR = "wrong_actor"
     NO_SUBJECT = "no_subject"
 
@@ -125,6 +126,7 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.SENDER_CONSTRAINED: _INVALID_TOKEN,
     Reason.INSUFFICIENT_SCOPE: _INSUFFICIENT,
     Reason.INSUFFICIENT_DETAILS: _INSUFFICIENT,
+    Reason.WRONG_CLIENT: _FORBIDDEN,
     Reason.WRONG_ACTOR: _FORBIDDEN,
     Reason.NO_SUBJECT: _FORBIDDEN,
     Reason.SERVER_UNREACHABLE: _UNAVAILABLE,

@@ -1,7 +1,7 @@
 """A rule, and the decision that it makes about a token. Evaluated on every request; only what a token *is* is cached.
 
-The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → demands →
-identity.
+The order is fixed, so that one request has one answer: token state → validity in time → audience → issuer → scope →
+demands → identity.
 """
 
 from collections.abc import Mapping
@@ -31,6 +31,7 @@ class Rule:
         implications: scopes that a token holds by holding others.
         demands: what else a token must have; None is nothing.
         audience: the `aud` that a token must name; empty means that any will do.
+        issuers: the `iss` of the token is one of these; empty means that any will do.
         authorization_server: name of the server that knows this route's tokens; or names, separated by spaces, among
             which each token chooses.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
@@ -53,6 +54,7 @@ class Rule:
     implications: Implications = field(default_factory=dict, repr=False, hash=False)
     demands: Demands | None = None
     audience: str = ""
+    issuers: frozenset[str] = frozenset()
     authorization_server: str = ""
     max_age: float | None = None
     leeway: float = 0.0
@@ -125,13 +127,15 @@ def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[st
 
 
 def _why_not_valid(rule: Rule, token: Active, now: float) -> Reason | None:
-    """Validity in time, then the audience."""
+    """Validity in time, then the audience, then the issuer."""
     if token.exp is not None and token.exp + rule.leeway <= now:
         return Reason.EXPIRED
     if token.nbf is not None and token.nbf - rule.leeway > now:
         return Reason.NOT_YET_VALID
     if rule.audience and rule.audience not in token.aud:
         return Reason.WRONG_AUDIENCE
+    if rule.issuers and token.iss not in rule.issuers:
+        return Reason.WRONG_ISSUER
     return None
 
 

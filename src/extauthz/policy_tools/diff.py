@@ -114,8 +114,15 @@ def told(state: TokenState | None) -> str:
     if not isinstance(state, Active):
         return "without a token" if state is None else "with a token that is not active"
     aud = f" for {' '.join(state.aud)}" if state.aud else ""
-    more = "".join(f" with {name}" for name in state.claims) + ("" if state.sub else " without sub")
+    told = (("issuer", state.iss), ("client", state.client_id), ("actor", _actor(state)))
+    more = "".join(f" of {name} {value}" for name, value in told if value)
+    more += "".join(f" with {name}" for name in state.claims if name != "act") + ("" if state.sub else " without sub")
     return f"with scope {state.scope or '(none)'}{aud}{more}"
+
+
+def _actor(token: Active) -> str:
+    act = token.claims.get("act")
+    return str(act.get("sub") or "") if isinstance(act, dict) else ""
 
 
 def _made_up(old: Snapshot, new: Snapshot, now: float) -> Iterator[tuple[Change, str, str]]:

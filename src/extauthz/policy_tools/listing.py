@@ -17,15 +17,17 @@ def needs(rule: Rule) -> str:
     if rule.anonymous:
         return "nothing"
     scopes = " or ".join("+".join(sorted(words)) for words in rule.alternatives) or "any valid token"
-    return "; ".join((scopes, *_demanded(rule.demands)))
+    issuers = [f"issuer {' or '.join(sorted(rule.issuers))}"] if rule.issuers else []
+    return "; ".join((scopes, *issuers, *_demanded(rule.demands)))
 
 
 def _demanded(demands: Demands | None) -> list[str]:
     if demands is None:
         return []
+    clients = [f"client {' or '.join(sorted(demands.clients))}"] if demands.clients else []
     details = [f"authorization detail {each.type}" for each in demands.details]
     actors = [f"actor {' or '.join(sorted(demands.actors))}"] if demands.actors else []
-    return [*details, *actors, *(["a subject"] if demands.subject else [])]
+    return [*clients, *details, *actors, *(["a subject"] if demands.subject else [])]
 
 
 def _row(rule: Rule, line: int) -> dict[str, str | int]:

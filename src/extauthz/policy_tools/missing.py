@@ -33,6 +33,15 @@ def _audience(rule: Rule, token: Active) -> Iterator[str]:
     yield f"aud: the token is for {' '.join(token.aud) or 'nobody in particular'}, the route for {rule.audience}"
 
 
+def _issuer(rule: Rule, token: Active) -> Iterator[str]:
+    yield f"iss: one of {', '.join(sorted(rule.issuers))}; the token has {token.iss or 'none'}"
+
+
+def _client(rule: Rule, token: Active) -> Iterator[str]:
+    wanted = ", ".join(sorted(_demands(rule).clients))
+    yield f"client_id: one of {wanted}; the token has {token.client_id or 'none'}"
+
+
 def _actor(rule: Rule, _token: Active) -> Iterator[str]:
     yield f"act.sub: one of {', '.join(sorted(_demands(rule).actors))}"
 
@@ -54,6 +63,8 @@ def _demands(rule: Rule) -> Demands:
 _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
     Reason.INSUFFICIENT_SCOPE: _scopes,
     Reason.WRONG_AUDIENCE: _audience,
+    Reason.WRONG_ISSUER: _issuer,
+    Reason.WRONG_CLIENT: _client,
     Reason.WRONG_ACTOR: _actor,
     Reason.INSUFFICIENT_DETAILS: _details,
     Reason.NO_SUBJECT: _subject,

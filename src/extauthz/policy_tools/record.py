@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from extauthz.core.decision import ALLOWING, OUTAGES, Reason
-from extauthz.core.introspection import Active, Inactive, TokenState
+from extauthz.core.introspection import Inactive, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.snapshot import Snapshot
 from extauthz.policy_tools.ask import Url, question
@@ -30,6 +30,7 @@ _BY_THE_RULE = {
     Reason.INSUFFICIENT_SCOPE,
     Reason.WRONG_AUDIENCE,
     Reason.INSUFFICIENT_DETAILS,
+    Reason.WRONG_CLIENT,
     Reason.WRONG_ACTOR,
     Reason.NO_SUBJECT,
     Reason.IDENTITY_NOT_FORWARDABLE,
@@ -116,16 +117,21 @@ def token_of(recorded: Recorded, rule: Rule | None) -> TokenState | None:
     """The token as far as the line tells: if it passed, it had all that the rule asked for."""
     if recorded.reason in WITHOUT_TOKEN or rule is None:
         return None
-    if recorded.reason not in _BY_THE_RULE:
+    by_the_rule = recorded.reason is Reason.WRONG_ISSUER and rule.issuers
+    if recorded.reason not in _BY_THE_RULE and not by_the_rule:
         return Inactive(reason=recorded.reason)
     if recorded.scope is not None:
         scopes = frozenset(recorded.scope.split())
     else:
         scopes = min(rule.alternatives, key=len, default=frozenset()) if recorded.passed else frozenset()
     token = fitting(rule, scopes, sub=recorded.sub, client_id=recorded.client_id)
-    if recorded.reason is Reason.WRONG_AUDIENCE:
-        return Active(scopes=scopes, scope=token.scope, sub=token.sub, client_id=token.client_id)
-    return token
+    match recorded.reason:
+        case Reason.WRONG_AUDIENCE:
+            return replace(token, aud=())
+        case Reason.WRONG_ISSUER:
+            return replace(token, iss=None)
+        case _:
+            return token
 
 
 def _read(line: bytes) -> Recorded | None:

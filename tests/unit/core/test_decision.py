@@ -24,6 +24,7 @@ MATRIX = {
     Reason.SENDER_CONSTRAINED: (401, 16, "invalid_token"),
     Reason.INSUFFICIENT_SCOPE: (403, 7, "insufficient_scope"),
     Reason.INSUFFICIENT_DETAILS: (403, 7, "insufficient_scope"),
+    Reason.WRONG_CLIENT: (403, 7, ""),
     Reason.WRONG_ACTOR: (403, 7, ""),
     Reason.NO_SUBJECT: (403, 7, ""),
     Reason.SERVER_UNREACHABLE: (503, 14, ""),

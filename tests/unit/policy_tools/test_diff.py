@@ -47,8 +47,33 @@ CHANGED = {
     "another audience": (f"{READ}, audience: b", "closed", "GET", "with scope orders:read"),
     "a subject": (f"{READ}, require_sub: true", "closed", "GET", "with scope orders:read"),
     "an actor": (f"{READ}, actors: [service]", "closed", "GET", "with scope orders:read"),
+    "some clients": (f"{READ}, clients: [app]", "closed", "GET", "with scope orders:read"),
+    "some issuers": (f"{READ}, issuers: [i]", "closed", "GET", "with scope orders:read"),
     "freshness": (f"{READ}, freshness: live", "settings", "GET", "whatever the token"),
 }
+
+
+ONE_MORE = {
+    "a client": ("clients: [app]", "clients: [app, web]", "of client web"),
+    "an issuer": ("issuers: [a]", "issuers: [a, b]", "of issuer b"),
+    "an actor": ("actors: [a]", "actors: [a, b]", "of actor b"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_MORE)
+def test_one_more_in_a_list_is_found(case: str) -> None:
+    """Though the token that fits the old list fits the new one as well."""
+    before, after, token = ONE_MORE[case]
+    (seen,) = differences(policy(f"{READ}, {before}"), policy(f"{READ}, {after}"), NOW)
+    assert seen.change.kind == "opened"
+    assert token in seen.change.token
+
+
+def test_a_token_that_came_from_no_issuer_of_the_route_may_pass_elsewhere() -> None:
+    """What the audit log calls wrong_issuer is the route's doing, where it names issuers."""
+    line = {"method": "GET", "host": "", "path": "/orders/1", "reason": "wrong_issuer", "rule": "read"}
+    (seen,) = replay([json.dumps(line).encode()], policy(f"{READ}, issuers: [a]"), policy(READ), NOW).seen
+    assert seen.change.old == "deny 401 wrong_issuer"
 
 
 @pytest.mark.parametrize("case", CHANGED)

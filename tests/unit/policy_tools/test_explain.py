@@ -51,6 +51,16 @@ def test_others_lost_for_a_reason_each() -> None:
     }
 
 
+def test_the_wrong_client_and_issuer_are_told_with_the_right_ones() -> None:
+    """A token is of the route's issuer unless it is said to be of another one."""
+    text = POLICY + b"  - {name: some, path: /some, scopes: [], clients: [web, app], issuers: [i]}\n"
+    found = explained("GET", "/some", Pretended(client_id="other"), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_CLIENT, ["client_id: one of app, web; the token has other"])
+    found = explained("GET", "/some", Pretended(client_id="app", iss="j"), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_ISSUER, ["iss: one of i; the token has j"])
+    assert explained("GET", "/some", Pretended(client_id="app"), text).reason is Reason.ALLOWED
+
+
 def test_a_method_that_nobody_lists_is_explained_by_the_rules_that_stand_there() -> None:
     """They decide alone, so the wide rule does not."""
     found = explained("DELETE", "/orders/1")

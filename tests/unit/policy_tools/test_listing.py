@@ -15,6 +15,8 @@ routes:
     scopes: {any_of: [[admin], [b, a]]}
     audience: https://api.example.com
     actors: [service]
+    clients: [web, app]
+    issuers: [i]
     require_sub: true
     authorization_details: [{type: payment}]
 """
@@ -34,7 +36,7 @@ def test_each_route_is_a_row_with_its_line() -> None:
             "GET,HEAD",
             "api.example.com",
             "/much",
-            "admin or a+b; authorization detail payment; actor service; a subject",
+            "admin or a+b; issuer i; client app or web; authorization detail payment; actor service; a subject",
             "https://api.example.com",
         ),
     ]
