@@ -3,8 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from extauthz.config.conditions import ClaimEntry
 from extauthz.config.schema import AuthorizationServer, Defaults, HeaderClaim, RouteEntry
 from extauthz.config.scope_sets import ScopeSets, alternatives_of
+from extauthz.core.claims import ClaimRule
 from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
@@ -113,8 +115,15 @@ def _demands(entry: RouteEntry) -> Demands | None:
         ),
         actors=frozenset(entry.actors or ()),
         subject=entry.require_sub,
+        claims=tuple(_claim_rule(each) for each in entry.claims or ()),
     )
     return None if demands == Demands() else demands
+
+
+def _claim_rule(entry: ClaimEntry) -> ClaimRule:
+    single = entry.equals if entry.contains is None else entry.contains
+    values = entry.in_ or (() if single is None else (single,))
+    return ClaimRule(claim=entry.claim, values=values, contains=entry.contains is not None, pattern=entry.matches)
 
 
 def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:

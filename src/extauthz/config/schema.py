@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from extauthz.config.conditions import ClaimEntry, Details
 from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
@@ -52,6 +53,7 @@ from extauthz.config.fields import (
     Version,
     Waiting,
     Workers,
+    at_least_one,
 )
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
@@ -73,6 +75,7 @@ TOKENLESS_KEYS = (
     "authorization_details",
     "actors",
     "require_sub",
+    "claims",
 )
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
@@ -323,14 +326,6 @@ HeaderSource = Annotated[
 """The name of a claim, or a mapping that also says how it is written."""
 
 
-class Details(Section):
-    """What one element of a token's `authorization_details` must have (RFC 9396)."""
-
-    type: Text = Field(examples=["payment_initiation"])
-    actions: Texts | None = None
-    locations: Texts | None = None
-
-
 class Defaults(Section):
     """What routes have in common unless they say otherwise."""
 
@@ -362,6 +357,7 @@ class RouteEntry(Section):
     authorization_details: tuple[Details, ...] | None = None
     actors: Texts | None = None
     require_sub: Flag = False
+    claims: Annotated[tuple[ClaimEntry, ...], at_least_one("name at least one, or take this out")] | None = None
     audience: Text | None = None
     authorization_server: ServerChoice | None = None
     mode: Mode | None = None

@@ -81,7 +81,8 @@ def _kinds(annotation: object) -> Iterator[object]:
 
 
 def _unknown_key(path: Path, model: type[BaseModel], document: Document) -> Fault:
-    known = section_at(model, path[:-1]).model_fields
+    fields = section_at(model, path[:-1]).model_fields
+    known = [field.alias or name for name, field in fields.items()]
     key = str(path[-1])
     hint = nearest(key, known)
     message = "unknown key" if hint else f"unknown key: known here are {', '.join(known)}"

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     WRONG_CLIENT = "wrong_client"
     WRONG_ACTOR = "wrong_actor"
     NO_SUBJECT = "no_subject"
+    WRONG_CLAIM = "wrong_claim"
 
     SERVER_UNREACHABLE = "server_unreachable"
     SERVER_TIMEOUT = "server_timeout"
@@ -129,6 +130,7 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.WRONG_CLIENT: _FORBIDDEN,
     Reason.WRONG_ACTOR: _FORBIDDEN,
     Reason.NO_SUBJECT: _FORBIDDEN,
+    Reason.WRONG_CLAIM: _FORBIDDEN,
     Reason.SERVER_UNREACHABLE: _UNAVAILABLE,
     Reason.SERVER_TIMEOUT: _UNAVAILABLE,
     Reason.SERVER_ERROR: _UNAVAILABLE,

@@ -1,9 +1,10 @@
-"""What a route can ask of a token beside scopes: who got it, authorization details (RFC 9396), an actor (RFC 8693), a subject."""
+"""What a route can ask of a token beside scopes: a client, authorization details (RFC 9396), an actor (RFC 8693), claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from extauthz.core.claims import ClaimRule
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active
 
@@ -37,12 +38,14 @@ class Demands:
         details: each is granted by one element of `authorization_details`.
         actors: the `sub` of the outermost `act` is one of these; empty asks for no actor.
         subject: the token names a subject.
+        claims: conditions on single claims.
     """
 
     clients: frozenset[str] = frozenset()
     details: tuple[DetailsRule, ...] = ()
     actors: frozenset[str] = frozenset()
     subject: bool = False
+    claims: tuple[ClaimRule, ...] = ()
 
     def refusal(self, token: Active) -> Reason | None:
         """What the token lacks, or None."""
@@ -53,7 +56,9 @@ class Demands:
             return refusal
         if self.actors and _actor(token.claims) not in self.actors:
             return Reason.WRONG_ACTOR
-        return Reason.NO_SUBJECT if self.subject and not token.sub else None
+        if self.subject and not token.sub:
+            return Reason.NO_SUBJECT
+        return None if all(rule.met_by(token) for rule in self.claims) else Reason.WRONG_CLAIM
 
 
 def _ungranted(details: tuple[DetailsRule, ...], token: Active) -> Reason | None:

@@ -27,7 +27,8 @@ def _demanded(demands: Demands | None) -> list[str]:
     clients = [f"client {' or '.join(sorted(demands.clients))}"] if demands.clients else []
     details = [f"authorization detail {each.type}" for each in demands.details]
     actors = [f"actor {' or '.join(sorted(demands.actors))}"] if demands.actors else []
-    return [*clients, *details, *actors, *(["a subject"] if demands.subject else [])]
+    subject = ["a subject"] if demands.subject else []
+    return [*clients, *details, *actors, *subject, *map(str, demands.claims)]
 
 
 def _row(rule: Rule, line: int) -> dict[str, str | int]:

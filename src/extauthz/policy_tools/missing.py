@@ -56,6 +56,10 @@ def _subject(_rule: Rule, _token: Active) -> Iterator[str]:
     yield "sub: the token of a user has one"
 
 
+def _claims(rule: Rule, token: Active) -> Iterator[str]:
+    yield from (f"claim: {each}" for each in _demands(rule).claims if not each.met_by(token))
+
+
 def _demands(rule: Rule) -> Demands:
     return rule.demands or Demands()
 
@@ -68,6 +72,7 @@ _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
     Reason.WRONG_ACTOR: _actor,
     Reason.INSUFFICIENT_DETAILS: _details,
     Reason.NO_SUBJECT: _subject,
+    Reason.WRONG_CLAIM: _claims,
 }
 
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
+from extauthz.core.claims import ClaimRule
 from extauthz.core.demands import Demands
+from extauthz.core.identity import TOKEN_CLAIMS, TOKEN_KIND
 from extauthz.core.introspection import Active
 from extauthz.core.policy import Rule
+from extauthz.policy_tools.texts import text_for
 
 SUBJECT = "u1"
 
@@ -13,7 +17,7 @@ SUBJECT = "u1"
 def fitting(rule: Rule, scopes: frozenset[str], *, sub: str | None = SUBJECT, client_id: str | None = None) -> Active:
     """A token with these scopes and all else that the rule asks for."""
     demands = rule.demands or Demands()
-    return Active(
+    token = Active(
         scopes=scopes,
         scope=" ".join(sorted(scopes)),
         sub=sub,
@@ -22,6 +26,29 @@ def fitting(rule: Rule, scopes: frozenset[str], *, sub: str | None = SUBJECT, cl
         aud=(rule.audience,) if rule.audience else (),
         claims=_claims(demands),
     )
+    for each in demands.claims:
+        token = token if each.met_by(token) else _with(token, each, _value(each))
+    return token
+
+
+def _value(rule: ClaimRule) -> object:
+    """What meets the condition."""
+    if rule.pattern is not None:
+        return text_for(rule.pattern)
+    return [rule.values[0]] if rule.contains else rule.values[0]
+
+
+def _with(token: Active, rule: ClaimRule, value: object) -> Active:
+    """The token with another value of the claim; None is to be without it."""
+    if rule.claim == TOKEN_KIND:
+        return replace(token, sub=SUBJECT if value == "user" else None)
+    if rule.claim in TOKEN_CLAIMS:
+        changed: dict[str, Any] = {rule.claim: value if isinstance(value, str) else None}
+        return replace(token, **changed)
+    before = token.claims.get(rule.claim)
+    if isinstance(before, list) and isinstance(value, list):
+        value = [*before, *value]  # a second list that the claim must contain
+    return replace(token, claims={**token.claims, rule.claim: value})
 
 
 def probes(old: Rule | None, new: Rule | None) -> list[Active]:
@@ -56,6 +83,10 @@ def _variants(token: Active, rules: list[Rule]) -> Iterator[Active]:
         yield replace(token, client_id=client_id)
     for actor in _and_none(demands.actors for demands in demanded):
         yield replace(token, claims={**token.claims, "act": {"sub": actor}})
+    for each in (each for demands in demanded for each in demands.claims):
+        found: tuple[object, ...] = each.values or (_value(each),)
+        for value in (None, *found):
+            yield _with(token, each, [value] if each.contains and value is not None else value)
 
 
 def _and_none(sets: Iterable[frozenset[str]]) -> list[str | None]:

@@ -29,6 +29,7 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.WRONG_CLIENT: "the token was issued to a client (client_id) that is none of the route's clients",
     Reason.WRONG_ACTOR: "whoever acts with the token (act.sub) is none of the route's actors",
     Reason.NO_SUBJECT: "the token has no subject (sub), and the route has require_sub: it is a client's, not a user's",
+    Reason.WRONG_CLAIM: "a claim of the token is not as the route's claims ask, or is missing",
     Reason.SERVER_UNREACHABLE: "no connection to the authorization server",
     Reason.SERVER_TIMEOUT: "the authorization server did not answer in time",
     Reason.SERVER_ERROR: "the authorization server answered 5xx",

@@ -33,6 +33,7 @@ _BY_THE_RULE = {
     Reason.WRONG_CLIENT,
     Reason.WRONG_ACTOR,
     Reason.NO_SUBJECT,
+    Reason.WRONG_CLAIM,
     Reason.IDENTITY_NOT_FORWARDABLE,
 }
 """Reasons of answers about a token that is active."""

@@ -27,6 +27,7 @@ MATRIX = {
     Reason.WRONG_CLIENT: (403, 7, ""),
     Reason.WRONG_ACTOR: (403, 7, ""),
     Reason.NO_SUBJECT: (403, 7, ""),
+    Reason.WRONG_CLAIM: (403, 7, ""),
     Reason.SERVER_UNREACHABLE: (503, 14, ""),
     Reason.SERVER_TIMEOUT: (503, 14, ""),
     Reason.SERVER_ERROR: (503, 14, ""),

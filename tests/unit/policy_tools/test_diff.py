@@ -49,6 +49,13 @@ CHANGED = {
     "an actor": (f"{READ}, actors: [service]", "closed", "GET", "with scope orders:read"),
     "some clients": (f"{READ}, clients: [app]", "closed", "GET", "with scope orders:read"),
     "some issuers": (f"{READ}, issuers: [i]", "closed", "GET", "with scope orders:read"),
+    "a claim": (f"{READ}, claims: [{{claim: tenant, equals: a}}]", "closed", "GET", "with scope orders:read"),
+    "a kind of token": (
+        f"{READ}, claims: [{{claim: token_kind, equals: user}}]",
+        "closed",
+        "GET",
+        "with scope orders:read",
+    ),
     "freshness": (f"{READ}, freshness: live", "settings", "GET", "whatever the token"),
 }
 
@@ -57,6 +64,8 @@ ONE_MORE = {
     "a client": ("clients: [app]", "clients: [app, web]", "of client web"),
     "an issuer": ("issuers: [a]", "issuers: [a, b]", "of issuer b"),
     "an actor": ("actors: [a]", "actors: [a, b]", "of actor b"),
+    "a value": ("claims: [{claim: t, in: [a]}]", "claims: [{claim: t, in: [a, b]}]", "with t"),
+    "a claim less": ("claims: [{claim: t, matches: '[0-9]+'}]", "require_sub: false", "for"),
 }
 
 
@@ -64,7 +73,7 @@ ONE_MORE = {
 def test_one_more_in_a_list_is_found(case: str) -> None:
     """Though the token that fits the old list fits the new one as well."""
     before, after, token = ONE_MORE[case]
-    (seen,) = differences(policy(f"{READ}, {before}"), policy(f"{READ}, {after}"), NOW)
+    seen, *_ = differences(policy(f"{READ}, {before}"), policy(f"{READ}, {after}"), NOW)
     assert seen.change.kind == "opened"
     assert token in seen.change.token
 

@@ -61,6 +61,14 @@ def test_the_wrong_client_and_issuer_are_told_with_the_right_ones() -> None:
     assert explained("GET", "/some", Pretended(client_id="app"), text).reason is Reason.ALLOWED
 
 
+def test_a_claim_that_is_not_as_asked_is_told_without_its_value() -> None:
+    """What the route asks for is the policy's; what the token has may be somebody's own."""
+    text = POLICY + b"  - {name: c, path: /c, scopes: [], claims: [{claim: t, equals: a}, {claim: n, matches: x+}]}\n"
+    found = explained("GET", "/c", Pretended(sub="u", claims={"t": "a", "n": "secret"}), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_CLAIM, ["claim: n matches x+"])
+    assert explained("GET", "/c", Pretended(sub="u", claims={"t": "a", "n": "xx"}), text).reason is Reason.ALLOWED
+
+
 def test_a_method_that_nobody_lists_is_explained_by_the_rules_that_stand_there() -> None:
     """They decide alone, so the wide rule does not."""
     found = explained("DELETE", "/orders/1")
