@@ -14,6 +14,7 @@ from extauthz.core.decision import Decision, Reason
 from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
+from extauthz.core.pattern import Pattern
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
@@ -64,6 +65,7 @@ class RuleFields(TypedDict, total=False):
     name: str
     path: str
     methods: tuple[str, ...]
+    where: tuple[tuple[str, Pattern], ...]
     host: str
     anonymous: bool
     preflight: bool

@@ -86,6 +86,7 @@ def _compile_rule(
         name=entry.name,
         path=entry.path,
         methods=entry.methods or (),
+        where=tuple((entry.where or {}).items()),
         host=entry.host or "",
         anonymous=anonymous,
         preflight=entry.allow_preflight,

@@ -4,11 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
+from extauthz.config.faults import nearest
 from extauthz.config.fields import Claim, Text, Texts, at_least_one
 from extauthz.config.patterns import Re2Pattern, parse_pattern
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, parse_text
 from extauthz.core.claims import Scalar
+from extauthz.core.routes import parse_path
 
 _JUDGED_ELSEWHERE = {
     "aud": "write audience: at the route or under defaults:",
@@ -41,6 +43,20 @@ ClaimName = Annotated[Claim, AfterValidator(_check_elsewhere)]
 ClaimValue = Annotated[Scalar, PlainValidator(_parse_scalar), WithJsonSchema(_SCALAR)]
 ClaimValues = Annotated[tuple[ClaimValue, ...], at_least_one("name at least one value")]
 Re2 = Annotated[Re2Pattern, PlainValidator(parse_pattern), WithJsonSchema({"type": "string"})]
+Where = Annotated[dict[Text, Re2], at_least_one("name at least one parameter of the path, or take this out")]
+
+
+def check_where(where: Where, path: str) -> None:
+    """Raise unless every name is that of a parameter of the path; a path with a fault of its own is empty.
+
+    Raises:
+        Misfit: at the name.
+    """
+    parameters = parse_path(path).parameters if path else tuple(where)
+    for name in where:
+        if name not in parameters:
+            known = f"; there is {', '.join(parameters)}" if parameters else ""
+            raise Misfit(f"the path has no parameter {{{name}}}{known}", hint=nearest(name, parameters), at=(name,))
 
 
 class Details(Section):

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from extauthz.config.conditions import ClaimEntry, Details
+from extauthz.config.conditions import ClaimEntry, Details, Where, check_where
 from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
@@ -347,6 +347,7 @@ class RouteEntry(Section):
 
     name: RuleName = Field(examples=["read-orders"])
     path: RoutePath = Field(examples=['"/orders/{id}"'])
+    where: Where | None = None
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
@@ -364,6 +365,12 @@ class RouteEntry(Section):
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
     forward_token: Flag | None = None
+
+    @field_validator("where")
+    @classmethod
+    def _of_its_path(cls, where: Where | None, info: ValidationInfo) -> Where | None:
+        check_where(where or {}, info.data.get("path", ""))
+        return where
 
     @field_validator("scopes")
     @classmethod

@@ -1,23 +1,12 @@
 """What a route can ask of one claim of a token. A claim that is missing, or of another type, is refused."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from extauthz.core.identity import claim_of
 from extauthz.core.introspection import Active
+from extauthz.core.pattern import Pattern
 
 Scalar = str | int | bool
-
-
-class Pattern(Protocol):
-    """A regular expression. No text may take it longer than its length warrants."""
-
-    @property
-    def text(self) -> str:
-        """As it was written."""
-
-    def fits(self, text: str) -> bool:
-        """Whether it matches the whole text. Must not raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
 from extauthz.core.demands import Demands
 from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.pattern import Pattern
 from extauthz.core.scopes import Implications, held_scopes
 
 
@@ -24,6 +25,7 @@ class Rule:
         name: unique, for logs and metrics.
         path: pattern as `routes.parse_path` reads it.
         methods: methods that the rule lists; empty means every method.
+        where: patterns that segments must match, by the names of the path's parameters.
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
         preflight: CORS preflights for its methods pass without a token.
@@ -47,6 +49,7 @@ class Rule:
     name: str
     path: str
     methods: tuple[str, ...] = ()
+    where: tuple[tuple[str, Pattern], ...] = ()
     host: str = ""
     anonymous: bool = False
     preflight: bool = False

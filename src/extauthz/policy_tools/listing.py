@@ -37,7 +37,7 @@ def _row(rule: Rule, line: int) -> dict[str, str | int]:
         "name": rule.name,
         "methods": ",".join(rule.methods) or "any",
         "host": rule.host or "any",
-        "path": rule.path,
+        "path": " ".join((rule.path, *(f"{name}={pattern.text}" for name, pattern in rule.where))),
         "needs": needs(rule),
         "audience": rule.audience or ("-" if rule.anonymous else "any"),
     }

@@ -13,7 +13,9 @@ _TURNS = {
     Turn.HOST: "routes of host {}",
     Turn.REST: "{} fits, and is kept in mind",
     Turn.LITERAL: "{} fits literally, which comes before {{…}}",
-    Turn.BACK: "{} leads nowhere; {{…}} is tried",
+    Turn.WHERE: "{} fits a constraint, which comes before {{…}} without one",
+    Turn.BACK: "{} leads nowhere; what comes next is tried",
+    Turn.TIED: "tied: {}",
     Turn.FOUND: "found: {}",
     Turn.NOTHING: "nothing fits {}",
 }
@@ -98,7 +100,7 @@ def _others(explanation: Explanation, source: Source) -> Iterator[str]:
 
 
 def _turn(step: Step) -> str:
-    if step.turn is Turn.FOUND:
+    if step.turn in (Turn.FOUND, Turn.TIED):
         return _TURNS[step.turn].format(", ".join(rule.name for rule in step.rules))
     return _TURNS[step.turn].format(step.where or "every host")
 

@@ -1,9 +1,7 @@
-"""Texts made up to match a pattern, or not to match any."""
-
-from collections.abc import Iterable
+"""Texts made up to match a pattern."""
 
 from extauthz.config.patterns import parse_pattern
-from extauthz.core.claims import Pattern
+from extauthz.core.pattern import Pattern
 
 _COMMON = (
     *("1", "a", "any", "A", "v1", "en", "2000-01-01", "a@example.com", "https://example.com/", "example.com", "a.b"),
@@ -14,9 +12,12 @@ _COMMON = (
 )
 
 
-def text_for(pattern: Pattern, others: Iterable[Pattern] = ()) -> str | None:
-    """A text that the pattern matches, best one that the `others` do not match; None when none comes to mind."""
-    rivals = [*others]
+def texts_for(pattern: Pattern) -> list[str]:
+    """Texts that the pattern matches, as far as some come to mind."""
     lowest = parse_pattern(pattern.text).lowest()
-    fitting = [text for text in (lowest, *_COMMON) if text and text.isprintable() and pattern.fits(text)]
-    return min(fitting, key=lambda text: sum(other.fits(text) for other in rivals), default=None)
+    return [text for text in dict.fromkeys((lowest, *_COMMON)) if text and text.isprintable() and pattern.fits(text)]
+
+
+def text_for(pattern: Pattern) -> str | None:
+    """The first of them, or None."""
+    return next(iter(texts_for(pattern)), None)

@@ -3,6 +3,7 @@
 unreachable   no request can come to the rule
 shadowed      a narrower rule decides alone and refuses a method that a wider one would have taken
 ambiguous     two rules fit the same path, each narrower than the other somewhere
+tied          two constraints fit the same segment, so that nobody decides
 method-gap    GET without HEAD, or HEAD without GET
 unknown-scope not in the catalogue `scopes:` of the file
 no-audience   tokens that were issued for anybody pass
@@ -17,7 +18,7 @@ from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import PolicyFile, RouteEntry
 from extauthz.config.scopes import AnyOf, ScopeSet, Words
 from extauthz.core.policy import Rule
-from extauthz.core.routes import RouteTable
+from extauthz.core.routes import RouteTable, Trace, Turn
 from extauthz.policy_tools.overlap import crossings
 from extauthz.policy_tools.samples import Place, Samples
 from extauthz.policy_tools.source import SoundSource
@@ -44,17 +45,19 @@ def _unreachable(source: SoundSource) -> Iterator[Fault]:
     samples = Samples(table.rules)
     for rule in table.rules:
         takers = _takers(rule, table, samples.places(rule))
-        if rule.name not in takers:
-            told = " and ".join(f"{name} (line {source.line_of(name)})" for name in sorted(takers))
+        if rule.name not in {taker.name for taker in takers} and not any(each.where for each in (rule, *takers)):
+            told = " and ".join(
+                f"{name} (line {source.line_of(name)})" for name in sorted(taker.name for taker in takers)
+            )
             message = f"no request comes to {rule.name}: {told} take all that fits it; take it out, or narrow them"
             yield source.document.fault((*source.path_of(rule.name), "path"), message, value=rule.path)
 
 
-def _takers(rule: Rule, table: RouteTable, places: list[Place]) -> set[str]:
-    """Names of the rules that decide what fits this one."""
+def _takers(rule: Rule, table: RouteTable, places: list[Place]) -> list[Rule]:
+    """The rules that decide what fits this one. With constraints among them, there may be requests that nobody thought of."""
     method = rule.methods[0] if rule.methods else "GET"
     found = (table.match(method, *place) for place in places)
-    return {each.name for each in found if each is not None}
+    return list({each.name: each for each in found if each is not None}.values())
 
 
 class _Shadow(NamedTuple):
@@ -71,14 +74,16 @@ def _shadowed(source: SoundSource) -> Iterator[Fault]:
     takers = {method: _taking(method, table.rules) for method in samples.methods}
     shadows: dict[_Shadow, list[str]] = {}
     for rule in table.rules:
-        place = samples.places(rule)[0]
-        for method in samples.methods if rule.methods else ():
+        place = _own_place(rule, table, samples)
+        if not rule.methods or place is None:
+            continue
+        for method in samples.methods:
             wider = takers[method].match(method, *place)
             if wider is not None and table.match(method, *place) is None:
                 shadows.setdefault(_Shadow(wider.name, rule.name), []).append(method)
     for shadow, methods in shadows.items():
         narrower = source.line_of(shadow.narrower)
-        path = next(rule.path for rule in table.rules if rule.name == shadow.narrower)
+        path = next(_written_path(rule) for rule in table.rules if rule.name == shadow.narrower)
         message = (
             f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} (line {narrower}) is more"
             f" specific, decides alone and does not list {'them' if len(methods) > 1 else 'it'}, so the answer is 403;"
@@ -86,6 +91,19 @@ def _shadowed(source: SoundSource) -> Iterator[Fault]:
             f" {'them' if len(methods) > 1 else 'it'}"
         )
         yield source.document.fault((*source.path_of(shadow.wider), "path"), message)
+
+
+def _written_path(rule: Rule) -> str:
+    where = [f"{name} matches {pattern.text}" for name, pattern in rule.where]
+    return f"{rule.path} where {' and '.join(where)}" if where else rule.path
+
+
+def _own_place(rule: Rule, table: RouteTable, samples: Samples) -> Place | None:
+    """Where requests of this rule go; None where only requests that nobody thought of fit its constraints."""
+    places = samples.places(rule)
+    if rule.where:
+        places = [place for place in places if table.match(rule.methods[0] if rule.methods else "GET", *place) is rule]
+    return next(iter(places), None)
 
 
 def _some(methods: list[str]) -> str:
@@ -107,13 +125,29 @@ def _ambiguous(source: SoundSource) -> Iterator[Fault]:
         yield source.document.fault((*source.path_of(loser.name), "path"), message, value=loser.path)
 
 
+def _tied(source: SoundSource) -> Iterator[Fault]:
+    """For each set of rules, the first place that fits the constraints of all of them."""
+    table = source.snapshot.routes
+    samples = Samples(table.rules)
+    told: set[tuple[Rule, ...]] = set()
+    for place in (place for rule in table.rules if rule.where for place in samples.doubtful(rule)):
+        trace: Trace = []
+        table.match("GET", *place, trace)
+        tied = tuple(sorted(trace[-1].rules, key=lambda rule: source.line_of(rule.name)))
+        if trace[-1].turn is Turn.TIED and tied not in told:
+            told.add(tied)
+            names = " and ".join(f"{rule.name} (line {source.line_of(rule.name)})" for rule in tied)
+            message = f"{place.path} fits the constraints of {names}, so none of them decides and the answer is 403"
+            yield source.document.fault((*source.path_of(tied[-1].name), "where"), message)
+
+
 def _method_gaps(source: SoundSource) -> Iterator[Fault]:
     table = source.snapshot.routes
     samples = Samples(table.rules)
     for rule in table.rules:
-        place = samples.places(rule)[0]
+        place = _own_place(rule, table, samples)
         for listed, other in _PAIRS.items():
-            if listed in rule.methods and table.match(other, *place) is None:
+            if place and listed in rule.methods and table.match(other, *place) is None:
                 wanted = ", ".join(dict.fromkeys((*rule.methods, other)))
                 message = f"{rule.name} lists {listed} and not {other}, which is refused: write methods: [{wanted}]"
                 yield source.document.fault((*source.path_of(rule.name), "methods"), message)
@@ -171,6 +205,7 @@ _KINDS: dict[str, Callable[[SoundSource], Iterator[Fault]]] = {
     "unreachable": _unreachable,
     "shadowed": _shadowed,
     "ambiguous": _ambiguous,
+    "tied": _tied,
     "method-gap": _method_gaps,
     "unknown-scope": _unknown_scopes,
     "no-audience": _no_audience,

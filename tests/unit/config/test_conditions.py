@@ -34,6 +34,23 @@ def test_each_mistake_has_its_line_and_a_sentence(entry: str) -> None:
     assert fault.line == 7
 
 
+WHERE = {
+    "{nr: x}": "the path has no parameter {nr}; there is id",
+    "{}": "name at least one parameter of the path",
+    "{id: '('}": "this is no pattern of RE2",
+    "{id: 5}": "this must be text: put quotes around it",
+}
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_constraint_is_for_a_parameter_of_the_path(where: str) -> None:
+    """And a pattern."""
+    text = f"version: 1\nroutes:\n  - name: r\n    path: '/r/{{id}}'\n    scopes: []\n    where: {where}\n"
+    (fault,) = judge_policy(read_yaml(text.encode(), "policy.yaml"), {}, ()).faults
+    assert fault.message.startswith(WHERE[where])
+    assert fault.line == 6
+
+
 def test_a_public_route_has_no_conditions() -> None:
     """It looks at no token."""
     text = "version: 1\nroutes: [{name: r, path: /r, allow: anonymous, claims: [{claim: a, equals: 1}]}]"

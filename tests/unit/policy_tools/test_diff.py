@@ -78,6 +78,17 @@ def test_one_more_in_a_list_is_found(case: str) -> None:
     assert token in seen.change.token
 
 
+@pytest.mark.parametrize("pattern", ["[0-9]+", "[a-z]+", "[0-9a-f]{8}", "v[0-9]+-(new|old)"])
+def test_a_constraint_is_found_on_both_sides(pattern: str) -> None:
+    """What fits it ends as before, what does not has no route any more."""
+    before, after = policy(READ), policy(f"{READ}, where: {{id: '{pattern}'}}")
+    (seen,) = (
+        each for each in differences(before, after, NOW) if each.change.token.startswith("with scope orders:read")
+    )
+    assert (seen.change.kind, seen.change.new) == ("closed", "deny 403 no_route")
+    assert [each.change.kind for each in differences(after, before, NOW)].count("opened") == 1
+
+
 def test_a_token_that_came_from_no_issuer_of_the_route_may_pass_elsewhere() -> None:
     """What the audit log calls wrong_issuer is the route's doing, where it names issuers."""
     line = {"method": "GET", "host": "", "path": "/orders/1", "reason": "wrong_issuer", "rule": "read"}

@@ -69,6 +69,36 @@ def test_a_claim_that_is_not_as_asked_is_told_without_its_value() -> None:
     assert explained("GET", "/c", Pretended(sub="u", claims={"t": "a", "n": "xx"}), text).reason is Reason.ALLOWED
 
 
+WHERE = b"""\
+  - {name: number, path: "/o/{id}", where: {id: "[0-9]+"}, scopes: []}
+  - {name: hex, path: "/o/{id}", where: {id: "[0-9a-f]+"}, scopes: []}
+  - {name: other, path: "/o/{id}", scopes: []}
+"""
+
+
+def test_constraints_are_told_that_do_not_fit_or_fit_both() -> None:
+    """Why a rule does not decide, and why none does."""
+    found = explained("GET", "/o/x", None, POLICY + WHERE)
+    assert found.rule is not None
+    assert found.rule.name == "other"
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "is only for {id} that matches [0-9]+",
+        "hex": "is only for {id} that matches [0-9a-f]+",
+    }
+    found = explained("GET", "/o/12", None, POLICY + WHERE)
+    assert (found.rule, found.reason) == (None, Reason.NO_ROUTE)
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "has a constraint that fits, and so has another rule: none of them comes first",
+        "hex": "has a constraint that fits, and so has another rule: none of them comes first",
+        "other": "is wider than the rules that are tied",
+    }
+    found = explained("GET", "/o/a", None, POLICY + WHERE)
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "is only for {id} that matches [0-9]+",
+        "other": "has {…} as segment 2, which is wider than {[0-9a-f]+} of hex",
+    }
+
+
 def test_a_method_that_nobody_lists_is_explained_by_the_rules_that_stand_there() -> None:
     """They decide alone, so the wide rule does not."""
     found = explained("DELETE", "/orders/1")
