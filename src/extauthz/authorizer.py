@@ -16,7 +16,7 @@ from extauthz.core.bearer import extract
 from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
 from extauthz.core.introspection import Active, Resolution
 from extauthz.core.paths import canonical_host, canonical_path, known_method
-from extauthz.core.policy import Rule, decide
+from extauthz.core.policy import Rule, acted_upon, decide
 from extauthz.core.request import AuthRequest
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
@@ -103,6 +103,8 @@ class Authorizer:
                     decision = decision._replace(reason=Reason.ALLOWED_STALE)
                 elif rule.edge_cache and isinstance(decision, Allow):
                     decision = self._cacheable(decision, rule, resolution, now)
+                if rule.shadow:
+                    decision = acted_upon(rule, decision, request.added_scopes)
         except asyncio.CancelledError:
             decision = _ABANDONED
             raise
@@ -185,4 +187,6 @@ def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Deci
     if rule.anonymous:
         return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
     token = extract(request.authorization)
-    return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+    if not isinstance(token, Reason):
+        return rule, token
+    return acted_upon(rule, rule.denials[token], request.added_scopes)

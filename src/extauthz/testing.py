@@ -68,6 +68,7 @@ class RuleFields(TypedDict, total=False):
     where: tuple[tuple[str, Pattern], ...]
     host: str
     anonymous: bool
+    shadow: bool
     preflight: bool
     alternatives: tuple[frozenset[str], ...]
     implications: Implications

@@ -89,6 +89,7 @@ def _compile_rule(
         where=tuple((entry.where or {}).items()),
         host=entry.host or "",
         anonymous=anonymous,
+        shadow=entry.shadow,
         preflight=entry.allow_preflight,
         alternatives=tuple(frozenset(words) for words in alternatives),
         implications=policy.implications,

@@ -65,6 +65,7 @@ from extauthz.config.values import Misfit, Missing
 from extauthz.core.scopes import all_implied
 
 TOKENLESS_KEYS = (
+    "shadow",
     "audience",
     "clients",
     "issuers",
@@ -351,6 +352,7 @@ class RouteEntry(Section):
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    shadow: Flag = False
     allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
     clients: Texts | None = None

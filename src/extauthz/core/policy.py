@@ -28,6 +28,7 @@ class Rule:
         where: patterns that segments must match, by the names of the path's parameters.
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
+        shadow: what it denies passes all the same, without identity.
         preflight: CORS preflights for its methods pass without a token.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
         implications: scopes that a token holds by holding others.
@@ -52,6 +53,7 @@ class Rule:
     where: tuple[tuple[str, Pattern], ...] = ()
     host: str = ""
     anonymous: bool = False
+    shadow: bool = False
     preflight: bool = False
     alternatives: tuple[frozenset[str], ...] = ()
     implications: Implications = field(default_factory=dict, repr=False, hash=False)
@@ -105,6 +107,16 @@ def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, .
             return rule.deny(reason, retry_after=retry_after)
         case _:
             assert_never(state)
+
+
+def acted_upon(rule: Rule, decision: Decision, added_scopes: tuple[str, ...]) -> Decision:
+    """The decision, or what becomes of it under a shadow rule: a denial passes as on a public route.
+
+    Scopes that the gateway adds are the gateway's own rule, which nobody said to be a shadow.
+    """
+    if not rule.shadow or added_scopes or isinstance(decision, Allow):
+        return decision
+    return Allow(Reason.SHADOW, rule.name, (), rule.identity.names, shadow=decision.reason)
 
 
 def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[str, ...]) -> Decision:

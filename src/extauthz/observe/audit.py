@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 import orjson
 
-from extauthz.core.decision import Deny
+from extauthz.core.decision import Deny, Reason, true_reason
 from extauthz.observe.events import Checked, Happened, Introspected
 
 MAX_WAITING_LINES: Final = 65_536
@@ -125,6 +125,8 @@ def render(event: Checked) -> bytes:
         "level": level,
         "took_us": round(took * 1e6),
     }
+    if decision.reason is Reason.SHADOW:
+        line["shadow"] = true_reason(decision).value
     if fault:
         line["fault"] = fault
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)

@@ -18,7 +18,8 @@ def needs(rule: Rule) -> str:
         return "nothing"
     scopes = " or ".join("+".join(sorted(words)) for words in rule.alternatives) or "any valid token"
     issuers = [f"issuer {' or '.join(sorted(rule.issuers))}"] if rule.issuers else []
-    return "; ".join((scopes, *issuers, *_demanded(rule.demands)))
+    shadow = ["only as a shadow: all pass"] if rule.shadow else []
+    return "; ".join((scopes, *issuers, *_demanded(rule.demands), *shadow))
 
 
 def _demanded(demands: Demands | None) -> list[str]:

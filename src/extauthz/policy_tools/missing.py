@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from extauthz.core.decision import Reason
+from extauthz.core.decision import Reason, true_reason
 from extauthz.core.demands import Demands
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
@@ -78,7 +78,7 @@ _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
 
 def missing_scopes(rule: Rule | None, checked: Checked) -> list[str]:
     """Of the list of scopes that the token lacks least of, what it lacks; nothing where scopes are not the matter."""
-    if rule is None or checked.decision.reason is not Reason.INSUFFICIENT_SCOPE:
+    if rule is None or true_reason(checked.decision) is not Reason.INSUFFICIENT_SCOPE:
         return []
     held = held_scopes(frozenset(checked.scope.split()), rule.implications)
     return min((sorted(words - held) for words in rule.alternatives), key=len, default=[])

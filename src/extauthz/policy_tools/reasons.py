@@ -8,6 +8,7 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.ALLOWED: "the token has all that the route asks for",
     Reason.ALLOWED_STALE: "the same, by an old answer: the authorization server cannot be asked",
     Reason.PUBLIC: "the route is open to all; no token was looked at",
+    Reason.SHADOW: "the route is a shadow: it would refuse, for the reason in the audit line's shadow, and lets pass",
     Reason.BAD_METHOD: "this is no method: upper-case letters, digits, - and _ are one",
     Reason.BAD_HOST: "the request names no single host; routes with host: need one",
     Reason.BAD_PATH: "the path can be read in two ways (.., //, %2F, %25, ; or octets that must be escaped): send it plain",

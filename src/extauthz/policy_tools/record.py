@@ -57,6 +57,8 @@ class Recorded:
     """One line of the audit log.
 
     Attributes:
+        reason: why the rule decided as it did, also where it was a shadow.
+        shadow: whether it was, and let pass what it would have denied.
         scope: the token's scopes, separated by spaces; None when the line does not tell.
     """
 
@@ -68,10 +70,16 @@ class Recorded:
     sub: str | None = None
     client_id: str | None = None
     scope: str | None = None
+    shadow: bool = False
+
+    @property
+    def answered(self) -> Reason:
+        """The reason that the gateway was told."""
+        return Reason.SHADOW if self.shadow else self.reason
 
     @property
     def passed(self) -> bool:
-        """Whether the request was let through."""
+        """Whether the rule let the request through, and not only as a shadow."""
         return self.reason in ALLOWING
 
 
@@ -139,7 +147,7 @@ def _read(line: bytes) -> Recorded | None:
     try:
         said: dict[str, Any] = json.loads(line)
         texts = {name: said[name] for name in ("method", "host", "path", "rule")}
-        reason = Reason(said["reason"])
+        reason = Reason(said.get("shadow", said["reason"]))
     except (ValueError, KeyError, TypeError):
         return None
     if not all(isinstance(text, str) for text in texts.values()):
@@ -147,6 +155,7 @@ def _read(line: bytes) -> Recorded | None:
     scope = said.get("scope", said.get("scopes_held"))
     return Recorded(
         reason=reason,
+        shadow="shadow" in said,
         sub=_text(said.get("sub")),
         client_id=_text(said.get("client_id")),
         scope=" ".join(map(str, scope)) if isinstance(scope, list) else _text(scope),

@@ -7,6 +7,7 @@ tied          two constraints fit the same segment, so that nobody decides
 method-gap    GET without HEAD, or HEAD without GET
 unknown-scope not in the catalogue `scopes:` of the file
 no-audience   tokens that were issued for anybody pass
+shadow        everybody passes for the time being
 """
 
 from collections.abc import Callable, Iterator
@@ -187,6 +188,13 @@ def _written(words: Words) -> Iterator[tuple[int, str]]:
     return ((index, word) for index, word in enumerate(words) if not isinstance(word, ScopeSet))
 
 
+def _shadows(source: SoundSource) -> Iterator[Fault]:
+    for rule in source.snapshot.routes.rules:
+        if rule.shadow:
+            message = f"{rule.name} refuses nobody: once the audit log shows what is meant, take shadow out"
+            yield source.document.fault((*source.path_of(rule.name), "shadow"), message)
+
+
 def _no_audience(source: SoundSource) -> Iterator[Fault]:
     """One warning for the file where no route has an audience; else one for each route without."""
     tokens = [rule for rule in source.snapshot.routes.rules if not rule.anonymous]
@@ -209,4 +217,5 @@ _KINDS: dict[str, Callable[[SoundSource], Iterator[Fault]]] = {
     "method-gap": _method_gaps,
     "unknown-scope": _unknown_scopes,
     "no-audience": _no_audience,
+    "shadow": _shadows,
 }

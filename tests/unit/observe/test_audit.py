@@ -124,6 +124,13 @@ class TestLine:
         line = json.loads(render(EVENT._replace(door="nginx", decision=deny(reason))))
         assert (line["outcome"], line["reason"], line["status"], line["rule"]) == ("deny", reason.value, status, "")
 
+    def test_a_shadow_route_tells_why_it_would_have_denied(self) -> None:
+        """And that it did not."""
+        shadow = Allow(reason=Reason.SHADOW, rule="new", identity=(), absent=(), shadow=Reason.INACTIVE)
+        line = json.loads(render(EVENT._replace(decision=shadow)))
+        assert (line["outcome"], line["reason"], line["shadow"]) == ("allow", "shadow", "inactive")
+        assert "shadow" not in json.loads(render(EVENT))
+
     def test_a_fault_is_named_only_when_there_is_one(self) -> None:
         """By its type; the text of an exception may hold anything."""
         assert "fault" not in json.loads(render(EVENT))

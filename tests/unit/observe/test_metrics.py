@@ -58,6 +58,15 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+def test_what_a_shadow_route_let_pass_is_counted_by_its_true_reason(metrics: Metrics) -> None:
+    """Beside the decision itself, which was to let it pass."""
+    shadow = Allow(reason=Reason.SHADOW, rule="new", identity=(), absent=(), shadow=Reason.INSUFFICIENT_SCOPE)
+    metrics.record([EVENT._replace(decision=shadow), EVENT._replace(decision=shadow), EVENT])
+    assert value(metrics, "extauthz_shadowed_total", reason="insufficient_scope", rule="new") == 2
+    counted = {"door": "envoy", "outcome": "allow", "reason": "shadow", "rule": "new"}
+    assert value(metrics, "extauthz_decisions_total", **counted) == 2
+
+
 @pytest.mark.shows("S53", "E78")
 @pytest.mark.parametrize(
     ("door", "decision", "outcome", "reason", "rule"),

@@ -56,6 +56,7 @@ CHANGED = {
         "GET",
         "with scope orders:read",
     ),
+    "a shadow": (f"{READ}, shadow: true", "opened", "GET", "without a token"),
     "freshness": (f"{READ}, freshness: live", "settings", "GET", "whatever the token"),
 }
 
@@ -87,6 +88,14 @@ def test_a_constraint_is_found_on_both_sides(pattern: str) -> None:
     )
     assert (seen.change.kind, seen.change.new) == ("closed", "deny 403 no_route")
     assert [each.change.kind for each in differences(after, before, NOW)].count("opened") == 1
+
+
+def test_what_a_shadow_let_pass_is_replayed_by_its_true_reason() -> None:
+    """Without the shadow it would end."""
+    line = {"method": "GET", "host": "", "path": "/orders/1", "rule": "read", "reason": "shadow"}
+    recorded = json.dumps(line | {"shadow": "insufficient_scope", "outcome": "allow"}).encode()
+    (seen,) = replay([recorded], policy(f"{READ}, shadow: true"), policy(READ), NOW).seen
+    assert (seen.change.kind, seen.change.new) == ("closed", "deny 403 insufficient_scope")
 
 
 def test_a_token_that_came_from_no_issuer_of_the_route_may_pass_elsewhere() -> None:

@@ -99,6 +99,16 @@ def test_constraints_are_told_that_do_not_fit_or_fit_both() -> None:
     }
 
 
+def test_a_shadow_route_is_explained_by_what_it_would_have_done() -> None:
+    """The reason for which it would have denied, and what was missing."""
+    text = POLICY + b"  - {name: s, path: /s, scopes: [orders:read], shadow: true}\n"
+    found = explained("GET", "/s", Pretended(scope="x"), text)
+    assert (found.status, found.reason, found.true_reason) == (200, Reason.SHADOW, Reason.INSUFFICIENT_SCOPE)
+    assert found.missing == ["scope: orders:read; the token holds x"]
+    assert "would be  insufficient_scope: the token lacks a scope" in as_text(found, source(text))
+    assert "would be" not in as_text(explained("GET", "/s", Pretended(scope="orders:read"), text), source(text))
+
+
 def test_a_method_that_nobody_lists_is_explained_by_the_rules_that_stand_there() -> None:
     """They decide alone, so the wide rule does not."""
     found = explained("DELETE", "/orders/1")

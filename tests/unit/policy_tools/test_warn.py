@@ -47,6 +47,7 @@ WARNED = {
         5,
         "/a/b fits second and first (line 4), and neither is narrower in every segment: first decides",
     ),
+    "shadow": ("name: a, path: /a, scopes: [a], shadow: true", 4, "a refuses nobody"),
     "method-gap": ("name: a, path: /a, methods: [GET, PUT], scopes: [a]", 4, "write methods: [GET, PUT, HEAD]"),
 }
 
