@@ -2,7 +2,7 @@
 
 1. settings  extauthz.yaml, judged by its schema
 2. secrets   from the files and variables that it names; keys and certificates likewise
-3. policy    the policy file that it names, judged by its schema
+3. policy    the policy file that it names, and the candidate, judged by their schema
 4. rules     names, servers and ties between routes; the compiled snapshot
 
 No step waits for the one before to succeed: an operator sees every fault of both files at once.
@@ -11,7 +11,7 @@ No step waits for the one before to succeed: an operator sees every fault of bot
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,7 +39,7 @@ class ServiceConfig:
         secrets: the client secret for each authorization server that has one, by its name.
         own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
-        snapshot: the compiled policy.
+        snapshot: the compiled policy, with the candidate that is tried out beside it.
     """
 
     settings: ServiceFile
@@ -54,7 +54,7 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
     """Read `extauthz.yaml` and the policy file that it names; paths in it are relative to its folder.
 
     Raises:
-        ConfigError: with all faults of both files.
+        ConfigError: with all faults of all files.
     """
     with _collector_paused():
         document = read_document(path)
@@ -62,7 +62,8 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
-        policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
+        policy_path, snapshot, policy_faults = _load_policy("policy", document, path.parent, settings)  # 3, 4
+        _, candidate, candidate_faults = _load_policy("candidate", document, path.parent, settings)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
@@ -70,11 +71,17 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         *own_faults,
         *_unreadable_certificates(document, path.parent, settings),
         *policy_faults,
+        *candidate_faults,
     )
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
+        settings=settings,
+        folder=path.parent,
+        secrets=secrets,
+        own=own,
+        policy_path=policy_path,
+        snapshot=replace(snapshot, candidate=candidate),
     )
 
 
@@ -132,16 +139,16 @@ def _read_secrets(
 
 
 def _load_policy(
-    service: Document, folder: Path, settings: ServiceFile | None
+    key: str, service: Document, folder: Path, settings: ServiceFile | None
 ) -> tuple[Path, Snapshot | None, list[Fault]]:
-    named = service.at(("policy",))
+    named = service.at((key,))
     if not isinstance(named, str) or not named:
         return folder, None, []
     path = folder / named
     try:
         document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
     except UnusableError as error:
-        return path, None, [service.fault(("policy",), str(error), value=named)]
+        return path, None, [service.fault((key,), str(error), value=named)]
     servers = {} if settings is None else settings.authorization_servers
     judged = judge_policy(document, servers, described_servers(service))
     return path, judged.snapshot, judged.faults

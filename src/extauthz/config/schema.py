@@ -263,6 +263,7 @@ class ServiceFile(Section):
     shared_cache: SharedCache | None = None
     ops: Ops = Ops()
     policy: Text = Field(examples=["policy.yaml"])
+    candidate: Text | None = None
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
     )

@@ -45,6 +45,12 @@ class Metrics:
             ("reason", "rule"),
             registry=self._registry,
         )
+        self._contrasts = CounterMetric(
+            "extauthz_candidate_contrasts",
+            "Requests about which the candidate policy says otherwise, by the rule that decided them.",
+            ("kind", "rule"),
+            registry=self._registry,
+        )
         self._check_seconds = Histogram(
             "extauthz_check_seconds",
             "Time from question to answer, by where the token's state came from (empty: no token was needed).",
@@ -108,6 +114,8 @@ class Metrics:
             self._times[event.level].append(event.took_seconds)
             if event.decision.reason is Reason.SHADOW:
                 self._shadowed.labels(true_reason(event.decision).value, event.decision.rule).inc()
+            if event.contrast is not None:
+                self._contrasts.labels(event.contrast.kind.value, event.decision.rule).inc()
 
     def flush(self) -> None:
         """Publish what was counted. To be called now and then: other workers tell our numbers too."""

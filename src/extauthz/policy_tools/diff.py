@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from extauthz.core.contrast import difference
 from extauthz.core.decision import Allow, Decision
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
@@ -86,11 +87,10 @@ def group(found: Iterable[tuple[Change, str, str]]) -> list[Seen]:
 def compare(old: Snapshot, new: Snapshot, request: AuthRequest, state: TokenState | None, now: float) -> Change | None:
     """How one request ends under both; None when it ends alike."""
     before, after = (ask(policy, request, state, now).decision for policy in (old, new))
-    first, second = ending(before), ending(after)
-    if first == second:
+    kind = difference(before, after)
+    if kind is None:
         return None
-    kind = CHANGED if first.passes == second.passes else OPENED if second.passes else CLOSED
-    return Change(kind, *_apart(first, second), before.rule, after.rule, told(state))
+    return Change(kind.value, *_apart(ending(before), ending(after)), before.rule, after.rule, told(state))
 
 
 def ending(decision: Decision) -> Ending:

@@ -491,3 +491,22 @@ def test_our_examples_ask_for_the_secret() -> None:
     """It is in none of the files."""
     with pytest.raises(ConfigError, match="this environment variable is not set"):
         load_examples({})
+
+
+def test_a_candidate_is_loaded_beside_the_policy(tmp_path: Path) -> None:
+    """And judged by the same servers."""
+    (tmp_path / "candidate.yaml").write_text(POLICY.replace("read-orders", "candidate"))
+    loaded = load_service(write(tmp_path, SERVICE + "candidate: candidate.yaml\n"), ENVIRONMENT)
+    assert loaded.snapshot.routes.rules[0].name == "read-orders"
+    assert loaded.snapshot.candidate is not None
+    assert loaded.snapshot.candidate.routes.rules[0].name == "candidate"
+    assert load_service(write(tmp_path), ENVIRONMENT).snapshot.candidate is None
+
+
+def test_a_fault_of_the_candidate_is_a_fault(tmp_path: Path) -> None:
+    """At its place, like one of the policy."""
+    (tmp_path / "candidate.yaml").write_text(POLICY.replace("methods", "method"))
+    (fault,) = refuse(tmp_path, SERVICE + "candidate: candidate.yaml\n")
+    assert (fault.file, fault.line) == (str(tmp_path / "candidate.yaml"), 9)
+    (fault,) = refuse(tmp_path, SERVICE + "candidate: nothing.yaml\n")
+    assert (fault.file, fault.line) == (str(tmp_path / "extauthz.yaml"), 12)
