@@ -3,10 +3,11 @@
 Fields stand in an order that matters: a rule that compares two of them belongs to the later one.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -402,10 +403,19 @@ class RouteEntry(Section):
         return edge_cache
 
 
+def _routes_or_include(schema: dict[str, Any]) -> None:
+    """For editors, which see one file: its routes may all be in others. By then we have put them together."""
+    schema["required"].remove("routes")
+    schema["anyOf"] = [{"required": ["routes"]}, {"required": ["include"]}]
+
+
 class PolicyFile(Section):
-    """`policy.yaml`."""
+    """`policy.yaml`, with the routes of the files that it includes."""
+
+    model_config = ConfigDict(json_schema_extra=_routes_or_include)
 
     version: Version = Field(examples=["1"])
+    include: Texts | None = None
     realm: Realm = "api"
     defaults: Defaults = Defaults()
     scopes: ScopeCatalogue | None = None

@@ -73,8 +73,8 @@ def check_names(document: Document) -> list[Fault]:
         if not isinstance(name, str):
             continue
         if name in first:
-            line = document.value_place(first[name]).line
-            faults.append(document.fault(path, f"the route on line {line} has this name already", value=name))
+            where = document.near(first[name], path).replace("line", "on line")
+            faults.append(document.fault(path, f"the route {where} has this name already", value=name))
         first.setdefault(name, path)
     return faults
 
@@ -102,11 +102,11 @@ def check_ties(ties: Iterable[Tie], policy: Policy, document: Document) -> list[
     entries = dict(policy.entries)
     faults = []
     for tie in ties:
-        line = document.value_place(("routes", tie.first)).line
+        where = document.near(("routes", tie.first), ("routes", tie.second))
         first, second = entries[tie.first].name, entries[tie.second].name
         methods = ", ".join(tie.methods) or "every method"
         message = (
-            f"{second} and {first} (line {line}) would both decide {methods} here:"
+            f"{second} and {first} ({where}) would both decide {methods} here:"
             " give them different methods, paths or hosts, or make them one route"
         )
         faults.append(document.fault(("routes", tie.second, "path"), message))

@@ -8,8 +8,9 @@ COLUMNS = ("line", "name", "methods", "host", "path", "needs", "audience")
 
 
 def listing(source: SoundSource) -> list[dict[str, str | int]]:
-    """One row for each route, by the names in `COLUMNS`, in the order of the file."""
-    return [_row(rule, source.line_of(rule.name)) for rule in source.snapshot.routes.rules]
+    """One row for each route, by the names in `COLUMNS` and `file`, in the order of the files."""
+    rules = source.snapshot.routes.rules
+    return [{"file": source.file_of(rule.name), **_row(rule, source.line_of(rule.name))} for rule in rules]
 
 
 def needs(rule: Rule) -> str:

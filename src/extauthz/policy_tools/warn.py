@@ -48,7 +48,7 @@ def _unreachable(source: SoundSource) -> Iterator[Fault]:
         takers = _takers(rule, table, samples.places(rule))
         if rule.name not in {taker.name for taker in takers} and not any(each.where for each in (rule, *takers)):
             told = " and ".join(
-                f"{name} (line {source.line_of(name)})" for name in sorted(taker.name for taker in takers)
+                f"{name} ({source.near(name, rule.name)})" for name in sorted(taker.name for taker in takers)
             )
             message = f"no request comes to {rule.name}: {told} take all that fits it; take it out, or narrow them"
             yield source.document.fault((*source.path_of(rule.name), "path"), message, value=rule.path)
@@ -83,10 +83,10 @@ def _shadowed(source: SoundSource) -> Iterator[Fault]:
             if wider is not None and table.match(method, *place) is None:
                 shadows.setdefault(_Shadow(wider.name, rule.name), []).append(method)
     for shadow, methods in shadows.items():
-        narrower = source.line_of(shadow.narrower)
+        narrower = source.near(shadow.narrower, shadow.wider)
         path = next(_written_path(rule) for rule in table.rules if rule.name == shadow.narrower)
         message = (
-            f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} (line {narrower}) is more"
+            f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} ({narrower}) is more"
             f" specific, decides alone and does not list {'them' if len(methods) > 1 else 'it'}, so the answer is 403;"
             f" if {'they' if len(methods) > 1 else 'it'} should pass, give that path a route that lists"
             f" {'them' if len(methods) > 1 else 'it'}"
@@ -118,9 +118,9 @@ def _taking(method: str, rules: tuple[Rule, ...]) -> RouteTable:
 def _ambiguous(source: SoundSource) -> Iterator[Fault]:
     table = source.snapshot.routes
     for loser, winner, path in crossings(table.rules):
-        line = source.line_of(winner.name)
+        where = source.near(winner.name, loser.name)
         message = (
-            f"{path} fits {loser.name} and {winner.name} (line {line}), and neither is narrower in every segment:"
+            f"{path} fits {loser.name} and {winner.name} ({where}), and neither is narrower in every segment:"
             f" {winner.name} decides, because a literal further left wins; if that is not meant, give {path} a route"
         )
         yield source.document.fault((*source.path_of(loser.name), "path"), message, value=loser.path)
@@ -134,10 +134,10 @@ def _tied(source: SoundSource) -> Iterator[Fault]:
     for place in (place for rule in table.rules if rule.where for place in samples.doubtful(rule)):
         trace: Trace = []
         table.match("GET", *place, trace)
-        tied = tuple(sorted(trace[-1].rules, key=lambda rule: source.line_of(rule.name)))
+        tied = tuple(sorted(trace[-1].rules, key=lambda rule: source.path_of(rule.name)))
         if trace[-1].turn is Turn.TIED and tied not in told:
             told.add(tied)
-            names = " and ".join(f"{rule.name} (line {source.line_of(rule.name)})" for rule in tied)
+            names = " and ".join(f"{rule.name} ({source.near(rule.name, tied[-1].name)})" for rule in tied)
             message = f"{place.path} fits the constraints of {names}, so none of them decides and the answer is 403"
             yield source.document.fault((*source.path_of(tied[-1].name), "where"), message)
 

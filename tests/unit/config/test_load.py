@@ -510,3 +510,15 @@ def test_a_fault_of_the_candidate_is_a_fault(tmp_path: Path) -> None:
     assert (fault.file, fault.line) == (str(tmp_path / "candidate.yaml"), 9)
     (fault,) = refuse(tmp_path, SERVICE + "candidate: nothing.yaml\n")
     assert (fault.file, fault.line) == (str(tmp_path / "extauthz.yaml"), 12)
+
+
+def test_all_files_that_were_read_are_known(tmp_path: Path) -> None:
+    """So that they can be watched."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "more.yaml").write_text("version: 1\nroutes: [{name: m, path: /m, scopes: []}]")
+    (tmp_path / "candidate.yaml").write_text(POLICY)
+    path = write(tmp_path, SERVICE + "candidate: candidate.yaml\n", f"{POLICY}include: [parts/*.yaml]\n")
+    loaded = load_service(path, ENVIRONMENT)
+    names = ["extauthz.yaml", "policy.yaml", "parts/more.yaml", "candidate.yaml"]
+    assert loaded.files == tuple(tmp_path / name for name in names)
+    assert loaded.folders == (tmp_path / "parts",)

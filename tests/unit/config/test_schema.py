@@ -106,6 +106,7 @@ def test_the_schema_can_be_published_for_editors() -> None:
     """Both files have a JSON Schema that knows all keys."""
     assert set(PolicyFile.model_json_schema()["properties"]) == {
         "version",
+        "include",
         "realm",
         "defaults",
         "scopes",
