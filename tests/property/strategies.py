@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import replace
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from extauthz.config.patterns import Re2Pattern, parse_pattern
 from extauthz.core.decision import OUTCOMES
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
+from extauthz.core.routes import parse_path
 from extauthz.testing import active, rule
 
 NOW = 1_700_000_000.0
@@ -103,14 +106,38 @@ method_splits = st.sampled_from([((),), (("GET",),), (("GET", "HEAD"), ("POST",)
 """Lists of methods that do not meet, so that rules for one pattern do not tie."""
 
 
+class RulePlace(NamedTuple):
+    """Where a rule stands; a constraint is for the first parameter of the path."""
+
+    host: str
+    path: str
+    constraint: str
+
+
+def _rule_place(host: str, path: str, constraint: str) -> RulePlace:
+    return RulePlace(host, path, constraint if "{" in path else "")
+
+
+rule_places = st.builds(
+    _rule_place, st.sampled_from(["", "", *HOSTS]), patterns, st.sampled_from(["", "", "[ab]", "[bc]", "c|:"])
+)
+"""With constraints that overlap in part."""
+
+
 @st.composite
 def rule_sets(draw: st.DrawFn) -> list[Rule]:
     """Rules of which no two tie, named by their number."""
-    places = draw(
-        st.dictionaries(st.tuples(st.sampled_from(["", "", *HOSTS]), patterns), method_splits, min_size=3, max_size=20)
-    )
-    wanted = [(host, path, listed) for (host, path), split in places.items() for listed in split]
-    return [rule(name=str(at), host=host, path=path, methods=listed) for at, (host, path, listed) in enumerate(wanted)]
+    places = draw(st.dictionaries(rule_places, method_splits, min_size=3, max_size=20))
+    wanted = [(place, listed) for place, split in places.items() for listed in split]
+    return [
+        rule(name=str(at), host=place.host, path=place.path, methods=listed, where=_where(place))
+        for at, (place, listed) in enumerate(wanted)
+    ]
+
+
+def _where(place: RulePlace) -> tuple[tuple[str, Re2Pattern], ...]:
+    name = parse_path(place.path).parameters[:1]
+    return ((name[0], parse_pattern(place.constraint)),) if place.constraint else ()
 
 
 scope_sets = st.frozensets(few_words, max_size=3)
