@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -106,38 +105,36 @@ method_splits = st.sampled_from([((),), (("GET",),), (("GET", "HEAD"), ("POST",)
 """Lists of methods that do not meet, so that rules for one pattern do not tie."""
 
 
-class RulePlace(NamedTuple):
-    """Where a rule stands; a constraint is for the first parameter of the path."""
-
-    host: str
-    path: str
-    constraint: str
-
-
-def _rule_place(host: str, path: str, constraint: str) -> RulePlace:
-    return RulePlace(host, path, constraint if "{" in path else "")
-
-
-rule_places = st.builds(
-    _rule_place, st.sampled_from(["", "", *HOSTS]), patterns, st.sampled_from(["", "", "[ab]", "[bc]", "c|:"])
-)
-"""With constraints that overlap in part."""
+constraints = st.sampled_from([("",), ("",), ("[ab]",), ("[ab]", "[bc]"), ("[bc]", "", "c|:"), ("[ab]", "a|:", "")])
+"""For the first parameter of a path, with a rule each; they overlap in part."""
 
 
 @st.composite
 def rule_sets(draw: st.DrawFn) -> list[Rule]:
     """Rules of which no two tie, named by their number."""
-    places = draw(st.dictionaries(rule_places, method_splits, min_size=3, max_size=20))
-    wanted = [(place, listed) for place, split in places.items() for listed in split]
+    places = draw(
+        st.dictionaries(
+            st.tuples(st.sampled_from(["", "", *HOSTS]), patterns),
+            st.tuples(method_splits, constraints),
+            min_size=3,
+            max_size=20,
+        )
+    )
+    wanted = [
+        (host, path, listed, where)
+        for (host, path), (split, texts) in places.items()
+        for where in dict.fromkeys(_where(path, text) for text in texts)
+        for listed in split
+    ]
     return [
-        rule(name=str(at), host=place.host, path=place.path, methods=listed, where=_where(place))
-        for at, (place, listed) in enumerate(wanted)
+        rule(name=str(at), host=host, path=path, methods=listed, where=where)
+        for at, (host, path, listed, where) in enumerate(wanted)
     ]
 
 
-def _where(place: RulePlace) -> tuple[tuple[str, Re2Pattern], ...]:
-    name = parse_path(place.path).parameters[:1]
-    return ((name[0], parse_pattern(place.constraint)),) if place.constraint else ()
+def _where(path: str, constraint: str) -> tuple[tuple[str, Re2Pattern], ...]:
+    parameters = parse_path(path).parameters
+    return ((parameters[0], parse_pattern(constraint)),) if parameters and constraint else ()
 
 
 scope_sets = st.frozensets(few_words, max_size=3)
