@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from extauthz.config.fields import ScopeWord, Text, at_least_one, once_each
 from extauthz.config.section import Section
+from extauthz.config.values import Misfit
 
 
 class ScopeSet(Section):
@@ -35,6 +36,13 @@ class AnyOf(Section):
     """Lists of scopes, one of which a token must hold completely."""
 
     any_of: Alternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_set(cls, written: object) -> object:
+        if isinstance(written, dict) and "set" in written:
+            raise Misfit("a set is an entry of a list", hint=f"[{{set: {written['set']}}}]")
+        return written
 
 
 def _spelling(scopes: object) -> str:

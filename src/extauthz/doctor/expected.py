@@ -7,19 +7,12 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from extauthz.config.compile import Policy, compile_policy
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.includes import read_policy_text
-from extauthz.config.schema import Defaults, PolicyFile, ServiceFile
-from extauthz.config.validate import (
-    check_names,
-    check_servers,
-    check_ties,
-    described_servers,
-    sound_policy,
-    validate,
-)
+from extauthz.config.judge import judge_policy
+from extauthz.config.schema import Defaults, ServiceFile
+from extauthz.config.validate import described_servers, validate
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.routes import RouteTable
 from extauthz.keyfiles import UnusableError
@@ -79,28 +72,15 @@ def load_expected(path: Path) -> Expected:
     settings, faults = validate(ServiceFile, service)
     if settings is None:
         raise ConfigError(faults)
-    policy = _policy(path.parent / settings.policy, settings, described_servers(service))
+    document = _read_policy(path.parent / settings.policy)
+    judged = judge_policy(document, settings.authorization_servers, described_servers(service))
+    if judged.snapshot is None:
+        raise ConfigError(judged.faults)
     return Expected(
-        identity_headers=tuple(policy.defaults.identity_headers),
+        identity_headers=tuple(judged.policy.defaults.identity_headers),
         introspection_seconds=max(server.timeout for server in settings.authorization_servers.values()),
-        routes=compile_policy(policy, settings.authorization_servers)[0].routes,
+        routes=judged.snapshot.routes,
     )
-
-
-def _policy(path: Path, settings: ServiceFile, servers: tuple[str, ...]) -> Policy:
-    document = _read_policy(path)
-    file, faults = validate(PolicyFile, document)
-    policy = sound_policy(file, document)
-    ties = compile_policy(policy, settings.authorization_servers)[1]
-    found = (
-        *faults,
-        *check_names(document),
-        *check_servers(policy, document, servers),
-        *check_ties(ties, policy, document),
-    )
-    if found:
-        raise ConfigError(found)
-    return policy
 
 
 def _read(path: Path) -> Document:

@@ -55,6 +55,12 @@ def test_a_route_that_asks_for_an_unknown_set_is_a_fault() -> None:
     assert fault.message == "scope_sets: has no set of this name; there is editors, readers"
 
 
+def test_a_set_is_written_into_a_list() -> None:
+    """Whoever writes it in the place of the list is told."""
+    (fault,) = judged(f"{HEAD}  - {{name: r, path: /r, scopes: {{set: readers}}}}").faults
+    assert (fault.line, fault.message, fault.hint) == (6, "a set is an entry of a list", "[{set: readers}]")
+
+
 def test_a_set_that_names_an_unknown_one_is_a_fault() -> None:
     """At its place among the sets."""
     text = "version: 1\nscope_sets:\n  a: [x, {set: b}]\nroutes: [{name: r, path: /r, scopes: [{set: a}]}]"
