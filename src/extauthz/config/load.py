@@ -2,22 +2,24 @@
 
 1. settings  extauthz.yaml, judged by its schema
 2. secrets   from the files and variables that it names; keys and certificates likewise
-3. policy    the policy file that it names, judged by its schema
+3. policy    the policy file that it names, and the candidate, judged by their schema
 4. rules     names, servers and ties between routes; the compiled snapshot
 
 No step waits for the one before to succeed: an operator sees every fault of both files at once.
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
+from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import ServiceFile
@@ -39,7 +41,9 @@ class ServiceConfig:
         secrets: the client secret for each authorization server that has one, by its name.
         own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
-        snapshot: the compiled policy.
+        files: every file that was read for settings and policies, secrets and keys aside.
+        folders: where a new file would be included in a policy.
+        snapshot: the compiled policy, with the candidate that is tried out beside it.
     """
 
     settings: ServiceFile
@@ -48,13 +52,25 @@ class ServiceConfig:
     own: OwnSecrets
     policy_path: Path
     snapshot: Snapshot
+    files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+
+class _Policy(NamedTuple):
+    """A policy file, what it means, what is wrong with it, and what was read for it."""
+
+    path: Path
+    snapshot: Snapshot | None = None
+    faults: Sequence[Fault] = ()
+    files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
 
 
 def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
     """Read `extauthz.yaml` and the policy file that it names; paths in it are relative to its folder.
 
     Raises:
-        ConfigError: with all faults of both files.
+        ConfigError: with all faults of all files.
     """
     with _collector_paused():
         document = read_document(path)
@@ -62,19 +78,28 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
-        policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
+        policy = _load_policy("policy", document, path.parent, settings)  # 3, 4
+        candidate = _load_policy("candidate", document, path.parent, settings)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
         *file_faults,
         *own_faults,
         *_unreadable_certificates(document, path.parent, settings),
-        *policy_faults,
+        *policy.faults,
+        *candidate.faults,
     )
-    if faults or settings is None or snapshot is None:
+    if faults or settings is None or policy.snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
+        settings=settings,
+        folder=path.parent,
+        secrets=secrets,
+        own=own,
+        policy_path=policy.path,
+        snapshot=replace(policy.snapshot, candidate=candidate.snapshot),
+        files=(path, *dict.fromkeys((*policy.files, *candidate.files))),
+        folders=tuple(dict.fromkeys((*policy.folders, *candidate.folders))),
     )
 
 
@@ -131,20 +156,18 @@ def _read_secrets(
     return MappingProxyType(secrets), faults
 
 
-def _load_policy(
-    service: Document, folder: Path, settings: ServiceFile | None
-) -> tuple[Path, Snapshot | None, list[Fault]]:
-    named = service.at(("policy",))
+def _load_policy(key: str, service: Document, folder: Path, settings: ServiceFile | None) -> _Policy:
+    named = service.at((key,))
     if not isinstance(named, str) or not named:
-        return folder, None, []
+        return _Policy(folder)
     path = folder / named
     try:
-        document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+        document, files, folders = read_policy_text(path)
     except UnusableError as error:
-        return path, None, [service.fault(("policy",), str(error), value=named)]
+        return _Policy(path, faults=[service.fault((key,), str(error), value=named)])
     servers = {} if settings is None else settings.authorization_servers
     judged = judge_policy(document, servers, described_servers(service))
-    return path, judged.snapshot, judged.faults
+    return _Policy(path, judged.snapshot, judged.faults, files, folders)
 
 
 def read_document(path: Path) -> Document:

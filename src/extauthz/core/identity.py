@@ -77,7 +77,7 @@ class IdentityHeader:
         Raises:
             ValueError: when the claim cannot be forwarded.
         """
-        found = _found(token, self.claim)
+        found = claim_of(token, self.claim)
         text = found if isinstance(found, str) else _as_text(found, self.lists)
         if not text:
             return None
@@ -153,7 +153,8 @@ def token_kind(token: Active) -> str:
     return "client" if token.sub in (None, "", token.client_id) else "user"
 
 
-def _found(token: Active, claim: str) -> object:
+def claim_of(token: Active, claim: str) -> object:
+    """The claim of that name, or at that path; None when the token has none."""
     if claim == TOKEN_KIND:
         return token_kind(token)
     return getattr(token, claim) if claim in TOKEN_CLAIMS else find_claim(token.claims, claim)

@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extauthz.core.decision import ALLOWING, Reason
+from extauthz.core.decision import ALLOWING, Reason, true_reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.version import VERSION
 
@@ -37,6 +37,18 @@ class Metrics:
             "extauthz_decisions",
             "Decisions made.",
             ("door", "outcome", "reason", "rule"),
+            registry=self._registry,
+        )
+        self._shadowed = CounterMetric(
+            "extauthz_shadowed",
+            "Requests that a shadow route let pass, by the reason for which it would have denied them.",
+            ("reason", "rule"),
+            registry=self._registry,
+        )
+        self._contrasts = CounterMetric(
+            "extauthz_candidate_contrasts",
+            "Requests about which the candidate policy says otherwise, by the rule that decided them.",
+            ("kind", "rule"),
             registry=self._registry,
         )
         self._check_seconds = Histogram(
@@ -100,6 +112,10 @@ class Metrics:
         )
         for event in events:
             self._times[event.level].append(event.took_seconds)
+            if event.decision.reason is Reason.SHADOW:
+                self._shadowed.labels(true_reason(event.decision).value, event.decision.rule).inc()
+            if event.contrast is not None:
+                self._contrasts.labels(event.contrast.kind.value, event.decision.rule).inc()
 
     def flush(self) -> None:
         """Publish what was counted. To be called now and then: other workers tell our numbers too."""
