@@ -22,11 +22,12 @@ from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
+from extauthz.config.sources import Sources
 from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address
-from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
+from extauthz.config.yaml_source import read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
+from extauthz.keyfiles import MAX_SECRET_BYTES, Stamp, UnusableError, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class ServiceConfig:
         own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
         snapshot: the compiled policy.
+        seen: the files that it was made from, each as it was then; a change of any is a reason to read them again.
+        digest: SHA-256 of the policy's files.
     """
 
     settings: ServiceFile
@@ -48,21 +51,26 @@ class ServiceConfig:
     own: OwnSecrets
     policy_path: Path
     snapshot: Snapshot
+    seen: Mapping[Path, Stamp]
+    digest: str
 
 
-def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
+def load_service(path: Path, environ: Mapping[str, str], sources: Sources | None = None) -> ServiceConfig:
     """Read `extauthz.yaml` and the policy file that it names; paths in it are relative to its folder.
+
+    `sources` is told of each file, which is of use when there is no configuration to tell it.
 
     Raises:
         ConfigError: with all faults of both files.
     """
+    sources = Sources() if sources is None else sources
     with _collector_paused():
-        document = read_document(path)
+        document = read_document(path, sources)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
-        policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
+        policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings, sources)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
@@ -74,7 +82,14 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
     if faults or settings is None or snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
+        settings=settings,
+        folder=path.parent,
+        secrets=secrets,
+        own=own,
+        policy_path=policy_path,
+        snapshot=snapshot,
+        seen=sources.seen,
+        digest=sources.digest,
     )
 
 
@@ -132,14 +147,14 @@ def _read_secrets(
 
 
 def _load_policy(
-    service: Document, folder: Path, settings: ServiceFile | None
+    service: Document, folder: Path, settings: ServiceFile | None, sources: Sources
 ) -> tuple[Path, Snapshot | None, list[Fault]]:
     named = service.at(("policy",))
     if not isinstance(named, str) or not named:
         return folder, None, []
     path = folder / named
     try:
-        document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+        document = read_yaml(sources.read_policy(path), str(path))
     except UnusableError as error:
         return path, None, [service.fault(("policy",), str(error), value=named)]
     servers = {} if settings is None else settings.authorization_servers
@@ -147,9 +162,10 @@ def _load_policy(
     return path, judged.snapshot, judged.faults
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, sources: Sources | None = None) -> Document:
     """A file as a document; one that cannot be read is a document with that one fault."""
+    sources = Sources() if sources is None else sources
     try:
-        return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
+        return read_yaml(sources.read(path), str(path), private=True)
     except UnusableError as error:
         return Document(file=str(path), faults=(Fault(file=str(path), line=1, column=1, message=str(error)),))

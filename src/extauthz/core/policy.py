@@ -74,15 +74,20 @@ class Rule:
 
 
 class _Denials(dict[Reason, Deny]):
-    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules."""
+    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules.
+
+    Holds what it needs of the rule and not the rule itself: a policy that was replaced is free at once, without a search
+    for cycles.
+    """
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
-        self._rule = rule
+        self._name, self._cross_origin = rule.name, rule.preflight
+        self._realm, self._scope = rule.realm, rule.challenge_scope
 
     def __missing__(self, reason: Reason) -> Deny:
-        rule = self._rule
-        denial = self[reason] = rule.deny(reason, challenge(reason, rule.realm, rule.challenge_scope))
+        text = challenge(reason, self._realm, self._scope)
+        denial = self[reason] = deny(reason, rule=self._name, challenge=text, cross_origin=self._cross_origin)
         return denial
 
 
