@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from extauthz.app import Service
+from extauthz.cli.reload.give_back import give_back
 from extauthz.cli.reload.outcome import Outcome, read_outcome, read_policy
 from extauthz.config.live import restart_keys
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.observe.events import Happened, Happening
 from extauthz.observe.logs import configure
-
-RULES_AT_ONCE: Final = 200
-"""An old policy is given back in pieces of so many rules: all at once would hold up the requests."""
-
-GIVE_BACK_PAUSE_SECONDS: Final = 0.002
 
 
 class Result(StrEnum):
@@ -138,9 +134,9 @@ class Live:
         if settings.log != self.settings.log:
             configure(settings.log.level, settings.log.format)
         self.settings = settings
-        rules = list(old.routes.rules)
+        held: list[object] = [old]
         del old
-        await _give_back(rules)
+        await asyncio.to_thread(give_back, held)
 
     def _refuse(self, outcome: Outcome, restart: tuple[str, ...]) -> Result:
         self._failure = {"at": _time(self._wall()), "faults": _faults(outcome), "restart": restart}
@@ -174,12 +170,6 @@ def _faults(outcome: Outcome) -> tuple[Mapping[str, Any], ...]:
         {"file": fault.file, "line": fault.line, "column": fault.column, "message": fault.message}
         for fault in outcome.faults
     )
-
-
-async def _give_back(rules: list[Any]) -> None:
-    while rules:
-        del rules[-RULES_AT_ONCE:]
-        await asyncio.sleep(GIVE_BACK_PAUSE_SECONDS)
 
 
 def _time(seconds: float) -> str:

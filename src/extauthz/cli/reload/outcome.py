@@ -7,6 +7,7 @@ fifth of a second.
 
 import gc
 import pickle
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 PIECE_PAUSE_SECONDS: Final = 0.004
 """Between two pieces of about 64 KiB, which take about as long: requests have at least half of the time."""
+
+TURN_SECONDS: Final = 0.0005
+"""Python's own 5 ms would be added to the time of every request that comes meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ def read_outcome(path: Path) -> Outcome:
 
 def read_policy(path: Path) -> Snapshot:
     """The policy of an outcome without faults. Takes its time: to be called in a thread of its own."""
-    with path.open("rb") as file, _collector_spared():
+    with path.open("rb") as file, giving_way(), _collector_spared():
         _load(file, Outcome)
         return _load(_InPieces(file), Snapshot)
 
@@ -81,6 +85,17 @@ class _InPieces:
 
     def readline(self) -> bytes:
         return self._file.readline()
+
+
+@contextmanager
+def giving_way() -> Iterator[None]:
+    """What this thread does meanwhile, it does in short turns: others wait for the interpreter no longer than that."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @contextmanager
