@@ -1,5 +1,6 @@
 """P11: whether requests notice that 10,000 routes are read, compiled and put in force meanwhile."""
 
+import itertools
 import json
 import threading
 import time
@@ -24,11 +25,12 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
     """p99 through Envoy, in turns: at rest, and while one reload follows the other."""
     part, port = _start(stage)
     rest, reloading, took = [], [], []
+    numbers = itertools.count(1)
     for number in range(1, rounds + 1):
         stage.settle([part])
         rest.append(_load(port, stage, max(seconds, _AT_LEAST_SECONDS)).p99_ms)
         stage.settle([part])
-        with _Reloads(stage, part) as reloads:
+        with _Reloads(stage, part, numbers) as reloads:
             reloading.append(_load(port, stage, max(seconds, _AT_LEAST_SECONDS)).p99_ms)
         took += reloads.took()
         say(
@@ -80,8 +82,9 @@ def _load(port: int, stage: Stage, seconds: float) -> Load:
 class _Reloads:
     """Meanwhile, a new policy as soon as the one before is in force."""
 
-    def __init__(self, stage: Stage, part: Part) -> None:
+    def __init__(self, stage: Stage, part: Part, numbers: "itertools.count[int]") -> None:
         self._stage = stage
+        self._numbers = numbers
         self._part = part
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._go_on)
@@ -103,10 +106,8 @@ class _Reloads:
         return self._took
 
     def _go_on(self) -> None:
-        number = 0
         while not self._done.is_set() and not self._failed:
-            number += 1
-            self._stage.write_policy(_NAME, _rules(number))
+            self._stage.write_policy(_NAME, _rules(next(self._numbers)))
             begin = time.perf_counter()
             self._failed = _reload(self._part.ops)
             self._took.append(time.perf_counter() - begin)

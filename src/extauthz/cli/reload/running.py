@@ -5,7 +5,7 @@ import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from extauthz.cli.reload.lines import Line, Worker
@@ -23,8 +23,9 @@ async def keep_reloading(reloads: Reloads, section: Reload) -> None:
     """Reload whenever somebody asks, and when files change if they are watched, until cancelled."""
     async with meanwhile(reloads.run()):
         if section.watch:
-            async for _ in changes(lambda: reloads.seen, section.settle):
-                await reloads.ask()
+            async with aclosing(changes(lambda: reloads.seen, section.settle)) as changed:
+                async for _ in changed:
+                    await reloads.ask()
         await asyncio.Event().wait()  # for ever: SIGHUP and the operator can still ask
 
 

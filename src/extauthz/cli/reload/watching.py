@@ -6,7 +6,7 @@ is no reason to read anything. They are also looked at every few seconds: some f
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ _MAX_LINKS: Final = 40
 """More links in a row than the system follows."""
 
 
-async def changes(seen: Callable[[], Mapping[Path, Stamp]], settle: float) -> AsyncIterator[None]:
+async def changes(seen: Callable[[], Mapping[Path, Stamp]], settle: float) -> AsyncGenerator[None, None]:
     """Yield each time that the files differ from what was `seen` of them last, and nothing happened for `settle` seconds.
 
     Never ends by itself, unless nothing can be watched at all: that is told.
