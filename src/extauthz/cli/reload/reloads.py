@@ -8,6 +8,7 @@ from typing import Any
 from extauthz.cli.reload.compiling import compile_aside
 from extauthz.cli.reload.live import Report, summary
 from extauthz.cli.reload.outcome import read_outcome
+from extauthz.cli.reload.watching import differ
 from extauthz.keyfiles import Stamp
 
 Deliver = Callable[[Path], Awaitable[Sequence[Report]]]
@@ -37,6 +38,8 @@ class Reloads:
         self._deliver = deliver
         self._waiting: list[asyncio.Future[Answer]] = []
         self._asked = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._number = 0
         self.seen = dict(seen)
         self.good: tuple[Path, str] | None = None
@@ -46,7 +49,14 @@ class Reloads:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._asked.set()
+        self._idle.clear()
         return answer
+
+    async def noticed(self) -> None:
+        """Files seem to have changed: reload, unless a reload that is under way has read what they say now."""
+        await self._idle.wait()
+        if differ(self.seen):
+            await self.ask()
 
     async def run(self) -> None:
         """Reload whenever asked, until cancelled."""
@@ -58,6 +68,8 @@ class Reloads:
             for each in waiting:
                 if not each.done():  # whoever asked may have gone away
                     each.set_result(answer)
+            if not self._waiting:
+                self._idle.set()
 
     async def _once(self) -> Sequence[Report]:
         self._number += 1

@@ -25,7 +25,7 @@ async def keep_reloading(reloads: Reloads, section: Reload) -> None:
         if section.watch:
             async with aclosing(changes(lambda: reloads.seen, section.settle)) as changed:
                 async for _ in changed:
-                    await reloads.ask()
+                    await reloads.noticed()
         await asyncio.Event().wait()  # for ever: SIGHUP and the operator can still ask
 
 

@@ -11,6 +11,7 @@ from extauthz.cli.reload.live import Report, Result
 from extauthz.cli.reload.outcome import Outcome, read_outcome, write
 from extauthz.cli.reload.reloads import Reloads
 from extauthz.config.faults import Fault
+from extauthz.keyfiles import stamp
 
 
 def report(worker: int, result: Result = Result.RELOADED) -> Report:
@@ -97,3 +98,20 @@ async def test_bad_files_are_watched_besides_the_good_ones(bench: Bench) -> None
     bench.outcome = Outcome(seen={new: None}, digest="1")
     await bench.reloads.ask()
     assert set(bench.reloads.seen) == {new}
+
+
+async def test_a_change_that_is_being_read_is_not_read_again(bench: Bench) -> None:
+    """A watcher notices a change also when somebody has asked for it to be read."""
+    file = bench.folder / "policy.yaml"
+    file.write_text("1")
+    bench.outcome = Outcome(seen={file: stamp(file)}, digest="1")
+    bench.go_on.clear()
+    first = bench.reloads.ask()
+    noticed = asyncio.create_task(bench.reloads.noticed())
+    await asyncio.sleep(0)
+    bench.go_on.set()
+    await asyncio.gather(first, noticed)
+    assert bench.compiled == 1
+    file.write_text("22")
+    await bench.reloads.noticed()
+    assert bench.compiled == 2
