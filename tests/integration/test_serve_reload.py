@@ -96,8 +96,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     (folder / "token").write_text(TOKEN)
     with StubServer(stub, cases.ANSWERS) as server:
         listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-        changes = {"ops": {"token": {"file": "token"}}, "audit": {"path": str(folder / "audit.jsonl")}, "workers": 2}
-        write_files(folder / "..v1", listen, server.url, **changes)
+        write_files(
+            folder / "..v1",
+            listen,
+            server.url,
+            ops={"token": {"file": "token"}},
+            audit={"path": str(folder / "audit.jsonl")},
+            workers=2,
+        )
         (folder / "..data").symlink_to("..v1")
         for name in ("extauthz.yaml", "policy.yaml"):
             (folder / name).symlink_to(f"..data/{name}")

@@ -63,7 +63,8 @@ class Report:
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Self:
         """Back from it."""
-        return cls(**{**members, "result": Result(members["result"]), "faults": tuple(members["faults"])})
+        lists = {name: tuple(members[name]) for name in ("faults", "restart")}
+        return cls(**{**members, "result": Result(members["result"]), **lists})
 
 
 class Live:
