@@ -5,13 +5,16 @@ beside the link that has the file's name. What counts is then the stamps of the 
 is no reason to read anything. They are also looked at every few seconds: some file systems tell nobody of a change.
 """
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 import structlog
 from watchfiles import awatch
+from watchfiles.main import FileChange
 
 from extauthz.keyfiles import Stamp, stamp
 
@@ -28,32 +31,47 @@ _MAX_LINKS: Final = 40
 async def changes(seen: Callable[[], Mapping[Path, Stamp]], settle: float) -> AsyncGenerator[None, None]:
     """Yield each time that the files differ from what was `seen` of them last, and nothing happened for `settle` seconds.
 
-    Never ends by itself, unless nothing can be watched at all: that is told.
+    Never ends by itself. Where the system has no more watches to give, that is told, and files are looked at now and then.
     """
-    while folders := watched_folders(seen()):
-        milliseconds = round(settle * 1000)
-        events = awatch(
-            *folders,
-            recursive=False,
-            watch_filter=None,
-            step=milliseconds,
-            debounce=milliseconds * LONGEST_SETTLE,
-            rust_timeout=LOOK_MILLISECONDS,
-            yield_on_timeout=True,
-        )
+    told = False
+    while True:
+        folders = watched_folders(seen())
         try:
-            async for _ in events:
-                if differ(seen()):
-                    yield
-                if watched_folders(seen()) != folders:
-                    break
-        except OSError as error:
-            structlog.get_logger("extauthz").error(
-                "files cannot be watched", detail=str(error), advice="send SIGHUP, or POST /reload, after a change"
-            )
-            return
-        finally:
-            await events.aclose()
+            async with aclosing(_events(folders, settle)) as events:
+                async for _ in events:
+                    if differ(seen()):
+                        yield
+                    if watched_folders(seen()) != folders:
+                        break
+        except (OSError, RuntimeError) as error:  # the second is what the library makes of most of the first
+            if not told:
+                _tell(str(error))
+            told = True
+            await asyncio.sleep(LOOK_MILLISECONDS / 1000)
+            if differ(seen()):
+                yield
+
+
+def _events(folders: Sequence[Path], settle: float) -> AsyncGenerator[set[FileChange], None]:
+    """Something happened in one of these folders, or nothing did for some time."""
+    milliseconds = round(settle * 1000)
+    return awatch(
+        *folders,
+        recursive=False,
+        watch_filter=None,
+        step=milliseconds,
+        debounce=milliseconds * LONGEST_SETTLE,
+        rust_timeout=LOOK_MILLISECONDS,
+        yield_on_timeout=True,
+    )
+
+
+def _tell(error: str) -> None:
+    structlog.get_logger("extauthz").warning(
+        "files cannot be watched and are looked at now and then",
+        detail=error,
+        advice="raise fs.inotify.max_user_instances; SIGHUP and POST /reload work as ever",
+    )
 
 
 def differ(seen: Mapping[Path, Stamp]) -> bool:

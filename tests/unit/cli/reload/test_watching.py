@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
+
+from extauthz.cli.reload import watching as watching_module
 from extauthz.cli.reload.watching import changes, differ, watched_folders
 from extauthz.keyfiles import Stamp, stamp
 
@@ -129,6 +133,39 @@ async def test_many_writes_in_a_row_are_one_change(tmp_path: Path) -> None:
         await watch.next()
         await asyncio.sleep(4 * SETTLE)
         assert watch.noticed <= 2  # a slow machine may take one pause for the end
+
+
+async def test_without_watches_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hosts have given all of theirs away."""
+
+    def none_left(*_: object, **__: object) -> NoReturn:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(watching_module, "awatch", none_left)
+    monkeypatch.setattr(watching_module, "LOOK_MILLISECONDS", 20)
+    file = tmp_path / "policy.yaml"
+    file.write_text("1")
+    async with watching(file) as watch:
+        file.write_text("22")
+        await watch.next()
+
+
+async def test_a_folder_that_was_made_anew_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As deployments do that remove what was there before."""
+    monkeypatch.setattr(watching_module, "LOOK_MILLISECONDS", 100)
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    file = folder / "policy.yaml"
+    file.write_text("1")
+    async with watching(file) as watch:
+        file.unlink()
+        folder.rmdir()
+        await watch.next()
+        folder.mkdir()
+        file.write_text("22")
+        await watch.next()
+        file.write_text("333")
+        await watch.next()
 
 
 def test_a_change_is_one_of_what_was_seen(tmp_path: Path) -> None:
