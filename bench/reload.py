@@ -48,7 +48,9 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
         Figure(key="P11_rest", title="p99 at rest, ms", values=rest),
         Figure(key="P11_reload", title="p99 while reloading, ms", values=reloading),
         Figure(
-            key="P11_took", title=f"from POST /reload until {_ROUTES:,} routes are in force, under load, s", values=took
+            key="P11_took",
+            title=f"from POST /reload until its answer, with {_ROUTES:,} routes and under load, s",
+            values=took,
         ),
     ]
 

@@ -7,6 +7,7 @@ the interpreter; a process has one of its own, and gives way to the workers wher
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,9 @@ COMPILE_SECONDS: Final = 120.0
 """A process that takes longer is ended: ten thousand routes take two seconds of a processor."""
 
 _PROGRAM: Final = "import os; os.nice(10); from extauthz.cli.reload.compiling import main; main()"
+
+MAX_FAULTS: Final = 100
+"""Those after them are only counted: a file of another kind has as many as it has lines, and all are told in every worker."""
 
 _RECURSION: Final = 50_000
 """A path may have as many segments as fit into it, and the table is as deep as the longest one."""
@@ -61,6 +65,15 @@ def _write_trouble(trouble: str, config_path: Path, out: Path) -> None:
     write(out, Outcome(seen={}, faults=(Fault(file=str(config_path), line=1, column=1, message=trouble),)))
 
 
+def _first(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    more = len(faults) - MAX_FAULTS
+    if more <= 0:
+        return faults
+    told = faults[:MAX_FAULTS]
+    last = replace(faults[MAX_FAULTS], message=f"here and below are {more} more: extauthz check tells all", excerpt="")
+    return (*told, replace(last, value="", hint=""))
+
+
 def main() -> None:
     """Be that process."""
     config_path, out = map(Path, sys.argv[1:])
@@ -68,7 +81,7 @@ def main() -> None:
     try:
         config = load_service(config_path, os.environ, sources)
     except ConfigError as error:
-        write(out, Outcome(seen=dict(sources.seen), faults=error.faults))
+        write(out, Outcome(seen=dict(sources.seen), faults=_first(error.faults)))
         return
     sys.setrecursionlimit(_RECURSION)
     outcome = Outcome(seen=dict(sources.seen), settings=config.settings, digest=config.digest)

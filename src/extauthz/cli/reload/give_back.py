@@ -6,15 +6,16 @@ what only it holds. So everything in it is held for a moment, and let go in an o
 
 import gc
 import time
+from collections.abc import Iterator
 from typing import Final
 
 from extauthz.cli.reload.outcome import giving_way
 from extauthz.core.policy import Rule
 
 AT_ONCE: Final = 1000
-"""Objects between two pauses."""
+"""Objects between two pauses: a millisecond or two."""
 
-PAUSE_SECONDS: Final = 0.001
+PAUSE_SECONDS: Final = 0.008
 
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _OURS: Final = "extauthz.core."
@@ -25,23 +26,30 @@ def give_back(held: list[object]) -> None:
     with giving_way():
         parts = _parts(held)
         held.clear()
-        while parts:
-            for _ in range(min(AT_ONCE, len(parts))):
-                parts.pop()
-            time.sleep(PAUSE_SECONDS)
+        for _ in _with_pauses(parts):
+            parts.pop()
 
 
 def _parts(roots: list[object]) -> list[object]:
     """All that they consist of, what holds something behind what it holds."""
     found: dict[int, object] = {}
     waiting = list(roots)
-    while waiting:
+    for _ in _with_pauses(waiting):
         part = waiting.pop()
         if id(part) not in found and _is_part(part):
             found[id(part)] = part
             if not isinstance(part, Rule):  # small enough to go as a whole
                 waiting += gc.get_referents(part)
     return list(reversed(found.values()))
+
+
+def _with_pauses(waiting: list[object]) -> Iterator[None]:
+    """Once for each that is in the list, as long as there is one."""
+    while waiting:
+        for _ in range(AT_ONCE):
+            if waiting:
+                yield
+        time.sleep(PAUSE_SECONDS)
 
 
 def _is_part(part: object) -> bool:

@@ -8,7 +8,7 @@ import yaml
 
 import cases
 from extauthz.cli.reload import compiling
-from extauthz.cli.reload.compiling import compile_aside
+from extauthz.cli.reload.compiling import MAX_FAULTS, compile_aside
 from extauthz.cli.reload.outcome import read_outcome, read_policy
 from extauthz.keyfiles import stamp
 
@@ -53,6 +53,17 @@ async def test_bad_files_become_faults(config: Path) -> None:
     assert outcome.settings is None
     assert {(fault.file, fault.line) for fault in outcome.faults} == {(str(policy), 1), (str(policy), 2)}
     assert set(outcome.seen) == {config, policy}
+
+
+async def test_a_file_of_another_kind_is_a_bounded_number_of_faults(config: Path) -> None:
+    """All of them go to every worker; the last one tells how many are left out."""
+    routes = "".join(f"- {{name: r{number}, path: nowhere, scopes: []}}\n" for number in range(MAX_FAULTS + 7))
+    config.with_name("policy.yaml").write_text(f"version: 1\nroutes:\n{routes}")
+    out = config.with_name("out")
+    await compile_aside(config, out)
+    *_, last = faults = read_outcome(out).faults
+    assert len(faults) == MAX_FAULTS + 1
+    assert "7 more" in last.message
 
 
 async def test_a_long_path_is_a_deep_table(config: Path) -> None:
