@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from extauthz.app import Service
 from extauthz.cli.reload.give_back import give_back
 from extauthz.cli.reload.outcome import Outcome, read_outcome, read_policy
+from extauthz.config.faults import Fault
 from extauthz.config.live import restart_keys
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
@@ -104,8 +105,7 @@ class Live:
             elif outcome.digest == self._digest and settings == self.settings:
                 result = Result.UNCHANGED
             else:
-                await self._put_in_force(outcome.digest, settings, path)
-                result = Result.RELOADED
+                result, outcome = await self._try(outcome, settings, path)
         report = self._report(result, outcome, restart)
         self._tell(report, outcome)
         return report
@@ -124,6 +124,17 @@ class Live:
             },
             "reload": {"watch": self._start.reload.watch, "last_failure": self._failure},
         }
+
+    async def _try(self, outcome: Outcome, settings: ServiceFile, path: Path) -> tuple[Result, Outcome]:
+        """Put it in force; an outcome that turns out to be unusable is one with a fault."""
+        try:
+            await self._put_in_force(outcome.digest, settings, path)
+        except Exception as error:  # noqa: BLE001 - whatever it is, reloads must go on
+            message = f"the compiled policy cannot be taken over: {type(error).__name__}"
+            fault = Fault(file=str(self._policy_path), line=1, column=1, message=message)
+            failed = Outcome(seen=outcome.seen, faults=(fault,))
+            return self._refuse(failed, ()), failed
+        return Result.RELOADED, outcome
 
     async def _put_in_force(self, digest: str, settings: ServiceFile, path: Path) -> None:
         fresh = await asyncio.to_thread(read_policy, path)

@@ -113,6 +113,17 @@ async def test_a_key_that_takes_a_restart_holds_everything_back(bench: Bench) ->
     assert bench.live.settings.drain_delay != 1.0
 
 
+async def test_an_outcome_that_cannot_be_used_is_refused(bench: Bench) -> None:
+    """Whatever is the matter with it; and the next one counts again."""
+    config = load(bench.folder, OTHER, Sources())
+    path = bench.folder / "unusable"
+    write(path, Outcome(seen={}, settings=config.settings, digest=config.digest))  # without a policy
+    report = await bench.live.take(path)
+    assert (report.result, report.generation) == (Result.REFUSED, 1)
+    assert "cannot be taken over" in report.faults[0]["message"]
+    assert (await bench.live.take(bench.outcome(OTHER))).generation == 2
+
+
 async def test_live_keys_are_applied(bench: Bench) -> None:
     """Also when the policy is the same."""
     report = await bench.live.take(bench.outcome(drain_delay="1s"))
