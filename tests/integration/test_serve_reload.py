@@ -21,6 +21,9 @@ from support.serving import Service, ask, get, wait_until, write_files
 from support.stub_server import StubServer
 
 TOKEN = "the-operator's-first-token"
+DONE = ("reloaded", "unchanged")
+"""What an answer says when the files are in force: the watch may have been faster than whoever asks."""
+
 OPEN, CLOSED = "scopes: [orders:read]", "scopes: [orders:other]"
 
 
@@ -120,7 +123,7 @@ def scene(running: Scene) -> Iterator[Scene]:
     settings = yaml.safe_load((running.folder / "..v1" / "extauthz.yaml").read_text())
     running.swap(policy=cases.POLICY, extauthz=yaml.safe_dump(settings))
     (running.folder / "token").write_text(TOKEN)
-    wait_until(lambda: running.reload()[1]["result"] in ("reloaded", "unchanged"), 20)
+    wait_until(lambda: running.reload()[1]["result"] in DONE, 20)
     assert running.answers() == {200}
 
 
@@ -169,7 +172,7 @@ class TestNoticed:
         """Whatever its times say."""
         before, unchanged = scene.generations(), scene.reloads("unchanged")
         os.utime(scene.policy)
-        wait_until(lambda: scene.reloads("unchanged") == unchanged + 2, 20)
+        wait_until(lambda: scene.reloads("unchanged") >= unchanged + 2, 20)
         assert scene.generations() == before
 
 
@@ -182,7 +185,7 @@ class TestAsked:
         (before,) = scene.generations()
         scene.swap(policy=cases.POLICY.replace(OPEN, CLOSED))
         status, said = scene.reload()
-        assert (status, said["result"]) == (200, "reloaded")
+        assert (status, said["result"] in DONE) == (200, True)
         assert {each["worker"] for each in said["workers"]} == set(scene.config())
         assert {each["generation"] for each in said["workers"]} == {before + 1}
         assert len({each["digest"] for each in said["workers"]}) == 1
@@ -222,7 +225,7 @@ class TestAsked:
         settings = yaml.safe_load((scene.folder / "extauthz.yaml").read_text())
         (scene.folder / "other.yaml").write_text(cases.POLICY.replace(OPEN, CLOSED))
         scene.swap(extauthz=yaml.safe_dump({**settings, "policy": "other.yaml", "log": {"format": "console"}}))
-        assert scene.reload()[1]["result"] == "reloaded"
+        assert scene.reload()[1]["result"] in DONE
         assert scene.answers() == {403}
         assert {each["policy"]["file"] for each in scene.config().values()} == {str(scene.folder / "other.yaml")}
         assert "policy_reloaded " in scene.service.stderr  # no quotes around it: not JSON
@@ -241,7 +244,7 @@ class TestAsked:
 def test_a_worker_that_is_replaced_has_what_the_others_have(scene: Scene) -> None:
     """Also when it starts while the files are those of now."""
     scene.swap(policy=cases.POLICY.replace(OPEN, CLOSED))
-    assert scene.reload()[1]["result"] == "reloaded"
+    assert scene.reload()[1]["result"] in DONE
     before = set(scene.config())
     os.kill(min(before), signal.SIGKILL)
     wait_until(lambda: min(before) not in scene.service.workers() and len(scene.service.workers()) == 2)
