@@ -220,6 +220,17 @@ class Stage:
         command = [sys.executable, "-m", "extauthz", "serve", "--config", str(file)]
         return self._start(name, command, grpc if grpcio else gateway, ops)
 
+    def write_policy(self, name: str, rules: str) -> None:
+        """Give a running extauthz another policy file; it is not told."""
+        files.write_policy(self._folder / name.replace(" ", "-"), rules)
+
+    def start_envoy(self, name: str, app: int, authorizer: int) -> int:
+        """Start an Envoy before an extauthz, and wait until it lets a good token pass; its port."""
+        self._start_envoy(name, app, authorizer)
+        self[name].process.wait_for_port(self[name].port, _START_SECONDS)
+        self._expect(name, token(0), _OK)
+        return self[name].port
+
     def _start_envoy(self, name: str, app: int, authorizer: int) -> None:
         client, admin = self._ports(2)
         ports = {10000: client, 9901: admin, 9191: authorizer, 10002: app}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from bench import cold, herd, memory, mix, scale, start
+from bench import cold, herd, memory, mix, reload, scale, start
 from bench.figure import Figure, Progress
 from bench.stage import Stage
 
@@ -14,6 +14,7 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
     "P7": memory.measure,
     "P8": mix.measure,
     "P9": start.measure,
+    "P11": reload.measure,
 }
 """What is measured by itself: each takes the stage, how many rounds, how many seconds each, and whom to tell."""
 

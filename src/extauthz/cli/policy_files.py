@@ -59,7 +59,7 @@ def servers_of(config: Path | None) -> Mapping[str, AuthorizationServer]:
 def read_document(path: Path) -> Document:
     """A policy file with all that it includes; whoever named one that cannot be read is told."""
     try:
-        return read_policy_text(path).document
+        return read_policy_text(path)
     except UnusableError as error:
         fail(f"{path}: {error}")
 

@@ -255,6 +255,7 @@ Pause = Annotated[float, _duration("100ms", "10m"), _DURATION_SCHEMA]
 PerMinute = Annotated[int, _whole(1, 1_000_000), WithJsonSchema({"type": "integer"})]
 DrainDelay = Annotated[float, _duration("0s", "10m"), _DURATION_SCHEMA]
 Timeout = Annotated[float, _duration("10ms", "30s"), _DURATION_SCHEMA]
+Settle = Annotated[float, _duration("10ms", "10s"), _DURATION_SCHEMA]
 Leeway = Annotated[float, _duration("0s", "300s"), _DURATION_SCHEMA]
 Lifetime = Annotated[float, _duration("0s", MAX_LIFETIME), _DURATION_SCHEMA]
 

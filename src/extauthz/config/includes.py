@@ -1,10 +1,11 @@
 """A policy file and the files that it includes, read from the disk and put together: their routes follow its own."""
 
 import glob
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
@@ -12,9 +13,10 @@ from extauthz.config.document import Document, Node
 from extauthz.config.faults import Fault
 from extauthz.config.fields import Version
 from extauthz.config.section import Section
+from extauthz.config.sources import Sources
 from extauthz.config.validate import validate
-from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
-from extauthz.keyfiles import UnusableError, read_file
+from extauthz.config.yaml_source import read_yaml
+from extauthz.keyfiles import UnusableError
 
 MAX_INCLUDED_FILES = 1000
 """More files than that are a mistake in a pattern."""
@@ -27,38 +29,27 @@ class IncludedFile(Section):
     routes: tuple[Any, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 
 
-class PolicyText(NamedTuple):
-    """What was read.
+def read_policy_text(path: Path, sources: Sources | None = None) -> Document:
+    """Read a policy file and, in the order of their names, the files that its patterns match, each once, as one file.
 
-    Attributes:
-        document: all of it as one policy file.
-        files: every file that was read, the including one first.
-        folders: where a new file would be included; a pattern may mean folders below them.
-    """
-
-    document: Document
-    files: tuple[Path, ...]
-    folders: tuple[Path, ...]
-
-
-def read_policy_text(path: Path) -> PolicyText:
-    """Read a policy file and, in the order of their names, the files that its patterns match, each once.
+    `sources` is told of each, and of the folders where a new file would be included.
 
     Raises:
         UnusableError: when the file itself cannot be read. Trouble with an included one is a fault of the document.
     """
-    document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+    sources = Sources() if sources is None else sources
+    document = read_yaml(sources.read_policy(path), str(path))
     found: dict[Path, Document] = {}
     faults: list[Fault] = []
     for index, pattern in _patterns(document):
+        for folder in _folders(path.parent, pattern):
+            sources.look_at(folder)
         for each in _included(document, index, pattern, path):
             if isinstance(each, Fault):
                 faults.append(each)
             elif each not in found:
-                found[each] = _read(document, index, each)
-    folders = (_folder(path.parent, pattern) for _, pattern in _patterns(document))
-    together = _composed(document, [*found.values()], faults)
-    return PolicyText(together, (path, *found), tuple(dict.fromkeys(folders)))
+                found[each] = _read(document, index, each, sources)
+    return _composed(document, [*found.values()], faults)
 
 
 def _patterns(document: Document) -> list[tuple[int, str]]:
@@ -80,20 +71,20 @@ def _included(document: Document, index: int, pattern: str, path: Path) -> Itera
             yield file
 
 
-def _read(document: Document, index: int, path: Path) -> Document:
+def _read(document: Document, index: int, path: Path, sources: Sources) -> Document:
     try:
-        return read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+        return read_yaml(sources.read_policy(path), str(path))
     except UnusableError as error:
         return Document(file=str(path), faults=(document.fault(("include", index), f"{path}: {error}"),))
 
 
-def _folder(folder: Path, pattern: str) -> Path:
-    """Where the files of a pattern are: as far as its path has no wildcard."""
-    for part in Path(pattern).parent.parts:
-        if glob.has_magic(part):
-            break
-        folder /= part
-    return folder
+def _folders(folder: Path, pattern: str) -> Iterator[Path]:
+    """Where a new file would match: in each folder that the pattern means, and where a new such folder would be."""
+    parent = Path(pattern).parent
+    for name in glob.glob(str(parent), root_dir=folder):  # noqa: PTH207 - as above
+        yield folder / name
+    parts = itertools.takewhile(lambda part: not glob.has_magic(part), parent.parts)
+    yield folder.joinpath(*parts)
 
 
 def _composed(document: Document, included: list[Document], faults: list[Fault]) -> Document:

@@ -24,11 +24,12 @@ from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
+from extauthz.config.sources import Sources
 from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address
-from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
+from extauthz.config.yaml_source import read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
+from extauthz.keyfiles import MAX_SECRET_BYTES, Stamp, UnusableError, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,9 @@ class ServiceConfig:
         secrets: the client secret for each authorization server that has one, by its name.
         own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
-        files: every file that was read for settings and policies, secrets and keys aside.
-        folders: where a new file would be included in a policy.
         snapshot: the compiled policy, with the candidate that is tried out beside it.
+        seen: the files that it was made from, each as it was then; a change of any is a reason to read them again.
+        digest: SHA-256 of the files of policy and candidate.
     """
 
     settings: ServiceFile
@@ -52,34 +53,35 @@ class ServiceConfig:
     own: OwnSecrets
     policy_path: Path
     snapshot: Snapshot
-    files: tuple[Path, ...] = ()
-    folders: tuple[Path, ...] = ()
+    seen: Mapping[Path, Stamp]
+    digest: str
 
 
 class _Policy(NamedTuple):
-    """A policy file, what it means, what is wrong with it, and what was read for it."""
+    """A policy file, what it means, and what is wrong with it."""
 
     path: Path
     snapshot: Snapshot | None = None
     faults: Sequence[Fault] = ()
-    files: tuple[Path, ...] = ()
-    folders: tuple[Path, ...] = ()
 
 
-def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
+def load_service(path: Path, environ: Mapping[str, str], sources: Sources | None = None) -> ServiceConfig:
     """Read `extauthz.yaml` and the policy file that it names; paths in it are relative to its folder.
+
+    `sources` is told of each file, which is of use when there is no configuration to tell it.
 
     Raises:
         ConfigError: with all faults of all files.
     """
+    sources = Sources() if sources is None else sources
     with _collector_paused():
-        document = read_document(path)
+        document = read_document(path, sources)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
-        policy = _load_policy("policy", document, path.parent, settings)  # 3, 4
-        candidate = _load_policy("candidate", document, path.parent, settings)  # 3, 4
+        policy = _load_policy("policy", document, path.parent, settings, sources)  # 3, 4
+        candidate = _load_policy("candidate", document, path.parent, settings, sources)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
@@ -98,8 +100,8 @@ def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
         own=own,
         policy_path=policy.path,
         snapshot=replace(policy.snapshot, candidate=candidate.snapshot),
-        files=(path, *dict.fromkeys((*policy.files, *candidate.files))),
-        folders=tuple(dict.fromkeys((*policy.folders, *candidate.folders))),
+        seen=sources.seen,
+        digest=sources.digest,
     )
 
 
@@ -156,23 +158,24 @@ def _read_secrets(
     return MappingProxyType(secrets), faults
 
 
-def _load_policy(key: str, service: Document, folder: Path, settings: ServiceFile | None) -> _Policy:
+def _load_policy(key: str, service: Document, folder: Path, settings: ServiceFile | None, sources: Sources) -> _Policy:
     named = service.at((key,))
     if not isinstance(named, str) or not named:
         return _Policy(folder)
     path = folder / named
     try:
-        document, files, folders = read_policy_text(path)
+        document = read_policy_text(path, sources)
     except UnusableError as error:
         return _Policy(path, faults=[service.fault((key,), str(error), value=named)])
     servers = {} if settings is None else settings.authorization_servers
     judged = judge_policy(document, servers, described_servers(service))
-    return _Policy(path, judged.snapshot, judged.faults, files, folders)
+    return _Policy(path, judged.snapshot, judged.faults)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, sources: Sources | None = None) -> Document:
     """A file as a document; one that cannot be read is a document with that one fault."""
+    sources = Sources() if sources is None else sources
     try:
-        return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
+        return read_yaml(sources.read(path), str(path), private=True)
     except UnusableError as error:
         return Document(file=str(path), faults=(Fault(file=str(path), line=1, column=1, message=str(error)),))

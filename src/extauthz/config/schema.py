@@ -59,6 +59,7 @@ from extauthz.config.fields import (
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
+from extauthz.config.reload import Reload
 from extauthz.config.scopes import Scopes, SomeWords
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
@@ -270,6 +271,7 @@ class ServiceFile(Section):
     )
     audit: Audit = Audit()
     log: Log = Log()
+    reload: Reload = Reload()
 
     @field_validator("listen")
     @classmethod

@@ -92,7 +92,7 @@ def _read(path: Path) -> Document:
 
 def _read_policy(path: Path) -> Document:
     try:
-        return read_policy_text(path).document
+        return read_policy_text(path)
     except UnusableError as error:
         raise _unreadable(path, str(error)) from None
 

@@ -88,6 +88,7 @@ class Happening(StrEnum):
     CLAIM_MISMATCH = "claim_mismatch"
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"
+    POLICY_UNCHANGED = "policy_unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import pytest
 from extauthz.config.document import Document
 from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import Judged, judge_policy
+from extauthz.config.sources import Sources
 from extauthz.keyfiles import UnusableError
 
 MAIN = """\
@@ -33,7 +34,7 @@ def write(folder: Path, main: str = MAIN, **parts: str) -> Path:
 
 def read(path: Path) -> Document:
     """The file with all that it includes."""
-    return read_policy_text(path).document
+    return read_policy_text(path)
 
 
 def judged(path: Path) -> Judged:
@@ -66,11 +67,12 @@ def test_all_routes_may_be_in_other_files(tmp_path: Path) -> None:
 
 def test_what_was_read_and_where_more_could_come_is_told(tmp_path: Path) -> None:
     """For whoever watches them. A file that two patterns match is read once."""
-    main = MAIN.replace("[parts/*.yaml]", "['parts/*.yaml', parts/items.yaml, 'p*/i*.yaml']")
-    text = read_policy_text(write(tmp_path, main, orders=ORDERS, items=ITEMS))
+    main = MAIN.replace("[parts/*.yaml]", "['parts/*.yaml', parts/items.yaml, 'p*/i*.yaml', 'more/*.yaml']")
+    sources = Sources()
+    read_policy_text(write(tmp_path, main, orders=ORDERS, items=ITEMS), sources)
     parts = tmp_path / "parts"
-    assert text.files == (tmp_path / "policy.yaml", parts / "items.yaml", parts / "orders.yaml")
-    assert text.folders == (parts, tmp_path)
+    files = {tmp_path / "policy.yaml", parts / "items.yaml", parts / "orders.yaml"}
+    assert set(sources.seen) == files | {parts, tmp_path, tmp_path / "more"}
 
 
 def test_hidden_files_are_left_out(tmp_path: Path) -> None:

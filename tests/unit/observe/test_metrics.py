@@ -292,3 +292,20 @@ def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
     assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0
+
+
+def test_reloads_are_counted_by_what_came_of_them(metrics: Metrics) -> None:
+    """All of them are there from the start; a refusal does not move the time of the last success."""
+    gauge = "extauthz_last_reload_success_timestamp_seconds"
+    started = value(metrics, gauge)
+    assert started is not None
+    assert {value(metrics, "extauthz_reloads_total", result=each) for each in ("reloaded", "unchanged", "refused")} == {
+        0
+    }
+    metrics.happened(Happened(what=Happening.POLICY_REFUSED, subject="policy"))
+    assert value(metrics, gauge) == started
+    metrics.happened(Happened(what=Happening.POLICY_UNCHANGED, subject="policy"))
+    metrics.happened(Happened(what=Happening.POLICY_RELOADED, subject="policy"))
+    counts = [value(metrics, "extauthz_reloads_total", result=each) for each in ("reloaded", "unchanged", "refused")]
+    assert counts == [1, 1, 1]
+    assert (value(metrics, gauge) or 0) > started
