@@ -1,17 +1,14 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
 import asyncio
-import os
 import secrets
-import select
-import stat
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from extauthz.app_ladder import limiter, token_for_check
+from extauthz.app_record import recording
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of
@@ -19,7 +16,6 @@ from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
-from extauthz.observe.logs import TroubleLog
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
@@ -33,9 +29,6 @@ from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
-
-_FILE_WRITE_BYTES = 64 * 1024
-"""Appended to a file in one write, which Linux does not tear; each write makes the other threads wait in turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +105,8 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     `together`: the folder of the workers of one supervisor, if there is one.
     """
     settings = config.settings
-    metrics = Metrics()
-    audit = _audit_log(settings.audit.path, metrics)
-    observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
+    recorders = recording(settings.audit)
+    observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
     servers = [
         ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
@@ -142,6 +134,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         wall=time.time,
         monotonic=time.monotonic,
         decision_ids=_decision_ids(),
+        recordable=recorders.recordable,
     )
     options = Options(
         outage_is_error=settings.on_outage == "gateway",
@@ -168,7 +161,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         observer=observer,
         metrics=metrics,
         resolver=resolver,
-        audit=audit,
+        audit=recorders.audit,
         check_servers=_self_checks(sources, servers, observer),
         background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
@@ -211,19 +204,3 @@ def _self_checks(
 
     wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
     return lambda: asyncio.gather(*(check(parts) for parts in wanted))
-
-
-def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:
-    if path == "off":
-        return None
-    stream = _audit_stream(path)
-    regular_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    write_bytes = _FILE_WRITE_BYTES if regular_file else select.PIPE_BUF
-    return AuditLog(stream, on_loss=metrics.audit_lost, write_bytes=write_bytes)
-
-
-def _audit_stream(path: str) -> BinaryIO:
-    """A stream of the audit log's own, also where it shares the descriptor of standard output or error."""
-    if path in ("stdout", "stderr"):
-        return open({"stdout": 1, "stderr": 2}[path], "ab", buffering=0, closefd=False)
-    return open(path, "ab", buffering=0)  # noqa: PTH123 - open as long as the process

@@ -56,7 +56,10 @@ class TokenResolver(Protocol):
 
 
 class Authorizer:
-    """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own."""
+    """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own.
+
+    `recordable` says whether a decision can be recorded: if not, the answer is a denial; None does not ask.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Authorizer:
         wall: Clock,
         monotonic: Clock,
         decision_ids: Callable[[], str],
+        recordable: Callable[[], bool] | None = None,
     ) -> None:
         self.policy = policy
         self._resolver = resolver
@@ -74,6 +78,7 @@ class Authorizer:
         self._wall = wall
         self._monotonic = monotonic
         self._decision_ids = decision_ids
+        self._recordable = recordable
 
     async def check(self, request: AuthRequest) -> Decision:
         """Answer one request. Never raises, except that cancellation passes through."""
@@ -82,11 +87,12 @@ class Authorizer:
     async def examine(self, request: AuthRequest) -> Checked:
         """Answer one request with all that is known about the answer, as the record has it."""
         started = self._monotonic()
+        policy = self.policy
         decision: Decision = _INTERNAL
         resolution: Resolution | None = None
         fault = ""
         try:
-            found = self._find(request, self.policy)
+            found = self._find(request, policy)
             if isinstance(found, _DECISIONS):
                 decision = found
             else:
@@ -109,7 +115,7 @@ class Authorizer:
         except Exception as error:  # noqa: BLE001 - whatever breaks, the gateway gets a denial and not its own failure mode
             fault = type(error).__name__
         finally:
-            event = self._report(request, decision, resolution, started, fault)
+            event = self._report(request, decision, resolution, policy, started, fault=fault)
         return event
 
     @staticmethod
@@ -139,13 +145,24 @@ class Authorizer:
         return allow._replace(cache_seconds=seconds)
 
     def _report(
-        self, request: AuthRequest, decision: Decision, resolution: Resolution | None, started: float, fault: str
+        self,
+        request: AuthRequest,
+        decision: Decision,
+        resolution: Resolution | None,
+        policy: Snapshot,
+        started: float,
+        *,
+        fault: str,
     ) -> Checked:
-        level, state = ("", None) if resolution is None else (resolution.level, resolution.state)
+        level, state, asked_seconds = (
+            ("", None, 0.0) if resolution is None else (resolution.level, resolution.state, resolution.took_seconds)
+        )
         sub, client_id, scope = (
             (state.sub, state.client_id, state.scope) if isinstance(state, Active) else (None, None, "")
         )
         path = request.target.partition("?")[0]
+        if self._recordable is not None and not self._recordable():
+            decision = deny(Reason.AUDIT_UNAVAILABLE, rule=decision.rule)
         event = Checked(  # in the order of the fields, because names cost as much as the rest
             self._decision_ids(),
             self._wall(),
@@ -161,6 +178,8 @@ class Authorizer:
             scope,
             self._monotonic() - started,
             fault,
+            _needed(request, policy.routes.rule(decision.rule)),
+            asked_seconds,
         )
         self._observer.checked(event)
         return event
@@ -176,6 +195,14 @@ def judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reaso
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _needed(request: AuthRequest, rule: Rule | None) -> tuple[str, ...]:
+    """The scopes that the rule asks for, and the gateway on top of them."""
+    if rule is None:
+        return ()
+    added = request.added_scopes
+    return tuple(" ".join(sorted({*each.split(), *added})) for each in rule.needed) if added else rule.needed
 
 
 def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:

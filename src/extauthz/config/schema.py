@@ -18,7 +18,6 @@ from pydantic import (
 from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
-    AuditPath,
     CacheBytes,
     Claim,
     Connections,
@@ -57,6 +56,7 @@ from extauthz.config.fields import (
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
+from extauthz.config.recording import Audit, Log
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
@@ -193,19 +193,6 @@ class AuthorizationServer(Section):
         allowed = info.data.get("unsafe_allow_plain_http", True)
         refuse_plain_http(batch.endpoint or "", allowed=allowed, at=("endpoint",))
         return batch
-
-
-class Audit(Section):
-    """Where the audit lines go: `stdout`, `stderr`, `off`, or a file."""
-
-    path: AuditPath = "stdout"
-
-
-class Log(Section):
-    """How much the program says about itself, and in which form."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
 
 
 def _refuse_everyone(network: TrustedNetwork, info: ValidationInfo) -> TrustedNetwork:

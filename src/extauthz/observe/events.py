@@ -29,6 +29,8 @@ class Checked(NamedTuple):
         scope: the token's scopes, separated by spaces.
         took_seconds: time from question to answer.
         fault: name of the exception type behind `internal`, never its text.
+        needed: scopes that the rule asks for, as `core.policy.Rule` has them, each list with those that the gateway adds.
+        asked_seconds: how long the authorization server took; 0 when it was not asked for this request.
     """
 
     decision_id: str
@@ -45,6 +47,8 @@ class Checked(NamedTuple):
     scope: str = ""
     took_seconds: float = 0.0
     fault: str = ""
+    needed: tuple[str, ...] = ()
+    asked_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,8 @@ class Happening(StrEnum):
     CLAIM_MISMATCH = "claim_mismatch"
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"
+    AUDIT_FAILED = "audit_failed"
+    AUDIT_BACK = "audit_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ _WHAT_TO_DO = {
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "the old one stays in use",
     Happening.POLICY_REFUSED: "the old policy stays in force: correct the file, then send SIGHUP again",
+    Happening.AUDIT_FAILED: "decisions wait to be recorded: make room on the disk, or see who reads the pipe",
     Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",
 }
 """Happenings that are trouble, each with what an operator can do about it."""
