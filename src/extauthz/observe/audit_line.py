@@ -33,11 +33,8 @@ def render(event: Checked, sample_allows: float = 1.0) -> bytes:
 
 
 def _render(event: Checked, sample_allows: float) -> bytes:
-    (
-        *(decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id, scope, took, fault),
-        needed,
-        asked,
-    ) = event
+    decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id = event[:11]
+    scope, took, fault, needed, asked = event[11:]
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
     line = {
         "time": datetime.fromtimestamp(at, UTC),
