@@ -117,6 +117,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
             continue
         ttl = server.settings.ttl
+        metrics.asks(server.settings.name)
         metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
@@ -136,6 +137,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         decision_ids=_decision_ids(),
         recordable=recorders.recordable,
     )
+    metrics.count_waiting(lambda: authorizer.waiting)
     options = Options(
         outage_is_error=settings.on_outage == "gateway",
         read_extensions=settings.context_extensions,

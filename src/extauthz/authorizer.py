@@ -59,6 +59,7 @@ class Authorizer:
     """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own.
 
     `recordable` says whether a decision can be recorded: if not, the answer is a denial; None does not ask.
+    `waiting` counts the checks that wait to learn what a token means.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Authorizer:
         recordable: Callable[[], bool] | None = None,
     ) -> None:
         self.policy = policy
+        self.waiting = 0
         self._resolver = resolver
         self._observer = observer
         self._wall = wall
@@ -97,12 +99,9 @@ class Authorizer:
                 decision = found
             else:
                 rule, token = found
-                server, max_age = rule.authorization_server, rule.max_age
-                resolution = self._resolver.known(server, token, max_age)
+                resolution = self._resolver.known(rule.authorization_server, token, rule.max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(
-                        server, token, max_age, request.patience, request.source, trace=request.trace
-                    )
+                    resolution = await self._resolve(request, rule, token)
                 now = self._wall()
                 decision = decide(rule, resolution.state, now, request.added_scopes)
                 if resolution.level == "stale" and isinstance(decision, Allow):
@@ -117,6 +116,21 @@ class Authorizer:
         finally:
             event = self._report(request, decision, resolution, policy, started, fault=fault)
         return event
+
+    async def _resolve(self, request: AuthRequest, rule: Rule, token: Token) -> Resolution:
+        """Step 4, where it may take a while."""
+        self.waiting += 1
+        try:
+            return await self._resolver.resolve(
+                rule.authorization_server,
+                token,
+                rule.max_age,
+                request.patience,
+                request.source,
+                trace=request.trace,
+            )
+        finally:
+            self.waiting -= 1
 
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:

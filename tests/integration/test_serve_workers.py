@@ -16,6 +16,8 @@ from support.stub_server import StubServer
 
 DECISIONS = re.compile(r"^extauthz_decisions_total\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
 
+TIMES = re.compile(r"^extauthz_check_seconds_count\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StubServer]:
@@ -94,6 +96,19 @@ class TestServing:
         wait_until(lambda: pair.decisions() == 40, 5)
         pair.wait_for_starts(3)
         assert {pair.decisions() for _ in range(10)} == {40.0}
+        page = get(pair.ops, "/metrics").text
+        assert sum(map(float, TIMES.findall(page))) == 40.0
+        for state in (
+            "build_info{version=",
+            "audit_writable ",
+            "reload_good ",
+            'circuit_open{server="main"} 0',
+            "checks_waiting ",
+        ):
+            (line,) = [line for line in page.splitlines() if line.startswith(f"extauthz_{state}")]
+            assert line.endswith(" 0.0" if "circuit" in line or "waiting" in line else " 1.0"), (
+                "one for all, not one for each"
+            )
 
     def test_a_new_policy_takes_effect_in_each_of_them(self, pair: Pair) -> None:
         """SIGHUP is handed on."""
