@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_record import recording
@@ -14,6 +15,7 @@ from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
+from extauthz.config.recording import Tracing as TracingSection
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.metrics import Metrics
@@ -30,6 +32,9 @@ from extauthz.wire.ops import OpsDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
+if TYPE_CHECKING:
+    from extauthz.app_tracing import Tracing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -45,6 +50,7 @@ class Service:
         observer: tells the recorders, some decisions at once.
         metrics: what was counted.
         sharing: what it has in common with other processes.
+        tracing: what makes spans, where that is wanted.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
@@ -61,6 +67,7 @@ class Service:
     sharing: Sharing
     audit: AuditLog | None
     check_servers: Callable[[], Awaitable[object]]
+    tracing: "Tracing | None" = None
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -79,6 +86,8 @@ class Service:
         self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
+        if self.tracing is not None:
+            await self.tracing.close()
 
 
 class GatewayApp:
@@ -108,6 +117,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     recorders = recording(settings.audit)
     observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
+    tracing = None if settings.tracing is None else _tracing(settings.tracing)
     servers = [
         ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
         for name, server in settings.authorization_servers.items()
@@ -122,15 +132,15 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
-        sources,
+        sources if tracing is None else map(tracing.source, sources),
         observer=observer,
         monotonic=time.monotonic,
         limiter=limiter(settings.inactive_limit),
         selector=Selector({server.settings.name: server.marks() for server in servers}),
     )
-    authorizer = Authorizer(
+    authorizer = (Authorizer if tracing is None else tracing.authorizer)(
         policy=config.snapshot,
-        resolver=resolver,
+        resolver=resolver if tracing is None else tracing.resolver(resolver),
         observer=observer,
         wall=time.time,
         monotonic=time.monotonic,
@@ -167,7 +177,14 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         check_servers=_self_checks(sources, servers, observer),
         background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
+        tracing=tracing,
     )
+
+
+def _tracing(settings: TracingSection) -> "Tracing":
+    from extauthz.app_tracing import Tracing  # noqa: PLC0415 - OpenTelemetry is loaded only where it is used
+
+    return Tracing(settings)
 
 
 def _exposition(observer: Observers, metrics: Metrics) -> tuple[bytes, str]:

@@ -1,10 +1,11 @@
 """The sections that say what is recorded of decisions and of the program itself, and where it goes."""
 
+from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator
 
-from extauthz.config.fields import AuditPath, Results
+from extauthz.config.fields import AuditPath, Results, Text, Url
 from extauthz.config.section import Section
 from extauthz.config.values import Misfit, parse_bytes
 
@@ -64,3 +65,18 @@ class Log(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
+
+
+class Tracing(Section):
+    """Where spans go, by OTLP over HTTP; `sample` is the share of the traces that begin here, for lack of a gateway's."""
+
+    endpoint: Url = Field(examples=["http://127.0.0.1:4318/v1/traces"])
+    sample: Share = 0.1
+    service_name: Text = "extauthz"
+
+    @field_validator("endpoint")
+    @classmethod
+    def _can_be_sent_to(cls, endpoint: str) -> str:
+        if find_spec("opentelemetry") is None:
+            raise Misfit("traces need more packages: pip install 'extauthz[otel]'")
+        return endpoint

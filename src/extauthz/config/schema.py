@@ -56,7 +56,7 @@ from extauthz.config.fields import (
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
-from extauthz.config.recording import Audit, Log
+from extauthz.config.recording import Audit, Log, Tracing
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
@@ -248,6 +248,7 @@ class ServiceFile(Section):
     )
     audit: Audit = Audit()
     log: Log = Log()
+    tracing: Tracing | None = None
 
     @field_validator("listen")
     @classmethod

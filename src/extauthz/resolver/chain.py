@@ -35,7 +35,6 @@ from extauthz.resolver.hybrid import Local
 from extauthz.resolver.limiter import InactiveLimiter
 from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
-from extauthz.resolver.shared_cache import SharedCache
 from extauthz.resolver.tracing import within
 
 Clock = Callable[[], float]
@@ -60,6 +59,19 @@ class Introspector(Protocol):
         """Give connections back."""
 
 
+class Shared(Protocol):
+    """What processes have in common. Must not raise."""
+
+    async def find(self, token: Token, max_age: float | None) -> Resolution | None:
+        """What another process has learnt, no older than `max_age` seconds if given."""
+
+    def keep(self, token: Token, state: TokenState, age: float, position: int) -> None:
+        """Let the others know."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One authorization server as the resolver sees it."""
@@ -68,7 +80,7 @@ class Source:
     cache: TokenCache
     client: Introspector
     shape: TokenShape = ANY_SHAPE
-    shared: SharedCache | None = None
+    shared: Shared | None = None
     local: Local | None = None
 
 

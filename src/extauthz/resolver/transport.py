@@ -1,6 +1,5 @@
 """HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment."""
 
-import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer
-from extauthz.core.trace import TRACEPARENT, child_of
+from extauthz.core.trace import TRACEPARENT
 from extauthz.resolver.tracing import TRACE
 from extauthz.resolver.watched_file import Current
 
@@ -64,7 +63,7 @@ class Transport:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
         headers = _HEADERS | _FORM | ({"authorization": authorization} if authorization else {})
         if trace := TRACE.get():
-            headers[TRACEPARENT] = child_of(trace, secrets.token_hex)
+            headers[TRACEPARENT] = trace
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
     async def _request(
