@@ -18,6 +18,7 @@ from extauthz.config.load import ServiceConfig
 from extauthz.config.recording import Tracing as TracingSection
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
+from extauthz.observe.log_level import LogLevel
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
@@ -29,6 +30,7 @@ from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, H
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_log import LogDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
@@ -49,6 +51,7 @@ class Service:
         readiness: to be started once listening, and drained before the end.
         observer: tells the recorders, some decisions at once.
         metrics: what was counted.
+        log_level: how much is logged.
         sharing: what it has in common with other processes.
         tracing: what makes spans, where that is wanted.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
@@ -63,6 +66,7 @@ class Service:
     readiness: Readiness
     observer: Observers
     metrics: Metrics
+    log_level: LogLevel
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
@@ -114,6 +118,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     `together`: the folder of the workers of one supervisor, if there is one.
     """
     settings = config.settings
+    log_level = LogLevel(settings.log.level, together)
     recorders = recording(settings.audit)
     observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
@@ -165,7 +170,13 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     names = None if settings.tls is None else settings.tls.client_names
     return Service(
         gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(_ops_token(config), sharing.revoke)),
+        ops=OpsDoor(
+            readiness,
+            lambda: _exposition(observer, metrics),
+            RevokeDoor(_ops_token(config), sharing.revoke),
+            LogDoor(_ops_token(config), log_level.set),
+        ),
+        log_level=log_level,
         authorizer=authorizer,
         check=check,
         health=health,

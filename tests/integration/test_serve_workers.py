@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ class TestServing:
         pair.service.send(signal.SIGHUP)
         wait_until(lambda: pair.service.stderr.count("policy_reloaded") == 2)
         assert pair.ask(20) == {403}
+
+    def test_the_log_level_changes_in_each_of_them(self, pair: Pair) -> None:
+        """By a signal to the supervisor; what changes little is told when it is asked for."""
+        for number, level in ((signal.SIGUSR1, "debug"), (signal.SIGUSR2, "info")):
+            pair.service.send(number)
+            changed = f'"to": "{level}", "event": "log level changed"'
+            wait_until(partial(lambda line: pair.service.stderr.count(line) == 1 + 2, changed))
+        assert len(pair.workers()) == 2
 
     def test_one_that_cannot_start_is_tried_again_at_leisure(self, pair: Pair) -> None:
         """Once a second; and it comes back when the file is good again."""

@@ -73,13 +73,21 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
             if workers == 1:
                 uvloop.run(work(config, sockets, _loader(config_path)))
             else:
-                uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
+                uvloop.run(_supervise(workers, config_path, sockets, config))
     except OSError as error:
         _fail(str(error), CANNOT_LISTEN)
 
 
-async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
-    await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
+async def _supervise(workers: int, config_path: Path, sockets: Sockets, config: ServiceConfig) -> None:
+    settings = config.settings
+    supervisor = Supervisor(
+        count=workers,
+        config_path=config_path,
+        sockets=sockets,
+        drain_delay=settings.drain_delay,
+        log_level=settings.log.level,
+    )
+    await supervisor.run()
 
 
 def _loader(config_path: Path) -> Load:

@@ -20,6 +20,7 @@ from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
+from extauthz.cli.level_signals import change_level_on_signals
 from extauthz.cli.reload import Load, reload_on_hangup
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
@@ -75,8 +76,10 @@ async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Pa
     reloading = reload_on_hangup(service, config, load)
     recording = _every(RECORD_SECONDS, service.observer.flush)
     publishing = _every(PUBLISH_SECONDS, service.metrics.flush)
+    levelling = _every(PUBLISH_SECONDS, service.log_level.look)
+    change_level_on_signals(service.log_level)
     background: list[asyncio.Future[object]] = [
-        asyncio.ensure_future(each) for each in (recording, publishing, reloading)
+        asyncio.ensure_future(each) for each in (recording, publishing, levelling, reloading)
     ]
     grpcio = await _start_grpcio(service, config, sockets)
     try:

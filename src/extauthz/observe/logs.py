@@ -62,6 +62,12 @@ def configure(level: str, log_format: str) -> None:
     )
 
 
+def set_level(level: str) -> None:
+    """Leave out what is below this level from now on."""
+    wrapper = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+    structlog.configure(**structlog.get_config() | {"wrapper_class": wrapper})
+
+
 @dataclass(slots=True)
 class _Trouble:
     """What was told about one server: each kind and when, and whether the end of it all is still to be told."""
@@ -90,17 +96,19 @@ class TroubleLog:
                 self._log.error("a check failed inside extauthz and was denied", fault=event.fault, door=event.door)
 
     def happened(self, event: Happened) -> None:
-        """Tell it, with advice where it is trouble; what only counts is not told."""
-        if event.what in _COUNTED_ONLY:
-            return
+        """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
         advice = _WHAT_TO_DO.get(event.what)
-        if advice is None:
+        if event.what in _COUNTED_ONLY:
+            self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
+        elif advice is None:
             self._log.info(event.what.value, subject=event.subject, detail=event.detail)
         else:
             self._log.error(event.what.value, subject=event.subject, detail=event.detail, advice=advice)
 
     def introspected(self, event: Introspected) -> None:
-        """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends."""
+        """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends; at level debug, of each."""
+        took_ms = round(event.took_seconds * 1000, 1)
+        self._log.debug("introspected", server=event.server, outcome=event.outcome, took_ms=took_ms)
         if event.outcome in ("active", "inactive"):
             self._answered(event)
             return

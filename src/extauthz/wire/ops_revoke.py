@@ -5,15 +5,14 @@
 3. revoke     here, and in the log that other processes read
 """
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 from extauthz.wire.asgi import Receive, Scope
+from extauthz.wire.ops_access import Answer, RefusedError, admit, body_of, headers_of
 
-MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NAMES: Final = 1000
 KINDS: Final = ("token", "jti", "sub", "client_id")
 
@@ -22,22 +21,6 @@ Name = tuple[str, str]
 
 Revoke = Callable[[Sequence[Name]], Awaitable[bool]]
 """Forgets; False when other processes could not be told yet."""
-
-
-class Answer(NamedTuple):
-    """Status, text, and headers besides the usual ones."""
-
-    status: int
-    text: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class _RefusedError(Exception):
-    """The request is not carried out; `answer` says why."""
-
-    def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(text)
-        self.answer = Answer(status, text, headers)
 
 
 class RevokeDoor:
@@ -49,39 +32,15 @@ class RevokeDoor:
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Carry it out, or say why not."""
-        headers = {name.lower(): value for name, value in scope["headers"]}
+        headers = headers_of(scope)
         try:
-            self._check(scope["method"], headers)  # 1
-            names = _names(headers.get(b"content-type", b""), await _body(receive))  # 2
-        except _RefusedError as refused:
+            admit(self._secret, scope["method"], headers, "revoke")  # 1
+            names = _names(headers.get(b"content-type", b""), await body_of(receive))  # 2
+        except RefusedError as refused:
             return refused.answer
         if await self._revoke(names):  # 3
             return Answer(200, "revoked")
         return Answer(503, "revoked in this process; the others are told later", ((b"retry-after", b"1"),))
-
-    def _check(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        if method != "POST":
-            raise _RefusedError(405, "only POST revokes", (b"allow", b"POST"))
-        if not self._secret:
-            raise _RefusedError(403, "nobody may revoke here: write ops: {token: {file: …}} into extauthz.yaml")
-        scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
-        right = hmac.compare_digest(shown.strip(), self._secret)
-        if scheme.lower() != b"bearer" or not right:
-            raise _RefusedError(401, "show the token of the ops listener", (b"www-authenticate", b"Bearer"))
-
-
-async def _body(receive: Receive) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _RefusedError(400, "the request ended early")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _RefusedError(413, f"at most {MAX_BODY_BYTES} bytes")
-        more = message.get("more_body", False)
-    return bytes(body)
 
 
 def _names(content_type: bytes, body: bytes) -> Sequence[Name]:
@@ -93,12 +52,12 @@ def _names(content_type: bytes, body: bytes) -> Sequence[Name]:
             case b"application/x-www-form-urlencoded":
                 members = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
             case _:
-                raise _RefusedError(415, "send application/x-www-form-urlencoded or application/json")
+                raise RefusedError(415, "send application/x-www-form-urlencoded or application/json")
     except (ValueError, RecursionError):
-        raise _RefusedError(400, "this is not well-formed") from None
+        raise RefusedError(400, "this is not well-formed") from None
     names = [name for kind, values in members.items() for name in _of_kind(kind, values)]
     if not 0 < len(names) <= MAX_NAMES:
-        raise _RefusedError(400, f"name what to revoke, at most {MAX_NAMES} at once: {', '.join(KINDS)}, or all=true")
+        raise RefusedError(400, f"name what to revoke, at most {MAX_NAMES} at once: {', '.join(KINDS)}, or all=true")
     return names
 
 
@@ -115,7 +74,7 @@ def _of_kind(kind: str, values: Sequence[str]) -> Sequence[Name]:
     if kind == "all" and list(values) == ["true"]:
         return [("all", "")]
     if kind not in KINDS:
-        raise _RefusedError(400, f"known here are {', '.join(KINDS)} and all=true")
+        raise RefusedError(400, f"known here are {', '.join(KINDS)} and all=true")
     if not all(value and value.isprintable() for value in values):
-        raise _RefusedError(400, f"a {kind} is one or more printable characters")
+        raise RefusedError(400, f"a {kind} is one or more printable characters")
     return [(kind, value) for value in values]

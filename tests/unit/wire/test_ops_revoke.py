@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import pytest
 
 from extauthz.wire.asgi import Message
-from extauthz.wire.ops_revoke import MAX_BODY_BYTES, MAX_NAMES, Answer, Name, RevokeDoor
+from extauthz.wire.ops_access import MAX_BODY_BYTES, Answer
+from extauthz.wire.ops_revoke import MAX_NAMES, Name, RevokeDoor
 
 SECRET = "a-secret-of-the-operator"
 FORM = b"application/x-www-form-urlencoded"
