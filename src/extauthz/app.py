@@ -129,10 +129,10 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
+        metrics.asks(server.settings.name)
         if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
             continue
         ttl = server.settings.ttl
-        metrics.asks(server.settings.name)
         metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))

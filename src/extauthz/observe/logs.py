@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 _COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED, Happening.BATCHED})
-_WHAT_TO_DO = {
+TROUBLE: Mapping[Happening, str] = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
     Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",
     Happening.ALL_INACTIVE: "no token is active any more: check our client id, secret and audience at the server",
@@ -97,7 +97,7 @@ class TroubleLog:
 
     def happened(self, event: Happened) -> None:
         """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
-        advice = _WHAT_TO_DO.get(event.what)
+        advice = TROUBLE.get(event.what)
         if event.what in _COUNTED_ONLY:
             self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
         elif advice is None:

@@ -29,6 +29,17 @@ _ASKED = frozenset({"", "server"})
 _INACTIVE = frozenset({Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN, Reason.SENDER_CONSTRAINED})
 
 
+_AT_A_SERVER = (
+    Happening.ALL_INACTIVE,
+    Happening.SELF_CHECK_FAILED,
+    Happening.RETRY_BUDGET_SPENT,
+    Happening.DISCOVERY_FAILED,
+    Happening.KEYS_UNREACHABLE,
+    Happening.CLAIM_MISMATCH,
+)
+"""What wakes an operator, or should."""
+
+
 class Metrics:
     """Counts events. With several workers the numbers of all are summed by way of `PROMETHEUS_MULTIPROC_DIR`."""
 
@@ -147,8 +158,11 @@ class Metrics:
         self._max_staleness.labels(server).set(seconds)
 
     def asks(self, server: str) -> None:
-        """Questions go to this server, and nothing is the matter with it yet."""
+        """Questions go to this server. What may go wrong with it is there from the start, at zero: else an alert would miss the first time."""
         self._states.server(server)
+        for what in _AT_A_SERVER:
+            self._happenings.labels(what.value, server)
+        self._introspection_seconds.labels(server, Reason.SERVER_REFUSED_US.value)
 
     def revocations_connected(self, connected: bool) -> None:
         """Whether notices of revocation arrive."""

@@ -15,7 +15,7 @@ _GAUGES: Final[Mapping[str, str]] = {
     "extauthz_audit_writable": "1 while the audit log can be written, and when there is none.",
     "extauthz_reload_good": "1 unless the files were refused when they were last read again.",
 }
-_MEANINGS: Final[Mapping[Happening, tuple[str, int]]] = {
+MEANINGS: Final[Mapping[Happening, tuple[str, int]]] = {
     Happening.CIRCUIT_OPENED: (_CIRCUIT, 1),
     Happening.CIRCUIT_CLOSED: (_CIRCUIT, 0),
     Happening.SHARED_CACHE_DOWN: ("extauthz_shared_cache_up", 0),
@@ -56,7 +56,7 @@ class States:
 
     def happened(self, event: Happened) -> None:
         """Remember it if it is about a state."""
-        name, value = _MEANINGS.get(event.what, ("", 0))
+        name, value = MEANINGS.get(event.what, ("", 0))
         if name == _CIRCUIT:
             self._circuit.labels(event.subject).set(value)
         elif name:
