@@ -1,6 +1,7 @@
 """One line of the record: what was asked, what was answered, and why. Never a token, never a query."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -37,7 +38,7 @@ def _render(event: Checked, sample_allows: float) -> bytes:
     scope, took, fault, needed, asked = event[11:]
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
     line = {
-        "time": datetime.fromtimestamp(at, UTC),
+        "time": _time(at),
         "decision_id": decision_id,
         "door": door,
         "request_id": request_id[:MAX_TEXT],
@@ -62,6 +63,18 @@ def _render(event: Checked, sample_allows: float) -> bytes:
     if fault:
         line["fault"] = fault
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _time(at: float) -> str:
+    """In the manner of `isoformat`, at a third of its price: decisions that are told together are of the same second."""
+    second = int(at)
+    microseconds = min(round((at - second) * 1e6), 999_999)
+    return f"{_second(second)}.{microseconds:06}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _cut(scope: str) -> str:

@@ -47,7 +47,7 @@ def samples() -> dict[str, set[str]]:
     return {
         metric._name + suffix: set(metric._labelnames) | ({"le"} if suffix == "_bucket" else set())  # noqa: SLF001 - same
         for metric in metrics()
-        for suffix in SUFFIXES[metric._type]  # noqa: SLF001 - same
+        for suffix in SUFFIXES[str(metric._type)]  # noqa: SLF001 - same
     }
 
 
@@ -141,7 +141,7 @@ def test_every_metric_is_on_the_dashboard() -> None:
     """Who adds one decides where it is seen."""
     shown = {str(selector.name) for _, query in dashboard_queries() for selector in selectors(query)}
     for metric in metrics():
-        assert shown & {metric._name + suffix for suffix in SUFFIXES[metric._type]}, metric._name  # noqa: SLF001 - see above
+        assert shown & {metric._name + suffix for suffix in SUFFIXES[str(metric._type)]}, metric._name  # noqa: SLF001 - see above
 
 
 def test_no_two_panels_overlap() -> None:
