@@ -37,7 +37,7 @@ def _render(event: Checked, sample_allows: float) -> bytes:
     decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id = event[:11]
     scope, took, fault, needed, asked = event[11:]
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
-    line = {
+    line: dict[str, object] = {
         "time": _time(at),
         "decision_id": decision_id,
         "door": door,
