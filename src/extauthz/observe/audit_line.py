@@ -1,6 +1,7 @@
 """One line of the record: what was asked, what was answered, and why. Never a token, never a query."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -37,8 +38,8 @@ def _render(event: Checked, sample_allows: float) -> bytes:
     decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id = event[:11]
     scope, took, fault, contrast, needed, asked = event[11:]
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
-    line = {
-        "time": datetime.fromtimestamp(at, UTC),
+    line: dict[str, object] = {
+        "time": _time(at),
         "decision_id": decision_id,
         "door": door,
         "request_id": request_id[:MAX_TEXT],
@@ -76,6 +77,18 @@ def _told(contrast: Contrast) -> dict[str, str]:
         return {"kind": contrast.kind.value}
     outcome = "deny" if isinstance(decision, Deny) else "allow"
     return {"kind": contrast.kind.value, "outcome": outcome, "reason": decision.reason.value, "rule": decision.rule}
+
+
+def _time(at: float) -> str:
+    """In the manner of `isoformat`, at a third of its price: decisions that are told together are of the same second."""
+    second = int(at)
+    microseconds = min(round((at - second) * 1e6), 999_999)
+    return f"{_second(second)}.{microseconds:06}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _cut(scope: str) -> str:

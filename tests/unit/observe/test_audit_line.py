@@ -1,6 +1,7 @@
 """One line of the record: what stands in it, what never does, and which lines are left out."""
 
 import json
+from datetime import datetime
 
 import pytest
 from hypothesis import given, strategies as st
@@ -86,6 +87,13 @@ class TestLine:
         """Not the one on the wire to NGINX."""
         line = json.loads(render(EVENT._replace(door="nginx", decision=deny(reason))))
         assert (line["outcome"], line["reason"], line["status"], line["rule"]) == ("deny", reason.value, status, "")
+
+    @given(at=st.floats(0, 4e9))
+    def test_the_time_is_that_of_the_decision(self, at: float) -> None:
+        """In UTC, to the microsecond; times sort as texts."""
+        time = json.loads(render(EVENT._replace(at=at)))["time"]
+        assert abs(datetime.fromisoformat(time).timestamp() - at) < 2e-6
+        assert len(time) == len("2023-11-14T22:13:20.250000+00:00")
 
     def test_a_fault_is_named_only_when_there_is_one(self) -> None:
         """By its type; the text of an exception may hold anything."""
