@@ -10,7 +10,7 @@ NODE_PACKAGES := tests/support/oidc_provider
 NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-guard fuzz conformance differences protos lock install clean
+.PHONY: help demo test lint bench bench-guard profile scaling fuzz conformance differences protos lock install clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ bench: $(ENVIRONMENT) ## speed against floors and targets, in one run; writes be
 
 bench-guard: $(ENVIRONMENT) ## instructions, calls and memory of a decision against bench/budget.yaml; ARGS=--update accepts
 	@$(BIN)/python -m bench.guard $(ARGS)
+
+scaling: $(ENVIRONMENT) ## write the tables of docs/scaling.md from the newest results
+	@$(BIN)/python -m bench.simulate --write
 
 fuzz: $(ENVIRONMENT) ## fuzz with coverage, then parity at length; SECONDS=300, TARGETS="path_judge" for one alone
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
