@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from bench import report, targets
+from bench import plot, report, simulate, targets
 from bench.figure import Figure
 from bench.load import check_programs
 from bench.measure import Sample, System, measure, systems
@@ -37,7 +37,9 @@ def main() -> int:
     took = f"{time.monotonic() - begin:.0f} s"
     if options.only == targets.ALL:
         where = report.write(samples, figures, rounds=options.rounds, seconds=options.seconds, load_before=load_before)
-        print(f"{took}; all of it in {where}")
+        pictures = plot.write(where)
+        simulate.write_page()
+        print(f"{took}; all of it in {where}, {len(pictures)} pictures beside it, docs/scaling.md made anew")
     else:
         print(f"{took}; no file is written for a part of it")
     return 0

@@ -41,7 +41,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One round of one system. CPU in microseconds for each request; a part that is not there has none.
+    """One round of one system. CPU is microseconds for each request, memory that at its end; None for no part.
 
     Attributes:
         rate: requests per second.
@@ -53,8 +53,11 @@ class Sample:
     rate: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     authorizer_us: float | None
     gateway_us: float | None
+    authorizer_mib: float | None
+    gateway_mib: float | None
     unrecorded: int
     asked: float | None
 
@@ -175,8 +178,11 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
         rate=load.requests / load.seconds,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
+        p999_ms=load.p999_ms,
         authorizer_us=authorizer_us,
         gateway_us=gateway_us,
+        authorizer_mib=_mib(authorizer),
+        gateway_mib=_mib(gateway),
         unrecorded=unrecorded,
         asked=asked,
     )
@@ -192,3 +198,7 @@ def _check_counts(title: str, load: Load, allowed: int, denied: int, *, cached: 
 
 def _cpu(part: Part | None) -> float | None:
     return None if part is None else part.cpu_seconds()
+
+
+def _mib(part: Part | None) -> float | None:
+    return None if part is None else part.memory_mib()

@@ -31,6 +31,7 @@ _QUIET_SECONDS = 0.1
 _QUIET_CPU_SECONDS = 0.01
 _QUIET_AT_MOST_SECONDS = 3.0
 _DECISIONS = re.compile(r'^extauthz_decisions_total\{.*outcome="(\w+)".*\} (\S+)$', re.MULTILINE)
+_PSS = re.compile(r"(?m)^Pss:\s+(\d+) kB$")
 _LOST = re.compile(r"^extauthz_audit_lost_total (\S+)$", re.MULTILINE)
 
 
@@ -54,13 +55,25 @@ class Part:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, of all its threads and of the processes that it started."""
-        ticks = 0
+        ticks = sum(int(fields[11]) + int(fields[12]) for _, fields in self._processes())
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def memory_mib(self) -> float:
+        """Of all its processes; pages that are shared count once."""
+        kib = 0
+        for folder, _ in self._processes():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                found = _PSS.search((folder / "smaps_rollup").read_text(encoding="ascii"))
+                kib += int(found[1]) if found is not None else 0
+        return kib / 1024
+
+    def _processes(self) -> Iterator[tuple[Path, list[str]]]:
+        """Folder and fields of `stat` behind the name, of each process in its group."""
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):  # it ended meanwhile
                 fields = stat.read_text().rpartition(")")[2].split()
                 if int(fields[2]) == self.process.pid:  # the process group
-                    ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+                    yield stat.parent, fields
 
     def decisions(self) -> "Decisions":
         """What extauthz has counted so far."""
