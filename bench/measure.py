@@ -3,11 +3,12 @@
 Systems that are compared take turns (A B C A B C ...), so that a machine that slows down slows all of them down.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from bench.cast import ALL_DIALECTS
 from bench.load import CONNECTIONS, Load, h2load, wrk
-from bench.stage import NotAsExpected, Part, Stage
+from bench.stage import START_SECONDS, NotAsExpected, Part, Stage
 from bench.walk import walk
 from bench.workload import EDGE_PAIRS, PAIRS, TOKENS
 
@@ -62,9 +63,9 @@ class Sample:
     asked: float | None
 
 
-def systems(stage: Stage) -> list[System]:
-    """All rows, in the order in which they take turns."""
-    return [*_grpc(stage), *_grpc_few(stage), *_envoy(stage), *_nginx(stage)]
+def systems(stage: Stage, sections: Collection[str]) -> list[System]:
+    """The rows of these sections, in the order in which they take turns. Their parts are started, and not awaited."""
+    return [row for section, rows in ROWS.items() if section in sections for row in rows(stage)]
 
 
 _GRPC_SERVERS = {
@@ -77,19 +78,14 @@ _GRPC_SERVERS = {
 
 def _grpc(stage: Stage) -> Iterator[System]:
     for name, part in _GRPC_SERVERS.items():
-        port = stage[part].port
-        yield System(
-            section="gRPC",
-            name=name,
-            load=lambda seconds, port=port: walk(port, stage.questions, seconds),  # type: ignore[misc] # bound now
-            authorizer=stage[part],
-        )
+        yield _walked(stage, "gRPC", name, part)
 
 
 def _grpc_few(stage: Stage) -> Iterator[System]:
     messages = [stage.questions(number * (TOKENS + 7) // FEW) for number in range(FEW)]
     for name, part in _GRPC_SERVERS.items():
         port = stage[part].port
+        stage[part].process.wait_for_port(port, START_SECONDS)
         if walk(port, lambda number: messages[number % FEW], 0).wrong:
             raise NotAsExpected(f"{name}: refuses one of the {FEW} questions that h2load will send")
         yield System(
@@ -119,8 +115,53 @@ def _nginx(stage: Stage) -> Iterator[System]:
         yield _http(stage, "NGINX", name, gateway, part)
 
 
+def _dialects(stage: Stage) -> Iterator[System]:
+    """Wrk straight at the listener, each time with the question of another gateway."""
+    yield _direct(stage, "HTTP", "no-op", "asgi", "nginx")
+    for dialect in ALL_DIALECTS:
+        yield _direct(stage, "HTTP", f"extauthz, {dialect}", "extauthz dialects", dialect)
+
+
+def _workers(stage: Stage) -> Iterator[System]:
+    yield _direct(stage, "workers", "no-op, 1 worker", "asgi", "nginx")
+    yield _direct(stage, "workers", "extauthz, 1 worker", "extauthz", "nginx")
+    yield _direct(stage, "workers", "extauthz, 2 workers", "extauthz 2 workers", "nginx")
+
+
+def _options(stage: Stage) -> Iterator[System]:
+    for name, part in (
+        ("no-op", "h2corn"),
+        ("extauthz, as shipped", "extauthz"),
+        ("extauthz, audit off", "extauthz no audit"),
+        ("extauthz, with Redis", "extauthz redis"),
+    ):
+        yield _walked(stage, "options", name, part)
+
+
+def _walked(stage: Stage, section: str, name: str, part: str) -> System:
+    """Asked by our own gRPC client."""
+    authorizer = stage[part]
+    return System(
+        section=section,
+        name=name,
+        load=lambda seconds: walk(authorizer.port, stage.questions, seconds),
+        authorizer=authorizer,
+    )
+
+
+def _direct(stage: Stage, section: str, name: str, part: str, way: str) -> System:
+    """Asked by wrk without a gateway."""
+    authorizer, script = stage[part], stage.script(way)
+    return System(
+        section=section,
+        name=name,
+        load=lambda seconds: wrk(authorizer.port, script, seconds, pairs=PAIRS),
+        authorizer=authorizer,
+    )
+
+
 def _http(stage: Stage, section: str, name: str, gateway: str, part: str) -> System:
-    port, script = stage[gateway].port, stage.script
+    port, script = stage[gateway].port, stage.script()
     cached = name == "edge cache"
     pairs = EDGE_PAIRS if cached else PAIRS
     return System(
@@ -137,12 +178,24 @@ def _http(stage: Stage, section: str, name: str, gateway: str, part: str) -> Sys
 def _fill_edge_cache(stage: Stage, port: int) -> None:
     """Walk until one run comes all the way round: the row is about answers that are there."""
     for seconds in _FILL_SECONDS:
-        load = wrk(port, stage.script, seconds, pairs=EDGE_PAIRS)
+        load = wrk(port, stage.script(), seconds, pairs=EDGE_PAIRS)
         if load.wrong:
             raise NotAsExpected(f"edge cache: {load.wrong} wrong answers while it was filled")
         if load.requests >= EDGE_PAIRS:
             return
     raise NotAsExpected(f"edge cache: {EDGE_PAIRS:,} requests take longer than {_FILL_SECONDS[-1]} s here")
+
+
+ROWS: Mapping[str, Callable[[Stage], Iterator[System]]] = {
+    "gRPC": _grpc,
+    "gRPC, few": _grpc_few,
+    "Envoy": _envoy,
+    "NGINX": _nginx,
+    "HTTP": _dialects,
+    "workers": _workers,
+    "options": _options,
+}
+"""Who makes the rows of each section."""
 
 
 def measure(system: System, stage: Stage, seconds: float) -> Sample:
@@ -155,7 +208,7 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
     parts = [part for part in (authorizer, gateway) if part is not None]
     system.prepare()
     stage.settle(parts)
-    counted = authorizer if authorizer is not None and authorizer.ops else None
+    counted = authorizer if authorizer is not None and authorizer.ops and authorizer.workers == 1 else None
     decisions = counted.decisions() if counted is not None else None
     before = (_cpu(authorizer), _cpu(gateway))
     load = system.load(seconds)

@@ -76,7 +76,7 @@ def _drawn(chart: Callable[..., Any], title: str, rows: Rows, series: Series) ->
     drawn.x_labels = [f"{row['section']}: {row['name']}" for row in reversed(rows)]
     for name, values in series.items():
         drawn.add(name, list(reversed(values)))
-    return ET.tostring(_still(drawn.render_tree()), encoding="utf-8")
+    return bytes(ET.tostring(_still(drawn.render_tree()), encoding="utf-8"))
 
 
 def _still(root: Any) -> Any:  # noqa: ANN401 - pygal has no types

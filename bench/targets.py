@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from bench import cold, herd, memory, mix, scale, start
+from bench import cold, herd, memory, mix, scale, sharing, start, tokens
 from bench.figure import Figure, Progress
 from bench.stage import Stage
 
@@ -14,6 +14,8 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
     "P7": memory.measure,
     "P8": mix.measure,
     "P9": start.measure,
+    "tokens": tokens.measure,
+    "redis": sharing.measure,
 }
 """What is measured by itself: each takes the stage, how many rounds, how many seconds each, and whom to tell."""
 
@@ -22,10 +24,13 @@ _SECTIONS = {
     "P2": ("Envoy",),
     "P3": ("NGINX",),
     "P10": ("gRPC",),
+    "dialects": ("HTTP",),
+    "workers": ("workers",),
+    "options": ("options",),
 }
 """What is measured by rows of the large table."""
 
-ALL = ("P1", "P2", "P3", *MEASURES, "P10")
+ALL = (*MEASURES, *_SECTIONS)
 
 
 def sections(keys: Collection[str]) -> set[str]:
