@@ -106,10 +106,11 @@ class Stage:
     Attributes:
         questions: the walk through tokens and routes, for gRPC.
         many: how many tokens are many.
+        folder: for files of this run; in memory if that can be.
     """
 
     def __init__(self, folder: Path, ends: contextlib.ExitStack, cast: "Cast", *, many: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._ends = ends
         self._cast = cast
         self.many = many
@@ -131,7 +132,7 @@ class Stage:
 
     def script(self, way: str = "") -> Path:
         """The walk for wrk, asked in this way (`workload.WAYS`)."""
-        file = self._folder / f"walk-{way}.lua"
+        file = self.folder / f"walk-{way}.lua"
         if not file.exists():
             write_script(file, way)
         return file
@@ -148,13 +149,13 @@ class Stage:
         while now - before > _QUIET_CPU_SECONDS and time.monotonic() < end:
             time.sleep(_QUIET_SECONDS)
             before, now = now, sum(part.cpu_seconds() for part in parts)
-        for log in self._folder.rglob("*.log"):
+        for log in self.folder.rglob("*.log"):
             os.truncate(log, 0)  # all are opened for appending
 
     def _start(
         self, name: str, command: list[str], port: int, ops: int = 0, *, gateway: bool = False, workers: int = 1
     ) -> Part:
-        log = self._folder / f"{name.replace(' ', '-')}.log"
+        log = self.folder / f"{name.replace(' ', '-')}.log"
         process = Process(name, command, log=log, cwd=files.ROOT)
         self._ends.enter_context(process)
         part = self._parts[name] = Part(
@@ -167,7 +168,7 @@ class Stage:
         if self._backends is None:
             app, introspection, inner = self._ports(3)
             file = files.write_backends(
-                self._folder / "backends.conf", app=app, introspection=introspection, inner=inner
+                self.folder / "backends.conf", app=app, introspection=introspection, inner=inner
             )
             self._start("backends", nginx_command(file, self._prefix("backends")), app)
             self._backends = app, f"http://127.0.0.1:{introspection}/introspect"
@@ -186,14 +187,14 @@ class Stage:
         if "redis" in self._parts:
             return self._parts["redis"].port
         (port,) = self._ports(1)
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(self._folder)]
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(self.folder)]
         self._start("redis", command, port).process.wait_for_port(port, START_SECONDS)
         return port
 
     def start_verdict(self) -> Part:
         """Start an NGINX that says yes."""
         (port,) = self._ports(1)
-        file = files.write_verdict(self._folder / "verdict.conf", port=port)
+        file = files.write_verdict(self.folder / "verdict.conf", port=port)
         return self._start("return 200", nginx_command(file, self._prefix("verdict")), port)
 
     def start_floor(self, kind: str, name: str = "") -> Part:
@@ -213,7 +214,7 @@ class Stage:
         """Start an extauthz that asks at this URL. `rules` is its policy, `more` what else stands in its other file."""
         gateway, ops, grpc = self._ports(3)
         file = files.write_extauthz(
-            self._folder / name.replace(" ", "-"),
+            self.folder / name.replace(" ", "-"),
             introspection=introspection,
             gateway=gateway,
             ops=ops,
@@ -231,7 +232,7 @@ class Stage:
         app, _ = self.start_backends()
         client, admin = self._ports(2)
         ports = {10000: client, 9901: admin, 9191: authorizer.port if authorizer is not None else 0, 10002: app}
-        file = files.write_envoy(self._folder / f"{name.replace(' ', '-')}.yaml", ports, check=authorizer is not None)
+        file = files.write_envoy(self.folder / f"{name.replace(' ', '-')}.yaml", ports, check=authorizer is not None)
         return self._start(name, envoy_command(file), client, gateway=True)
 
     def start_nginx(self, name: str, authorizer: Part, *, edge_cache: bool = False) -> Part:
@@ -239,11 +240,11 @@ class Stage:
         app, _ = self.start_backends()
         (client,) = self._ports(1)
         ports = {10001: client, 9191: authorizer.port, 10002: app}
-        file = files.write_nginx(self._folder / f"{name.replace(' ', '-')}.conf", ports, edge_cache=edge_cache)
+        file = files.write_nginx(self.folder / f"{name.replace(' ', '-')}.conf", ports, edge_cache=edge_cache)
         return self._start(name, nginx_command(file, self._prefix(name)), client, gateway=True)
 
     def _prefix(self, name: str) -> Path:
-        folder = self._folder / f"prefix-{name.replace(' ', '-')}"
+        folder = self.folder / f"prefix-{name.replace(' ', '-')}"
         folder.mkdir()
         return folder
 

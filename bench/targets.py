@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from bench import cold, herd, memory, mix, scale, sharing, start, tokens
+from bench import cold, embedded, herd, memory, mix, scale, sharing, start, tokens
 from bench.figure import Figure, Progress
 from bench.stage import Stage
 
@@ -16,6 +16,7 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
     "P9": start.measure,
     "tokens": tokens.measure,
     "redis": sharing.measure,
+    "authserver": embedded.measure,
 }
 """What is measured by itself: each takes the stage, how many rounds, how many seconds each, and whom to tell."""
 
