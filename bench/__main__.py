@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from bench import plot, report, simulate, targets
+from bench import peers, plot, report, simulate, targets
 from bench.cast import CAST
 from bench.figure import Figure
 from bench.load import check_programs
@@ -37,10 +37,13 @@ def main() -> int:
     except (MissingProgram, ProcessFailed, NotAsExpected, ConnectionLost) as error:
         _say(f"no result: {error}")
         return 1
-    print("\n".join([report.table(samples), targets.table(figures), "", *report.notes(samples)]))
+    remarks = [*report.notes(samples), *(peers.not_installed() if "peers" in options.only else [])]
+    print("\n".join([report.table(samples), targets.table(figures), "", *remarks]))
     took = f"{time.monotonic() - begin:.0f} s"
     if options.only == targets.ALL:
-        where = report.write(samples, figures, rounds=options.rounds, seconds=options.seconds, load_before=load_before)
+        where = report.write(
+            samples, figures, remarks, rounds=options.rounds, seconds=options.seconds, load_before=load_before
+        )
         pictures = plot.write(where)
         simulate.write_page()
         print(f"{took}; all of it in {where}, {len(pictures)} pictures beside it, docs/scaling.md made anew")

@@ -55,15 +55,15 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def wrk(port: int, script: Path, seconds: float, *, pairs: int) -> Load:
+def wrk(port: int, script: Path, seconds: float, *, pairs: int, connections: int = CONNECTIONS) -> Load:
     """Walk tokens and routes through a gateway, that many pairs of them over and over."""
-    return run_wrk(port, script, seconds, str(pairs))
+    return run_wrk(port, script, seconds, str(pairs), connections=connections)
 
 
-def run_wrk(port: int, script: Path, seconds: float, *arguments: str) -> Load:
+def run_wrk(port: int, script: Path, seconds: float, *arguments: str, connections: int = CONNECTIONS) -> Load:
     """Send what the script makes; it ends by printing a line of JSON with the members of `Load`, times in microseconds."""
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}"]
     said = json.loads(_run([*command, "--", *arguments], whole).splitlines()[-1])
     return Load(
         requests=said["requests"],

@@ -3,19 +3,26 @@
 Systems that are compared take turns (A B C A B C ...), so that a machine that slows down slows all of them down.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from bench import peers
 from bench.cast import ALL_DIALECTS
-from bench.load import CONNECTIONS, Load, h2load, wrk
+from bench.load import Load, h2load, wrk
+from bench.pinning import pinned
 from bench.stage import START_SECONDS, NotAsExpected, Part, Stage
 from bench.walk import walk
 from bench.workload import EDGE_PAIRS, PAIRS, TOKENS
 
+PEER_CONNECTIONS = 64
+"""More than elsewhere, as figures published by others are usually taken."""
+
 FEW = 8
 """Questions that h2load repeats."""
 
-_FILL_SECONDS = (1, 3, 9)
+_FILL_SECONDS = (1, 3, 9, 27)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +35,7 @@ class System:
         authorizer: the part that answers the question, if any.
         gateway: the part that asks it, if any.
         prepare: brings caches into their steady state before each round.
+        pinned: whether both parts share one core, which the load generator leaves to them.
         cached: whether the gateway answers from its own cache, so that the authorizer sees less than all.
     """
 
@@ -38,6 +46,7 @@ class System:
     gateway: Part | None = None
     prepare: Callable[[], None] = lambda: None
     cached: bool = False
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +147,25 @@ def _options(stage: Stage) -> Iterator[System]:
         yield _walked(stage, "options", name, part)
 
 
+def _peers(stage: Stage) -> Iterator[System]:
+    """What extauthz is behind each gateway, and other programs that do its work, under the same load."""
+    yield _pinned(stage, "NGINX, return 200", stage["nginx return 200"], stage["return 200"])
+    yield _pinned(stage, "NGINX, no-op", stage["nginx no-op"], stage["asgi"])
+    yield _pinned(stage, "NGINX, extauthz", stage["nginx extauthz"], stage["extauthz"])
+    yield _pinned(stage, "Envoy, no-op", stage["envoy no-op"], stage["h2corn"])
+    yield _pinned(stage, "Envoy, extauthz", stage["envoy extauthz"], stage["extauthz"])
+    for peer in peers.installed():
+        yield _pinned(stage, peer.name, peer.start(stage), None)
+
+
+def _pinned(stage: Stage, name: str, gateway: Part, authorizer: Part | None) -> System:
+    load = partial(wrk, gateway.port, stage.script(), pairs=PAIRS, connections=PEER_CONNECTIONS)
+    prepare = partial(_fill, stage, name, gateway.port, TOKENS)
+    return System(
+        section="peers", name=name, load=load, authorizer=authorizer, gateway=gateway, prepare=prepare, pinned=True
+    )
+
+
 def _walked(stage: Stage, section: str, name: str, part: str) -> System:
     """Asked by our own gRPC client."""
     authorizer = stage[part]
@@ -170,20 +198,20 @@ def _http(stage: Stage, section: str, name: str, gateway: str, part: str) -> Sys
         load=lambda seconds: wrk(port, script, seconds, pairs=pairs),
         authorizer=stage[part] if part else None,
         gateway=stage[gateway],
-        prepare=(lambda: _fill_edge_cache(stage, port)) if cached else lambda: None,
+        prepare=(lambda: _fill(stage, name, port, EDGE_PAIRS)) if cached else lambda: None,
         cached=cached,
     )
 
 
-def _fill_edge_cache(stage: Stage, port: int) -> None:
-    """Walk until one run comes all the way round: the row is about answers that are there."""
+def _fill(stage: Stage, name: str, port: int, pairs: int) -> None:
+    """Walk until one run comes all the way round so many pairs: the row is about answers that are there."""
     for seconds in _FILL_SECONDS:
-        load = wrk(port, stage.script(), seconds, pairs=EDGE_PAIRS)
+        load = wrk(port, stage.script(), seconds, pairs=pairs)
         if load.wrong:
-            raise NotAsExpected(f"edge cache: {load.wrong} wrong answers while it was filled")
-        if load.requests >= EDGE_PAIRS:
+            raise NotAsExpected(f"{name}: {load.wrong} wrong answers while its cache was filled")
+        if load.requests >= pairs:
             return
-    raise NotAsExpected(f"edge cache: {EDGE_PAIRS:,} requests take longer than {_FILL_SECONDS[-1]} s here")
+    raise NotAsExpected(f"{name}: {pairs:,} requests take longer than {_FILL_SECONDS[-1]} s here")
 
 
 ROWS: Mapping[str, Callable[[Stage], Iterator[System]]] = {
@@ -194,6 +222,7 @@ ROWS: Mapping[str, Callable[[Stage], Iterator[System]]] = {
     "HTTP": _dialects,
     "workers": _workers,
     "options": _options,
+    "peers": _peers,
 }
 """Who makes the rows of each section."""
 
@@ -211,7 +240,8 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
     counted = authorizer if authorizer is not None and authorizer.ops and authorizer.workers == 1 else None
     decisions = counted.decisions() if counted is not None else None
     before = (_cpu(authorizer), _cpu(gateway))
-    load = system.load(seconds)
+    with pinned(parts) if system.pinned else contextlib.nullcontext():
+        load = system.load(seconds)
     stage.settle(parts)
     authorizer_us, gateway_us = (
         None if then is None or now is None else (now - then) * 1e6 / max(1, load.requests)
@@ -243,7 +273,7 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
 
 def _check_counts(title: str, load: Load, allowed: int, denied: int, *, cached: bool) -> None:
     """What extauthz counted must be what the load generator saw."""
-    cut_off = CONNECTIONS * 64  # the load generators leave calls in flight when their time is over
+    cut_off = PEER_CONNECTIONS * 16  # the load generators leave calls in flight when their time is over
     too_few = allowed < load.requests and not cached
     if denied or too_few or allowed > load.requests + cut_off:
         raise NotAsExpected(f"{title}: {load.requests} answers, but {allowed} allowed and {denied} denied by extauthz")

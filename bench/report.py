@@ -187,7 +187,15 @@ def notes(samples: Samples) -> list[str]:
     return found
 
 
-def write(samples: Samples, figures: Sequence[Figure], *, rounds: int, seconds: float, load_before: float) -> Path:
+def write(
+    samples: Samples,
+    figures: Sequence[Figure],
+    remarks: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    load_before: float,
+) -> Path:
     """Write the results file; its path."""
     now = datetime.now(UTC)
     document = {
@@ -204,7 +212,7 @@ def write(samples: Samples, figures: Sequence[Figure], *, rounds: int, seconds: 
         "targets": targets.judged(figures),
         "figures": {each.key: _figure(each) for each in figures},
         "systems": [_system(row, each) for row, each in samples.items()],
-        "notes": notes(samples),
+        "notes": remarks,
     }
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{now:%Y-%m-%d}-{_machine_name()}.json"

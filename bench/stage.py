@@ -69,6 +69,14 @@ class Part:
                 kib += int(found[1]) if found is not None else 0
         return kib / 1024
 
+    def threads(self) -> list[int]:
+        """Of all its processes, as the system numbers them."""
+        found = []
+        for folder, _ in self._processes():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                found += [int(thread.name) for thread in (folder / "task").iterdir()]
+        return found
+
     def _processes(self) -> Iterator[tuple[Path, list[str]]]:
         """Folder and fields of `stat` behind the name, of the process and all that descend from it."""
         family = {self.process.pid}
@@ -152,7 +160,7 @@ class Stage:
         for log in self.folder.rglob("*.log"):
             os.truncate(log, 0)  # all are opened for appending
 
-    def _start(
+    def start_part(
         self, name: str, command: list[str], port: int, ops: int = 0, *, gateway: bool = False, workers: int = 1
     ) -> Part:
         log = self.folder / f"{name.replace(' ', '-')}.log"
@@ -166,41 +174,41 @@ class Stage:
     def start_backends(self) -> tuple[int, str]:
         """Start an NGINX, if it does not run yet: the port of the application, the URL of the authorization server."""
         if self._backends is None:
-            app, introspection, inner = self._ports(3)
+            app, introspection, inner = self.ports(3)
             file = files.write_backends(
                 self.folder / "backends.conf", app=app, introspection=introspection, inner=inner
             )
-            self._start("backends", nginx_command(file, self._prefix("backends")), app)
+            self.start_part("backends", nginx_command(file, self.prefix("backends")), app)
             self._backends = app, f"http://127.0.0.1:{introspection}/introspect"
         return self._backends
 
     def start_server(self) -> AuthorizationServer:
         """Start an authorization server that takes its time and counts, if it does not run yet."""
         if "authorization server" not in self._parts:
-            (port,) = self._ports(1)
+            (port,) = self.ports(1)
             command = [sys.executable, "-m", "bench.authorization_server", str(port)]
-            self._start("authorization server", command, port).process.wait_for_port(port, START_SECONDS)
+            self.start_part("authorization server", command, port).process.wait_for_port(port, START_SECONDS)
         return AuthorizationServer(self["authorization server"].port)
 
     def start_redis(self) -> int:
         """Start a Redis that keeps nothing on disk, if it does not run yet; its port."""
         if "redis" in self._parts:
             return self._parts["redis"].port
-        (port,) = self._ports(1)
+        (port,) = self.ports(1)
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(self.folder)]
-        self._start("redis", command, port).process.wait_for_port(port, START_SECONDS)
+        self.start_part("redis", command, port).process.wait_for_port(port, START_SECONDS)
         return port
 
     def start_verdict(self) -> Part:
         """Start an NGINX that says yes."""
-        (port,) = self._ports(1)
+        (port,) = self.ports(1)
         file = files.write_verdict(self.folder / "verdict.conf", port=port)
-        return self._start("return 200", nginx_command(file, self._prefix("verdict")), port)
+        return self.start_part("return 200", nginx_command(file, self.prefix("verdict")), port)
 
     def start_floor(self, kind: str, name: str = "") -> Part:
         """Start one of `floors.py`."""
-        (port,) = self._ports(1)
-        return self._start(name or kind, [sys.executable, "-m", "bench.floors", kind, str(port)], port)
+        (port,) = self.ports(1)
+        return self.start_part(name or kind, [sys.executable, "-m", "bench.floors", kind, str(port)], port)
 
     def start_extauthz(
         self,
@@ -212,7 +220,7 @@ class Stage:
         more: Mapping[str, object] | None = None,
     ) -> Part:
         """Start an extauthz that asks at this URL. `rules` is its policy, `more` what else stands in its other file."""
-        gateway, ops, grpc = self._ports(3)
+        gateway, ops, grpc = self.ports(3)
         file = files.write_extauthz(
             self.folder / name.replace(" ", "-"),
             introspection=introspection,
@@ -225,30 +233,30 @@ class Stage:
         command = [sys.executable, "-m", "extauthz", "serve", "--config", str(file)]
         workers = (more or {}).get("workers", 1)
         assert isinstance(workers, int)
-        return self._start(name, command, grpc if grpcio else gateway, ops, workers=workers)
+        return self.start_part(name, command, grpc if grpcio else gateway, ops, workers=workers)
 
     def start_envoy(self, name: str, authorizer: Part | None) -> Part:
         """Start an Envoy that asks this one, or nobody."""
         app, _ = self.start_backends()
-        client, admin = self._ports(2)
+        client, admin = self.ports(2)
         ports = {10000: client, 9901: admin, 9191: authorizer.port if authorizer is not None else 0, 10002: app}
         file = files.write_envoy(self.folder / f"{name.replace(' ', '-')}.yaml", ports, check=authorizer is not None)
-        return self._start(name, envoy_command(file), client, gateway=True)
+        return self.start_part(name, envoy_command(file), client, gateway=True)
 
     def start_nginx(self, name: str, authorizer: Part, *, edge_cache: bool = False) -> Part:
         """Start an NGINX that asks this one."""
         app, _ = self.start_backends()
-        (client,) = self._ports(1)
+        (client,) = self.ports(1)
         ports = {10001: client, 9191: authorizer.port, 10002: app}
         file = files.write_nginx(self.folder / f"{name.replace(' ', '-')}.conf", ports, edge_cache=edge_cache)
-        return self._start(name, nginx_command(file, self._prefix(name)), client, gateway=True)
+        return self.start_part(name, nginx_command(file, self.prefix(name)), client, gateway=True)
 
-    def _prefix(self, name: str) -> Path:
+    def prefix(self, name: str) -> Path:
         folder = self.folder / f"prefix-{name.replace(' ', '-')}"
         folder.mkdir()
         return folder
 
-    def _ports(self, count: int) -> list[int]:
+    def ports(self, count: int) -> list[int]:
         return [next(self._free) for _ in range(count)]
 
 

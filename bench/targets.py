@@ -28,6 +28,7 @@ _SECTIONS = {
     "dialects": ("HTTP",),
     "workers": ("workers",),
     "options": ("options",),
+    "peers": ("peers",),
 }
 """What is measured by rows of the large table."""
 
