@@ -27,11 +27,16 @@ lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(ENVIRONMENT) ## speed against floors and targets, in one run; writes bench/results/
-	@tools/programs.sh nginx nginx-set-misc wrk h2load redis-server
+	@tools/programs.sh nginx nginx-set-misc wrk h2load redis-server postgresql
+	@tools/programs.sh nginx-njs apache-oauth2 || echo "some peers will not be measured"
 	@$(BIN)/python -m bench $(ARGS)
 
 bench-guard: $(ENVIRONMENT) ## instructions, calls and memory of a decision against bench/budget.yaml; ARGS=--update accepts
 	@$(BIN)/python -m bench.guard $(ARGS)
+
+profile: $(ENVIRONMENT) ## a flame graph of the hot path: bench/results/flame.svg
+	@tools/programs.sh nginx
+	@$(BIN)/python -m bench.flame $(ARGS)
 
 scaling: $(ENVIRONMENT) ## write the tables of docs/scaling.md from the newest results
 	@$(BIN)/python -m bench.simulate --write

@@ -16,7 +16,7 @@ from extauthz.wire.envoy.service import CHECK_PATH
 CONNECTIONS = 16
 STREAMS = 64
 
-_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc redis-server"
+_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc redis-server postgresql"
 _SECONDS_TO_END = 30
 _SYSTEM_FOLDERS = ":/usr/sbin:/sbin"
 
@@ -42,6 +42,8 @@ class Load:
 def check_programs() -> None:
     """Raise `MissingProgram` naming all that have to be installed first."""
     missing = [name for name in ("wrk", "h2load", "nginx", "redis-server") if _find(name) is None]
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        missing.append("postgresql")
     if missing:
         raise MissingProgram(f"not installed: {', '.join(missing)}. {_HINT}")
 
