@@ -43,7 +43,7 @@ def write_extauthz(
     server = {
         "introspection_endpoint": introspection,
         "client": {"id": "gateway", "secret": {"file": "secret"}},
-        "cache": {"ttl": "1h"},
+        "cache": {"ttl": "1h", "max_entries": 120_000},  # a walk asks about some more tokens than it must
         "timeout": "2s",  # a machine that is held up for a moment is not what is measured
     }
     settings: dict[str, Any] = {
@@ -57,10 +57,17 @@ def write_extauthz(
     }
     file = folder / "extauthz.yaml"
     file.write_text(json.dumps(settings), encoding="utf-8")  # YAML takes JSON
-    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
+    write_policy(folder, policy)
     (folder / "secret").write_text(CLIENT_SECRET, encoding="utf-8")
     (folder / "keys").write_text(SHARED_KEY, encoding="utf-8")
     return file
+
+
+def write_policy(folder: Path, policy: str) -> None:
+    """Put a policy in the place of the one that is there, whole."""
+    new = folder / "policy.new"
+    new.write_text(policy, encoding="utf-8")
+    new.replace(folder / "policy.yaml")
 
 
 def write_envoy(file: Path, ports: Mapping[int, int], *, check: bool = True) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.figure import Figure, Progress
 from bench.prove import fill
 from bench.stage import NotAsExpected, Part, Stage
+from bench.walk import IN_FLIGHT
 from bench.workload import token
 
 _WARM_UP = 2_000
@@ -29,7 +30,7 @@ def measure(stage: Stage, _rounds: int, _seconds: float, say: Progress) -> list[
     per_token = (_kib(part, "Pss") - before) / (tokens - _WARM_UP)
     asked = server.asked()
     _ask(part, stage, 0, tokens)
-    if server.asked() > asked:
+    if server.asked() - asked > IN_FLIGHT:  # so many more may a walk ask about, and those are new
         raise NotAsExpected(f"P7: {server.asked() - asked} of {tokens} tokens were not in the cache")
     say(f"P7: {per_token:.2f} KiB for each token")
     part.process.stop()

@@ -235,6 +235,10 @@ class Stage:
         assert isinstance(workers, int)
         return self.start_part(name, command, grpc if grpcio else gateway, ops, workers=workers)
 
+    def write_policy(self, name: str, rules: str) -> None:
+        """Give a running extauthz another policy file; it is not told."""
+        files.write_policy(self.folder / name.replace(" ", "-"), rules)
+
     def start_envoy(self, name: str, authorizer: Part | None) -> Part:
         """Start an Envoy that asks this one, or nobody."""
         app, _ = self.start_backends()

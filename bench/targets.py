@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from bench import cold, embedded, herd, memory, mix, scale, sharing, start, tokens
+from bench import cold, embedded, herd, memory, mix, reload, scale, sharing, start, tokens
 from bench.figure import Figure, Progress
 from bench.stage import Stage
 
@@ -14,6 +14,7 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
     "P7": memory.measure,
     "P8": mix.measure,
     "P9": start.measure,
+    "P11": reload.measure,
     "tokens": tokens.measure,
     "redis": sharing.measure,
     "authserver": embedded.measure,

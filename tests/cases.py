@@ -15,7 +15,7 @@ from extauthz.config.yaml_source import read_yaml
 from support.stub_server import Reply
 from support.vectorfile import Difference, Request, Seen, Vector, VectorFile
 
-__all__ = ["ANSWERS", "CASES", "POLICY", "Case", "Difference", "Request", "Seen", "load", "policy_text"]
+__all__ = ["ANSWERS", "CASES", "POLICY", "Case", "Difference", "Request", "Seen", "included", "load", "policy_text"]
 
 FOLDER = Path(__file__).with_name("vectors")
 
@@ -89,6 +89,11 @@ def _without_policy(files: Iterable[tuple[Document, VectorFile]], folder: Path) 
 def policy_text(name: str) -> str:
     """The policy of that name, as the file of an operator."""
     return (FOLDER / "policies" / f"{name}.yaml").read_text()
+
+
+def included(policy: str) -> list[Path]:
+    """Folders with files that the text of a policy includes."""
+    return [path for path in sorted((FOLDER / "policies").iterdir()) if f"include: [{path.name}/" in policy]
 
 
 _VECTORS = load(FOLDER)

@@ -14,9 +14,10 @@ from typing import BinaryIO
 from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
-from extauthz.app_sources import sources_of
+from extauthz.app_sources import sources_of, staleness
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
+from extauthz.config.own_secrets import read_ops_token
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.logs import TroubleLog
@@ -25,12 +26,14 @@ from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.select import Selector
 from extauthz.resolver.selfcheck import self_check
+from extauthz.resolver.watched_file import Current, Fixed, Watched
 from extauthz.wire.asgi import App, Receive, Scope, Send
 from extauthz.wire.envoy.grpc_asgi import GrpcMethod
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, HealthService, Options
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_guard import Guard
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
@@ -45,6 +48,7 @@ class Service:
     Attributes:
         gateway: ASGI application for the gateways: gRPC methods by path, all else HTTP.
         ops: ASGI application for the operator.
+        guard: knows who may change something there.
         authorizer: the engine behind all doors.
         check: the Check method from message bytes to message bytes, for the grpcio server.
         health: the health method likewise.
@@ -58,6 +62,7 @@ class Service:
 
     gateway: App
     ops: App
+    guard: Guard
     authorizer: Authorizer
     check: CheckService
     health: HealthService
@@ -122,10 +127,8 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
-        if server.settings.mode == "jwt":  # nobody is asked, and so no answer is old
-            continue
-        ttl = server.settings.ttl
-        metrics.bound_staleness(server.settings.name, ttl, ttl + server.settings.stale_if_error)
+        if (bound := staleness(server)) is not None:
+            metrics.bound_staleness(server.settings.name, *bound)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
@@ -157,10 +160,12 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         trust_route_header=settings.trust_route_header,
     )
     gateway = GatewayApp(methods, http)
+    guard = Guard(_ops_token(config, observer))
     names = None if settings.tls is None else settings.tls.client_names
     return Service(
         gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(_ops_token(config), sharing.revoke)),
+        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(guard, sharing.revoke)),
+        guard=guard,
         authorizer=authorizer,
         check=check,
         health=health,
@@ -195,8 +200,13 @@ def _count(start: str) -> Iterator[str]:
             yield head + tail
 
 
-def _ops_token(config: ServiceConfig) -> str:
-    return "" if config.own.ops_token is None else config.own.ops_token.reveal()
+def _ops_token(config: ServiceConfig, observer: Observer) -> Current[str]:
+    """What an operator shows, read again when its file changes."""
+    source, token = config.settings.ops.token, config.own.ops_token
+    if source is None or source.file is None:
+        return Fixed("" if token is None else token.reveal())
+    path = config.folder / source.file
+    return Watched("ops", (path,), lambda: read_ops_token(path), observer=observer, monotonic=time.monotonic)
 
 
 def _self_checks(

@@ -11,19 +11,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from extauthz.config.credentials import SecretSource
 from extauthz.config.load import ServiceConfig
 from extauthz.config.own_secrets import OwnSecrets
+from extauthz.config.secret import Secret
 from extauthz.config.sharing import SharedCache as SharedCacheSection
+from extauthz.keyfiles import read_secret
 from extauthz.observe.events import Happened, Happening, Observer
 from extauthz.resolver.breaker import Breaker, BreakerSettings, State
 from extauthz.resolver.cache import TokenCache
-from extauthz.resolver.redis import Mode, RedisClient, RedisSettings, Tls
+from extauthz.resolver.redis import Mode, Passwords, RedisClient, RedisSettings, Tls
 from extauthz.resolver.revocation import Kind, Revocations
 from extauthz.resolver.revocation_feed import RevocationFeed
 from extauthz.resolver.revocation_log import FileLog, RedisLog, RevocationLog
 from extauthz.resolver.sealing import SECRET_BYTES, Keys
 from extauthz.resolver.settings import ServerSettings
 from extauthz.resolver.shared_cache import SharedCache
+from extauthz.resolver.watched_file import Current, Fixed, Watched
 
 SECRET_FILE: Final = "secret"  # noqa: S105 - its name
 LOG_FILE: Final = "revocations"
@@ -52,7 +56,7 @@ class Sharing:
         self._observer = observer
         self._owner = secrets.token_hex(16)
         self._prefix = "" if section is None else section.prefix
-        self._redis = None if section is None else _redis(_redis_settings(section, own, config.folder), observer)
+        self._redis = None if section is None else _redis(section, own, config.folder, observer)
         self._keyring = [Keys.derive(secret) for secret in own.shared_keys or (_secret(together),)]
         self.revocations = Revocations(self._keyring[0].name_hash)
         self.feed = RevocationFeed(self.revocations, self._log(together), keyring=self._keyring, observer=observer)
@@ -103,12 +107,23 @@ def _secret(together: Path | None) -> bytes:
     return secrets.token_bytes(SECRET_BYTES) if together is None else (together / SECRET_FILE).read_bytes()
 
 
-def _redis(settings: RedisSettings, observer: Observer) -> RedisClient:
+def _redis(section: SharedCacheSection, own: OwnSecrets, folder: Path, observer: Observer) -> RedisClient:
     def tell(state: State) -> None:
         if state in _STATES:
             observer.happened(Happened(what=_STATES[state], subject="redis"))
 
-    return RedisClient(settings, Breaker(_REDIS_CIRCUIT, time.monotonic, on_change=tell))
+    def current(source: SecretSource | None, now: Secret | None) -> Current[str]:
+        if source is None or source.file is None:
+            return Fixed("" if now is None else now.reveal())
+        path = folder / source.file
+        return Watched("redis", (path,), lambda: read_secret(path), observer=observer, monotonic=time.monotonic)
+
+    passwords = Passwords(
+        redis=current(section.password, own.redis_password),
+        sentinel=current(section.sentinel_password, own.sentinel_password),
+    )
+    breaker = Breaker(_REDIS_CIRCUIT, time.monotonic, on_change=tell)
+    return RedisClient(_redis_settings(section, own, folder), breaker, passwords)
 
 
 def _redis_settings(section: SharedCacheSection, own: OwnSecrets, folder: Path) -> RedisSettings:

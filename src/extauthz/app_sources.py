@@ -83,3 +83,17 @@ def _hybrid(
 def _settings(parts: ServerParts, mode: str) -> ServerSettings:
     name = source_name(parts.settings.name, mode, {parts.settings.name: parts.server})
     return replace(parts.settings, name=name, mode=mode)
+
+
+def staleness(parts: ServerParts) -> tuple[float, float] | None:
+    """How many seconds old a word of the server may be at most: while it answers, and while it does not.
+
+    None where nobody is asked. Routes may choose another mode, so the longest time of any mode counts.
+    """
+    server, settings = parts.server, parts.settings
+    if server.client is None or settings.mode == "jwt":
+        return None
+    hybrid = settings.mode == "jwt_then_introspect"
+    answering = max(settings.ttl, (server.jwt.revalidate or 0.0) if hybrid else 0.0)
+    local = server.jwt.max_local_age if hybrid and server.jwt.on_introspection_error == "local" else 0.0
+    return answering, max(answering + settings.stale_if_error, local)

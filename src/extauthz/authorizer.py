@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from extauthz.core.bearer import extract
+from extauthz.core.contrast import Contrast, Kind, difference
 from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
 from extauthz.core.introspection import Active, Resolution
 from extauthz.core.paths import canonical_host, canonical_path, known_method
-from extauthz.core.policy import Rule, decide
+from extauthz.core.policy import Rule, acted_upon, decide
 from extauthz.core.request import AuthRequest
 from extauthz.core.snapshot import Snapshot
 from extauthz.core.token import Token
@@ -84,9 +85,11 @@ class Authorizer:
         started = self._monotonic()
         decision: Decision = _INTERNAL
         resolution: Resolution | None = None
+        server = ""
         fault = ""
+        policy = self.policy
         try:
-            found = self._find(request, self.policy)
+            found = self._find(request, policy)
             if isinstance(found, _DECISIONS):
                 decision = found
             else:
@@ -97,19 +100,16 @@ class Authorizer:
                     resolution = await self._resolver.resolve(
                         server, token, max_age, request.patience, request.source, trace=request.trace
                     )
-                now = self._wall()
-                decision = decide(rule, resolution.state, now, request.added_scopes)
-                if resolution.level == "stale" and isinstance(decision, Allow):
-                    decision = decision._replace(reason=Reason.ALLOWED_STALE)
-                elif rule.edge_cache and isinstance(decision, Allow):
-                    decision = self._cacheable(decision, rule, resolution, now)
+                decision = self._conclude(rule, resolution, self._wall(), request.added_scopes)
         except asyncio.CancelledError:
             decision = _ABANDONED
             raise
         except Exception as error:  # noqa: BLE001 - whatever breaks, the gateway gets a denial and not its own failure mode
             fault = type(error).__name__
         finally:
-            event = self._report(request, decision, resolution, started, fault)
+            candidate = policy.candidate
+            contrast = None if candidate is None else self._contrast(candidate, request, decision, resolution, server)
+            event = self._report(request, decision, resolution, started, fault, contrast=contrast)
         return event
 
     @staticmethod
@@ -127,6 +127,38 @@ class Authorizer:
                 return announced.public
         return _apply(request, policy.routes.match(request.method, host, path))
 
+    def _conclude(self, rule: Rule, resolution: Resolution, now: float, added_scopes: tuple[str, ...]) -> Decision:
+        """Step 5, by what is known about the token and how old that is."""
+        decision = decide(rule, resolution.state, now, added_scopes)
+        if isinstance(decision, Allow):
+            if resolution.level == "stale":
+                return decision._replace(reason=Reason.ALLOWED_STALE)
+            return self._cacheable(decision, rule, resolution, now) if rule.edge_cache else decision
+        return acted_upon(rule, decision, added_scopes)
+
+    def _contrast(
+        self,
+        candidate: Snapshot,
+        request: AuthRequest,
+        decision: Decision,
+        resolution: Resolution | None,
+        server: str,
+    ) -> Contrast | None:
+        """What the candidate says otherwise. It asks nobody: it judges by the resolution, if it would ask the same server."""
+        if decision in (_INTERNAL, _ABANDONED):
+            return None
+        try:
+            found = self._find(request, candidate)
+            if not isinstance(found, _DECISIONS):
+                rule, _ = found
+                if resolution is None or rule.authorization_server != server:
+                    return Contrast(Kind.UNKNOWN)
+                found = self._conclude(rule, resolution, self._wall(), request.added_scopes)
+        except Exception:  # noqa: BLE001 - whatever breaks in what is only tried out, the answer stays as it is
+            return Contrast(Kind.FAILED)
+        kind = difference(decision, found)
+        return None if kind is None else Contrast(kind, found)
+
     def _cacheable(self, allow: Allow, rule: Rule, resolution: Resolution, now: float) -> Allow:
         """The same answer with the seconds a gateway may keep it: never past `exp`, our own entry or `freshness`."""
         monotonic = self._monotonic()
@@ -139,7 +171,14 @@ class Authorizer:
         return allow._replace(cache_seconds=seconds)
 
     def _report(
-        self, request: AuthRequest, decision: Decision, resolution: Resolution | None, started: float, fault: str
+        self,
+        request: AuthRequest,
+        decision: Decision,
+        resolution: Resolution | None,
+        started: float,
+        fault: str,
+        *,
+        contrast: Contrast | None,
     ) -> Checked:
         level, state = ("", None) if resolution is None else (resolution.level, resolution.state)
         sub, client_id, scope = (
@@ -161,6 +200,7 @@ class Authorizer:
             scope,
             self._monotonic() - started,
             fault,
+            contrast,
         )
         self._observer.checked(event)
         return event
@@ -185,4 +225,6 @@ def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Deci
     if rule.anonymous:
         return deny(Reason.MISCONFIGURED_GATEWAY, rule=rule.name) if request.added_scopes else rule.public
     token = extract(request.authorization)
-    return rule.denials[token] if isinstance(token, Reason) else (rule, token)
+    if not isinstance(token, Reason):
+        return rule, token
+    return acted_upon(rule, rule.denials[token], request.added_scopes)

@@ -38,6 +38,10 @@ _URL_SAFE = str.maketrans("-_", "+/")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
 
+Stamp = tuple[int, int, int, int] | None
+"""What shows that a file has changed; None while there is none."""
+
+
 class UnusableError(Exception):
     """A file or variable that gives nothing; the message says why and repeats nothing of what is in it."""
 
@@ -60,6 +64,19 @@ class TlsFiles:
     def paths(self) -> tuple[Path, ...]:
         """The files that there are."""
         return tuple(path for path in (self.ca, self.certificate, self.key) if path is not None)
+
+
+def stamp(path: Path) -> Stamp:
+    """Times, inode and size of a file, or of what a symbolic link leads to.
+
+    One of them differs once it was written anew, renamed over or given other rights, and after the swap of the folder
+    behind a symbolic link by which Kubernetes changes what it mounts.
+    """
+    try:
+        seen = path.stat()
+    except (OSError, ValueError):
+        return None
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size
 
 
 def read_file(path: Path, limit: int) -> bytes:
@@ -208,6 +225,27 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         except (OSError, ValueError):
             raise UnusableError("certificate and key are not a pair in PEM, or the key is encrypted") from None
     return context
+
+
+def check_listener_files(files: TlsFiles) -> None:
+    """See that a listener can speak TLS with what is in the files now. `ca`: who signs the certificates of clients.
+
+    Raises:
+        UnusableError: when it cannot.
+    """
+    for path in files.paths:
+        _read_small(path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        if files.certificate is not None:
+            context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key must not ask anybody
+    except (OSError, ValueError):
+        raise UnusableError("certificate and key are not a pair in PEM, or the key is encrypted") from None
+    try:
+        if files.ca is not None:
+            context.load_verify_locations(cafile=files.ca)
+    except (OSError, ValueError):
+        raise UnusableError(f"{files.ca} has no certificate in PEM") from None
 
 
 def _read_small(path: Path) -> bytes:

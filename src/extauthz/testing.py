@@ -14,6 +14,7 @@ from extauthz.core.decision import Decision, Reason
 from extauthz.core.demands import Demands
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
+from extauthz.core.pattern import Pattern
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
@@ -64,13 +65,16 @@ class RuleFields(TypedDict, total=False):
     name: str
     path: str
     methods: tuple[str, ...]
+    where: tuple[tuple[str, Pattern], ...]
     host: str
     anonymous: bool
+    shadow: bool
     preflight: bool
     alternatives: tuple[frozenset[str], ...]
     implications: Implications
     demands: Demands | None
     audience: str
+    issuers: frozenset[str]
     authorization_server: str
     max_age: float | None
     leeway: float

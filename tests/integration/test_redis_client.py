@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from extauthz.resolver.breaker import Breaker, BreakerSettings
-from extauthz.resolver.redis import Mode, RedisClient, RedisSettings, RedisTrouble, Tls as TlsFiles
+from extauthz.resolver.redis import Mode, Passwords, RedisClient, RedisSettings, RedisTrouble, Tls as TlsFiles
 from extauthz.resolver.revocation import Kind
+from extauthz.resolver.watched_file import Fixed
 from extauthz.testing import TickingClock
 from support.certificates import Authority
 from support.redis_groups import MASTER_NAME, cluster, sentinel
@@ -87,6 +88,40 @@ async def test_as_a_user_with_the_rights_that_the_documentation_names(redis: Red
         with pytest.raises(RedisTrouble):
             await one.redis.run("return redis.call('GET', KEYS[1])", ("other",), ())
     redis.flush()
+
+
+async def test_a_new_password_counts_with_the_next_connection(redis: RedisServer) -> None:
+    """Whoever changes it changes the file too, and nothing has to be started again."""
+    redis.command("ACL", "SETUSER", "rotated", "on", ">first", "+@all", "~*")
+    settings = replace(settings_for(redis), username="rotated")
+    now = ["first"]
+    passwords = Passwords(redis=Read(now), sentinel=Fixed(""))
+    breaker = Breaker(BreakerSettings(failures=100, window=100), TickingClock(), random=lambda: 0.0)
+    client = RedisClient(settings, breaker, passwords)
+    try:
+        assert await echo(client) == ECHOED
+        redis.command("ACL", "SETUSER", "rotated", "<first", ">second")
+        redis.command("CLIENT", "KILL", "USER", "rotated")
+        with pytest.raises(RedisTrouble):
+            await echo(client)
+        now[0] = "second"
+        assert await echo(client) == ECHOED
+    finally:
+        await client.close()
+        redis.command("ACL", "DELUSER", "rotated")
+
+
+class Read:
+    """A password that a test changes."""
+
+    def __init__(self, now: list[str]) -> None:
+        self._now = now
+
+    def __call__(self) -> str:
+        return self._now[0]
+
+    def look(self) -> bool:
+        return False
 
 
 async def test_over_tls_with_certificates_on_both_ends(tmp_path: Path) -> None:

@@ -238,14 +238,14 @@ class TestReload:
         changes = {
             "policy": (policy, "version: 1", "version: 7"),
             "service": (config, "drain_delay: 0s", "drain_delay: soon"),
-            "other settings": (config, "drain_delay: 0s", "drain_delay: 1s"),
+            "other settings": (config, "policy: policy.yaml", "policy: policy.yaml\nworkers: 3"),
         }
         file, old, new = changes[broken]
         file.write_text(file.read_text().replace(old, new))
         service.send(signal.SIGHUP)
         wait_until(lambda: "policy_refused" in service.stderr)
         assert ask(gateway) == 200
-        said = "takes a restart" if broken == "other settings" else f"{file}:"
+        said = "takes a restart: workers" if broken == "other settings" else f"{file}:"
         assert said in service.stderr
         assert 'extauthz_happenings_total{subject="policy",what="policy_refused"} 1.0' in get(ops, "/metrics").text
         assert status(ops, "/readyz") == 200

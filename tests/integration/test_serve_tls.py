@@ -1,7 +1,8 @@
 """The gateway listener over TLS: who cannot show the right certificate is refused before anything is decided."""
 
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import grpc
@@ -13,8 +14,9 @@ from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
 from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
 from support.certificates import Authority, KeyPair
+from support.load import under_load
 from support.running import Running, running
-from support.serving import get, metadata
+from support.serving import get, metadata, wait_until
 from support.stub_server import StubServer
 
 
@@ -24,6 +26,7 @@ class Scene:
 
     service: Running
     authority: Authority
+    own: KeyPair
     envoy: KeyPair
     other: KeyPair
     stranger: KeyPair
@@ -43,6 +46,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield Scene(
             service=service,
             authority=authority,
+            own=own,
             envoy=authority.issue("envoy", hosts=["envoy.example.com"]),
             other=authority.issue("other", hosts=["other.example.com"]),
             stranger=elsewhere.issue("stranger", hosts=["envoy.example.com"]),
@@ -65,17 +69,25 @@ def ask(scene: Scene, client: KeyPair | None) -> int:
 
 
 def check(scene: Scene, client: KeyPair) -> CheckResponse:
+    with channel_of(scene, client) as channel:
+        return check_on(channel)
+
+
+def channel_of(scene: Scene, client: KeyPair) -> grpc.Channel:
     credentials = grpc.ssl_channel_credentials(
         scene.authority.path.read_bytes(), client.key.read_bytes(), client.certificate.read_bytes()
     )
+    return grpc.secure_channel(f"127.0.0.1:{scene.service.gateway}", credentials)
+
+
+def check_on(channel: grpc.Channel) -> CheckResponse:
     question = CheckRequest()
     question.attributes.request.http.method = "GET"
     question.attributes.request.http.path = "/orders/1"
     question.attributes.request.http.host = "api.example.com"
     question.attributes.request.http.headers["authorization"] = "Bearer reader"
-    with grpc.secure_channel(f"127.0.0.1:{scene.service.gateway}", credentials) as channel:
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK_PATH)
-        return CheckResponse.FromString(call(question.SerializeToString(), timeout=10))
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK_PATH)
+    return CheckResponse.FromString(call(question.SerializeToString(), timeout=10))
 
 
 def test_a_known_gateway_is_answered(scene: Scene) -> None:
@@ -101,3 +113,54 @@ def test_nobody_else_is(scene: Scene) -> None:
 def test_plain_text_is_not_spoken_there(scene: Scene) -> None:
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{scene.service.gateway}/nginx", timeout=5)
+
+
+def shown(scene: Scene) -> bytes:
+    """The certificate that the listener shows now."""
+    context = ssl.create_default_context(cafile=str(scene.authority.path))
+    context.load_cert_chain(scene.envoy.certificate, scene.envoy.key)
+    with (
+        socket.create_connection(("127.0.0.1", scene.service.gateway), 5) as connection,
+        context.wrap_socket(connection, server_hostname="127.0.0.1") as tls,
+    ):
+        certificate = tls.getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate
+
+
+class OneChannel:
+    """A gateway that keeps its connection."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._channel = channel_of(scene, scene.envoy)
+
+    def __enter__(self) -> Callable[[], int]:
+        return lambda: check_on(self._channel).status.code
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+
+def test_new_certificates_are_shown_without_a_restart(scene: Scene) -> None:
+    """As soon as they stand in their files; no request is lost, on new connections or on one that was open before."""
+    before = shown(scene)
+    with OneChannel(scene) as over_one, under_load(lambda: ask(scene, scene.envoy), over_one) as seen:
+        seen.wait_for(10)
+        scene.authority.issue("extauthz")  # into the same files
+        wait_until(lambda: shown(scene) != before, 20)
+        seen.phase = "after"
+        seen.wait_for(10)
+    assert {answer for phase in seen.answers.values() for answer in phase} == {200, 0}
+    assert "secret_reloaded" in scene.service.process.output()
+
+
+def test_certificates_that_fit_no_key_change_nothing(scene: Scene) -> None:
+    """The operator is told, and the next ones that do fit are shown."""
+    before, key = shown(scene), scene.own.key.read_bytes()
+    scene.own.key.write_bytes(scene.other.key.read_bytes())
+    wait_until(lambda: "not a pair" in scene.service.process.output(), 20)
+    assert shown(scene) == before
+    assert ask(scene, scene.envoy) == 200
+    scene.own.key.write_bytes(key)
+    scene.authority.issue("extauthz")
+    wait_until(lambda: shown(scene) != before, 20)

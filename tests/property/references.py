@@ -61,17 +61,36 @@ def _decoded(path: str) -> Segments:
 
 
 def best_rule(rules: Iterable[Rule], method: str, host: str, path: Segments) -> Rule | None:
-    """The rule that decides, found by looking at all of them: narrowest host, then narrowest path, then the method."""
+    """The rule that decides, found by looking at all of them: narrowest host, then narrowest path, then the method.
+
+    None decides where the narrowest has a rival: up to some segment they are alike, and there each has its constraint.
+    """
     ranked = [(rank, one) for one in rules if (rank := _rank(one, host, path)) is not None]
     narrowest = min((rank for rank, _ in ranked), default=None)
-    tied = [one for rank, one in ranked if rank == narrowest]
-    return next((one for one in tied if not one.methods or method in one.methods), None)
+    best = [one for rank, one in ranked if rank == narrowest]
+    if any(_rivals(one, other) for one in best for _, other in ranked if one.host == other.host):
+        return None
+    return next((one for one in best if not one.methods or method in one.methods), None)
+
+
+def _rivals(first: Rule, second: Rule) -> bool:
+    differing = next(
+        (pair for pair in zip(_steps(first), _steps(second), strict=False) if pair[0] != pair[1]), ("", "")
+    )
+    return all(step.startswith("{ ") for step in differing)
+
+
+def _steps(rule: Rule) -> list[str]:
+    """Each segment, of a parameter only its constraint."""
+    constraints = {f"{{{name}}}": f"{{ {pattern.text}" for name, pattern in rule.where}
+    segments = rule.path.split("/")[1:]
+    return [constraints.get(each, "{}") if each.startswith("{") else each for each in segments]
 
 
 def _rank(rule: Rule, host: str, path: Segments) -> tuple[int, tuple[int, ...]] | None:
     """How narrow the rule is for this request, smaller is narrower; None when it does not match."""
     by_host = _host_rank(rule.host, host)
-    by_path = _path_rank(rule.path.split("/")[1:], path[1:])
+    by_path = _path_rank(_steps(rule), path[1:])
     return None if by_host is None or by_path is None else (by_host, by_path)
 
 
@@ -84,15 +103,22 @@ def _host_rank(pattern: str, host: str) -> int | None:
 
 
 def _path_rank(pattern: list[str], path: Segments) -> tuple[int, ...] | None:
-    """Per segment: 0 for a literal, 1 for a parameter, 2 for `**`."""
+    """Per segment: 0 for a literal, 1 for a parameter with a constraint, 2 for one without, 3 for `**`."""
     if pattern == ["**"]:
-        return (2,)
+        return (3,)
     if not pattern or not path:
         return () if not pattern and not path else None
-    is_parameter = pattern[0].startswith("{")
-    matches = path[0] != b"" if is_parameter else path[0] == unquote_to_bytes(pattern[0])
-    below = _path_rank(pattern[1:], path[1:]) if matches else None
-    return None if below is None else (int(is_parameter), *below)
+    rank = 0 if not pattern[0].startswith("{") else 1 if pattern[0].startswith("{ ") else 2
+    below = _path_rank(pattern[1:], path[1:]) if _fits(pattern[0], path[0]) else None
+    return None if below is None else (rank, *below)
+
+
+def _fits(step: str, segment: bytes) -> bool:
+    if not step.startswith("{"):
+        return segment == unquote_to_bytes(step)
+    if step.startswith("{ "):
+        return re.fullmatch(step.removeprefix("{ "), segment.decode("latin-1")) is not None
+    return segment != b""
 
 
 # ---- challenges -------------------------------------------------------------------------------------------------

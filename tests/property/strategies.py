@@ -6,10 +6,12 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from extauthz.config.patterns import Re2Pattern, parse_pattern
 from extauthz.core.decision import OUTCOMES
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
+from extauthz.core.routes import parse_path
 from extauthz.testing import active, rule
 
 NOW = 1_700_000_000.0
@@ -103,14 +105,36 @@ method_splits = st.sampled_from([((),), (("GET",),), (("GET", "HEAD"), ("POST",)
 """Lists of methods that do not meet, so that rules for one pattern do not tie."""
 
 
+constraints = st.sampled_from([("",), ("",), ("[ab]",), ("[ab]", "[bc]"), ("[bc]", "", "c|:"), ("[ab]", "a|:", "")])
+"""For the first parameter of a path, with a rule each; they overlap in part."""
+
+
 @st.composite
 def rule_sets(draw: st.DrawFn) -> list[Rule]:
     """Rules of which no two tie, named by their number."""
     places = draw(
-        st.dictionaries(st.tuples(st.sampled_from(["", "", *HOSTS]), patterns), method_splits, min_size=3, max_size=20)
+        st.dictionaries(
+            st.tuples(st.sampled_from(["", "", *HOSTS]), patterns),
+            st.tuples(method_splits, constraints),
+            min_size=3,
+            max_size=20,
+        )
     )
-    wanted = [(host, path, listed) for (host, path), split in places.items() for listed in split]
-    return [rule(name=str(at), host=host, path=path, methods=listed) for at, (host, path, listed) in enumerate(wanted)]
+    wanted = [
+        (host, path, listed, where)
+        for (host, path), (split, texts) in places.items()
+        for where in dict.fromkeys(_where(path, text) for text in texts)
+        for listed in split
+    ]
+    return [
+        rule(name=str(at), host=host, path=path, methods=listed, where=where)
+        for at, (host, path, listed, where) in enumerate(wanted)
+    ]
+
+
+def _where(path: str, constraint: str) -> tuple[tuple[str, Re2Pattern], ...]:
+    parameters = parse_path(path).parameters
+    return ((parameters[0], parse_pattern(constraint)),) if parameters and constraint else ()
 
 
 scope_sets = st.frozensets(few_words, max_size=3)

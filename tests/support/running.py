@@ -1,5 +1,6 @@
 """extauthz as a real process, with its two files in a folder of its own."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -73,7 +74,10 @@ authorization_servers:
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)
-    (folder / "policy.yaml").write_text(files.get("policy", cases.POLICY))
+    policy = files.get("policy", cases.POLICY)
+    (folder / "policy.yaml").write_text(policy)
+    for included in cases.included(policy):
+        shutil.copytree(included, folder / included.name, dirs_exist_ok=True)
     return gateway, ops, own if with_grpcio else gateway
 
 

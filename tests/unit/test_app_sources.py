@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from extauthz.app_server import ServerParts
-from extauthz.app_sources import sources_of
+from extauthz.app_sources import sources_of, staleness
 from extauthz.config.load import load_service
 from extauthz.core.token import Token
 from extauthz.resolver.cache import TokenCache
@@ -42,14 +42,15 @@ class Memory:
         return None
 
 
+Parts = Callable[..., ServerParts]
 Built = Callable[..., tuple[dict[str, Source], dict[str, ServerSettings]]]
 
 
 @pytest.fixture
-def built(tmp_path: Path) -> Built:
-    """Builds the sources of a server, and the settings that their caches were made for."""
+def parts(tmp_path: Path) -> Parts:
+    """Reads a server as a file has it."""
 
-    def build(**server: Any) -> tuple[dict[str, Source], dict[str, ServerSettings]]:  # noqa: ANN401 - as a file has it
+    def read(**server: Any) -> ServerParts:  # noqa: ANN401 - as a file has it
         written = {key: value for key, value in {**SERVER, **server}.items() if value is not None}
         service = {
             "listen": {"gateway": "127.0.0.1:9191", "ops": "127.0.0.1:9192"},
@@ -59,11 +60,19 @@ def built(tmp_path: Path) -> Built:
         (tmp_path / "policy.yaml").write_text("version: 1\nroutes: [{name: a, path: /a, scopes: []}]\n")
         (tmp_path / "extauthz.yaml").write_text(yaml.safe_dump(service))
         config = load_service(tmp_path / "extauthz.yaml", {"CLIENT_SECRET": "s3cret"})
-        memory = Memory()
-        observer = RecordingObserver()
         section, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
-        parts = ServerParts("main", section, observer, secret=secret, folder=tmp_path)
-        return {source.name: source for source in sources_of(parts, observer, memory)}, memory.made
+        return ServerParts("main", section, RecordingObserver(), secret=secret, folder=tmp_path)
+
+    return read
+
+
+@pytest.fixture
+def built(parts: Parts) -> Built:
+    """Builds the sources of a server, and the settings that their caches were made for."""
+
+    def build(**server: Any) -> tuple[dict[str, Source], dict[str, ServerSettings]]:  # noqa: ANN401 - as a file has it
+        memory = Memory()
+        return {source.name: source for source in sources_of(parts(**server), RecordingObserver(), memory)}, memory.made
 
     return build
 
@@ -110,3 +119,29 @@ def test_the_server_s_word_is_asked_for_again_after_a_time(built: Built, written
     """Its own where that is written."""
     _, made = built(jwt=JWT | written)
     assert (made["main"].ttl, made["main:jwt_then_introspect"].ttl) == (60.0, ttl)
+
+
+HYBRID = {"mode": "jwt_then_introspect", "cache": {"ttl": "60s", "stale_if_error": "300s"}}
+
+
+@pytest.mark.parametrize(
+    ("server", "bound"),
+    [
+        ({}, (60.0, 60.0)),
+        ({"cache": {"ttl": "60s", "stale_if_error": "300s"}}, (60.0, 360.0)),
+        ({"jwt": JWT, "mode": "jwt"}, None),
+        ({"jwt": JWT, "mode": "jwt", "client": None, "introspection_endpoint": None}, None),
+        ({**HYBRID, "jwt": JWT}, (60.0, 360.0)),
+        ({**HYBRID, "jwt": JWT | {"revalidate": "90s"}}, (90.0, 390.0)),
+        ({**HYBRID, "jwt": JWT | {"revalidate": "5s"}}, (60.0, 360.0)),
+        (
+            {**HYBRID, "jwt": JWT | {"on_introspection_error": "local", "max_local_age": "900s"}},
+            (60.0, 900.0),
+        ),
+    ],
+)
+def test_no_word_of_a_server_grows_older_than_is_said(
+    parts: Parts, server: dict[str, Any], bound: tuple[float, float] | None
+) -> None:
+    """While it answers, and while it does not."""
+    assert staleness(parts(**server)) == bound

@@ -66,6 +66,65 @@ async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None
     assert bench.resolver.calls == 0
 
 
+SHADOW = rule(shadow=True, edge_cache=5)
+LETS_PASS = {
+    "no token": (request(), Reason.NO_CREDENTIALS),
+    "two tokens": (request(authorization=("Bearer good", "Bearer good")), SEVERAL),
+    "a bad token": (request(token="bad"), Reason.INACTIVE),
+    "a scope too few": (request(token="small"), Reason.INSUFFICIENT_SCOPE),
+    "an outage": (request(token="busy"), Reason.SERVER_BUSY),
+}
+
+
+@pytest.mark.parametrize(("asked", "reason"), LETS_PASS.values(), ids=LETS_PASS)
+async def test_a_shadow_rule_lets_pass_what_it_would_deny(asked: AuthRequest, reason: Reason) -> None:
+    """As a public route does, without identity and from no cache, and tells the true reason."""
+    busy = Unavailable(reason=Reason.SERVER_BUSY, detail="")
+    bench = bench_of(SHADOW, good=READER, small=active("x"), busy=busy)
+    assert await bench.check(asked) == Allow(
+        reason=Reason.SHADOW, rule="orders", identity=(), absent=("x-auth-sub", "x-auth-scope"), shadow=reason
+    )
+
+
+async def test_a_shadow_rule_by_an_old_answer_is_a_shadow_all_the_same() -> None:
+    """Its reason is not that of an allow."""
+    bench = bench_of(SHADOW, small=active("x"))
+    bench.resolver.level = "stale"
+    assert (await bench.check(request(token="small"))).reason is Reason.SHADOW
+
+
+async def test_a_shadow_rule_allows_what_it_would_allow_anyway() -> None:
+    """With identity."""
+    decision = await bench_of(SHADOW).check(request(token="good"))
+    assert isinstance(decision, Allow)
+    assert (decision.reason, decision.shadow) == (Reason.ALLOWED, None)
+    assert decision.identity
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (request(target="/orders/../x"), Reason.BAD_PATH),
+        (request(target="/nowhere"), Reason.NO_ROUTE),
+        (request(added_scopes=("more",)), Reason.NO_CREDENTIALS),
+        (request(token="good", added_scopes=("more",)), Reason.INSUFFICIENT_SCOPE),
+        (request(flaw=Reason.BAD_METADATA), Reason.BAD_METADATA),
+    ],
+)
+async def test_a_shadow_rule_is_no_excuse_for_what_is_not_its_own(asked: AuthRequest, reason: Reason) -> None:
+    """What is refused before it is found, and scopes that the gateway adds."""
+    decision = await bench_of(SHADOW).check(asked)
+    assert isinstance(decision, Deny)
+    assert decision.reason is reason
+
+
+async def test_a_defect_under_a_shadow_rule_denies() -> None:
+    """Nobody knows what it would have decided."""
+    bench = bench_of(SHADOW)
+    bench.resolver.fault = KeyError("x")
+    assert (await bench.check(request(token="good"))).reason is Reason.INTERNAL
+
+
 NO_QUESTION = {
     "refused method": (request("get", token="good"), Reason.BAD_METHOD, ""),
     "refused host": (request(token="good", host="a.com,b.com"), Reason.BAD_HOST, ""),

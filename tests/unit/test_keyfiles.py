@@ -20,8 +20,10 @@ from extauthz.keyfiles import (
     UnusableError,
     algorithms_of,
     check_hmac_secret,
+    check_listener_files,
     read_private_key,
     read_secret,
+    stamp,
     tls_context,
 )
 from support.certificates import Authority, KeyPair
@@ -159,3 +161,36 @@ def test_certificates_that_do_not_fit_are_refused(folder: Path, authority: Autho
         with pytest.raises(UnusableError, match=words) as refused:
             tls_context(files)
         assert CANARY not in str(refused.value)
+
+
+def test_a_listener_needs_a_pair_and_an_authority(authority: Authority, pair: KeyPair, tmp_path: Path) -> None:
+    """Each file by itself may be good."""
+    other = authority.issue("other")
+    good = TlsFiles(certificate=pair.certificate, key=pair.key, ca=authority.path)
+    check_listener_files(good)
+    (tmp_path / "empty").write_bytes(b"")
+    for bad, words in (
+        (TlsFiles(certificate=pair.certificate, key=other.key), "not a pair"),
+        (TlsFiles(certificate=pair.certificate, key=tmp_path / "empty"), "not a pair"),
+        (TlsFiles(certificate=pair.certificate, key=pair.key, ca=tmp_path / "empty"), "no certificate"),
+        (TlsFiles(certificate=pair.certificate, key=tmp_path / "missing"), "does not exist"),
+    ):
+        with pytest.raises(UnusableError, match=words):
+            check_listener_files(bad)
+
+
+def test_a_stamp_differs_after_every_kind_of_change(tmp_path: Path) -> None:
+    """Written, renamed over, a link set elsewhere, gone."""
+    one, other, link = tmp_path / "one", tmp_path / "other", tmp_path / "link"
+    one.write_text("a")
+    other.write_text("a")
+    link.symlink_to(one)
+    stamps = [stamp(link)]
+    one.write_text("ab")
+    stamps.append(stamp(link))
+    other.rename(one)
+    stamps.append(stamp(link))
+    link.unlink()
+    stamps.append(stamp(link))
+    assert len(set(stamps)) == 4
+    assert stamps[-1] is None

@@ -37,10 +37,13 @@ def check(policy: Path | None, config: Path | None, *, as_json: bool, strict: bo
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def routes(policy: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Show the routes as a table, in the order of the file."""
-    rows = listing(open_sound(policy, config))
+    source = open_sound(policy, config)
+    rows = listing(source)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
+    for row in rows:
+        row["line"] = row["line"] if row["file"] == source.document.file else f"{row['file']}:{row['line']}"
     table = [[column.upper() for column in COLUMNS], *([str(row[column]) for column in COLUMNS] for row in rows)]
     widths = [max(len(line[index]) for line in table) for index in range(len(COLUMNS))]
     for line in table:

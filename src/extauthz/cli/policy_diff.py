@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from extauthz.cli.policy_files import FILE, FOUND, config_option, fail, read, servers_of
+from extauthz.cli.policy_files import FILE, FOUND, config_option, fail, read_document, servers_of
 from extauthz.config.faults import ConfigError
 from extauthz.policy_tools.diff import Seen, differences
 from extauthz.policy_tools.record import Replayed, replay
-from extauthz.policy_tools.source import SoundSource, read_policy
+from extauthz.policy_tools.source import SoundSource, source_of
 
 _SHOWN_PLACES = 3
 
@@ -47,7 +47,7 @@ def diff(old: Path, new: Path, config: Path | None, record: Path | None, *, as_j
 
 
 def _sound(path: Path, config: Path | None) -> SoundSource:
-    source = read_policy(read(path), str(path), servers_of(config))
+    source = source_of(read_document(path), servers_of(config))
     if not isinstance(source, SoundSource):
         fail(str(ConfigError(source.judged.faults)))
     return source

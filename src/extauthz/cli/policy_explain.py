@@ -27,6 +27,7 @@ from extauthz.policy_tools.report import as_json, as_text
 @click.option("--sub", help="As if the token had this subject.")
 @click.option("--client-id", help="As if the token had been issued to this client.")
 @click.option("--aud", multiple=True, help="As if the token were for this audience.  [default: the route's]")
+@click.option("--iss", help="As if the token were from this issuer.  [default: one of the route's]")
 @click.option("--inactive", is_flag=True, help="As if the token were inactive.")
 @click.option("--expired", is_flag=True, help="As if the token had run out.")
 @click.option("--claim", "claims", multiple=True, metavar="NAME=JSON", help="As if the token had this claim.")
@@ -43,6 +44,7 @@ def explain(
     sub: str | None,
     client_id: str | None,
     aud: tuple[str, ...],
+    iss: str | None,
     claims: tuple[str, ...],
     inactive: bool,
     expired: bool,
@@ -59,6 +61,7 @@ def explain(
         sub=sub,
         client_id=client_id,
         aud=aud or None,
+        iss=iss,
         claims=_claims(claims),
         inactive=inactive,
         expired=expired,

@@ -7,12 +7,14 @@ from typing import NoReturn
 
 import click
 
+from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError
+from extauthz.config.includes import read_policy_text
 from extauthz.config.schema import AuthorizationServer, ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.keyfiles import UnusableError, read_file
-from extauthz.policy_tools.source import NO_SERVERS, SoundSource, Source, read_policy
+from extauthz.policy_tools.source import NO_SERVERS, SoundSource, Source, source_of
 
 FOUND = 1
 """Exit status when the command found what it looks for: a difference, a failed test, drift."""
@@ -35,10 +37,10 @@ config_option = click.option(
 def open_policy(policy: Path | None, config: Path | None) -> Source:
     """The policy file, judged together with the authorization servers of extauthz.yaml if that is given or needed."""
     if policy is not None and config is None:
-        return read_policy(read(policy), str(policy))
+        return source_of(read_document(policy))
     service = _read_service(config or DEFAULT_CONFIG)
     path = policy or (config or DEFAULT_CONFIG).parent / service.policy
-    return read_policy(read(path), str(path), service.authorization_servers)
+    return source_of(read_document(path), service.authorization_servers)
 
 
 def open_sound(policy: Path | None, config: Path | None) -> SoundSource:
@@ -54,8 +56,16 @@ def servers_of(config: Path | None) -> Mapping[str, AuthorizationServer]:
     return NO_SERVERS if config is None else _read_service(config).authorization_servers
 
 
+def read_document(path: Path) -> Document:
+    """A policy file with all that it includes; whoever named one that cannot be read is told."""
+    try:
+        return read_policy_text(path)
+    except UnusableError as error:
+        fail(f"{path}: {error}")
+
+
 def read(path: Path) -> bytes:
-    """What the file holds; whoever named one that cannot be read is told."""
+    """What the file holds, likewise."""
     try:
         return read_file(path, MAX_FILE_BYTES)
     except UnusableError as error:

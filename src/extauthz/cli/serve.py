@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -11,7 +11,9 @@ import click
 import uvloop
 
 from extauthz.cli.listeners import listening
-from extauthz.cli.reload import Load
+from extauthz.cli.reload.lines import Hub
+from extauthz.cli.reload.reloads import Reloads
+from extauthz.cli.reload.running import keep_reloading
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets, work
 from extauthz.config.faults import ConfigError
@@ -42,12 +44,12 @@ config_option = click.option(
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
 @click.option("--together", type=click.Path(path_type=Path), hidden=True, help="Folder of all its workers.")
 def serve(config_path: Path, workers: int | None, inherited: str | None, together: Path | None) -> None:
-    """Answer gateways until SIGTERM, then drain. SIGHUP reads the policy again."""
+    """Answer gateways until SIGTERM, then drain. A changed policy is put in force, at the latest on SIGHUP."""
     config = load(load_service, config_path)
     configure(config.settings.log.level, config.settings.log.format)
     if inherited is not None:
         gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), _loader(config_path), together))
+        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), config_path, together))
     else:
         _serve(config, config_path, workers or config.settings.workers)
 
@@ -71,19 +73,25 @@ def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
                     pass  # each worker opens it anew; that nobody can is better told here
             sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
             if workers == 1:
-                uvloop.run(work(config, sockets, _loader(config_path)))
+                uvloop.run(work(config, sockets, config_path))
             else:
-                uvloop.run(_supervise(workers, config_path, sockets, config.settings.drain_delay))
+                uvloop.run(_supervise(workers, config, config_path, sockets))
     except OSError as error:
         _fail(str(error), CANNOT_LISTEN)
 
 
-async def _supervise(workers: int, config_path: Path, sockets: Sockets, drain_delay: float) -> None:
-    await Supervisor(count=workers, config_path=config_path, sockets=sockets, drain_delay=drain_delay).run()
+async def _supervise(workers: int, config: ServiceConfig, config_path: Path, sockets: Sockets) -> None:
+    def reloading(folder: Path, hub: Hub) -> tuple[Reloads, Coroutine[None, None, None]]:
+        reloads = Reloads(config_path, config.seen, folder, hub.deliver)
+        return reloads, keep_reloading(reloads, config.settings.reload)
 
-
-def _loader(config_path: Path) -> Load:
-    return lambda: load_service(config_path, os.environ)
+    await Supervisor(
+        count=workers,
+        config_path=config_path,
+        sockets=sockets,
+        drain_delay=config.settings.drain_delay,
+        reloading=reloading,
+    ).run()
 
 
 def load(read: Callable[[Path, Mapping[str, str]], Loaded], config_path: Path) -> Loaded:

@@ -1,32 +1,42 @@
 """Several workers on the same listeners: each is this program again, started anew when it dies.
 
-Workers are spawned, not forked: grpcio and threads do not survive a fork.
+Workers are spawned, not forked: grpcio and threads do not survive a fork. The standard input of each is a socket, by which
+it talks to us (`reload.lines`) and learns of our end.
 """
 
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from extauthz.app_resolver import prepare
+from extauthz.cli.reload.lines import Hub, Line
+from extauthz.cli.reload.reloads import Reloads
 from extauthz.cli.worker import STOP_SECONDS, Sockets
 
 RESTART_SECONDS = 1.0
 """A worker that dies sooner than this after its start is started again only after this time."""
 
+Reloading = Callable[[Path, Hub], tuple[Reloads, Awaitable[object]]]
+"""What reloads workers, and what keeps it going; outcomes go into the folder."""
+
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("extauthz")
 
 
 class Supervisor:
-    """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together; SIGHUP is handed on to them."""
+    """Keeps `count` workers alive until SIGTERM or SIGINT, then drains them together.
+
+    SIGHUP reloads all of them by way of `reloading`, and is handed on to them where there is none.
+    """
 
     def __init__(
         self,
@@ -36,6 +46,7 @@ class Supervisor:
         sockets: Sockets,
         drain_delay: float,
         command: Sequence[str] = ("serve",),
+        reloading: Reloading | None = None,
     ) -> None:
         self._count = count
         self._command = [sys.executable, "-m", "extauthz", *command, "--config", str(config_path)]
@@ -44,38 +55,63 @@ class Supervisor:
         self._patience = drain_delay + STOP_SECONDS + 5.0
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.subprocess.Process] = set()
+        self._hub = Hub()
+        self._reloading = reloading
+        self._reloads: Reloads | None = None
 
     async def run(self) -> None:
         """Run until told to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._hand_on, signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         with tempfile.TemporaryDirectory(prefix="extauthz-") as name:
             together = Path(name)
             numbers = _furnish(together)
-            await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
+            async with self._reloaded(together):
+                await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
 
-    def _hand_on(self, number: signal.Signals) -> None:
+    @asynccontextmanager
+    async def _reloaded(self, together: Path) -> AsyncIterator[None]:
+        """Meanwhile workers are reloaded when somebody asks."""
+        if self._reloading is None:
+            yield
+            return
+        self._reloads, running = self._reloading(together, self._hub)
+        task = asyncio.ensure_future(running)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _hang_up(self) -> None:
+        if self._reloads is not None:
+            self._reloads.ask()
+            return
         for worker in self._workers:
             with suppress(ProcessLookupError):  # it has just ended
-                worker.send_signal(number)
+                worker.send_signal(signal.SIGHUP)
 
     async def _keep_alive(self, together: Path, numbers: Path) -> None:
         command = [*self._command, "--together", str(together)]
         environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
         while not self._stopping.is_set():
             started = time.monotonic()
-            worker = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,  # closes when we die, whatever kills us: the worker then drains
-                env=environment,
-                pass_fds=self._descriptors,
-                start_new_session=True,
-            )
+            ours, theirs = socket.socketpair()  # ends when we die, whatever kills us: the worker then drains
+            with theirs:
+                worker = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=theirs.fileno(),
+                    env=environment,
+                    pass_fds=self._descriptors,
+                    start_new_session=True,
+                )
+            hearing = asyncio.ensure_future(self._hub.serve(await Line.over(ours), self._reloads))
             self._workers.add(worker)
             await self._watch(worker)
             self._workers.discard(worker)
+            await hearing  # ends with the worker
             mark_process_dead(worker.pid, str(numbers))  # type: ignore[no-untyped-call] # the library has no types here
             if not self._stopping.is_set():
                 _log.error("a worker ended and is started again", pid=worker.pid, status=worker.returncode)

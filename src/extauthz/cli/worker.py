@@ -8,24 +8,30 @@
 """
 
 import asyncio
-import gc
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from grpc import aio
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
-from extauthz.cli.reload import Load, reload_on_hangup
+from extauthz.cli.certificates import as_h2corn_has_it, listener_files, renew
+from extauthz.cli.garbage import collect_seldom
+from extauthz.cli.listener import Listener
+from extauthz.cli.reload.live import Live
+from extauthz.cli.reload.running import Ask, alone, supervised
 from extauthz.config.load import ServiceConfig
 from extauthz.config.schema import ServiceFile
 from extauthz.wire.asgi import App
-from extauthz.wire.envoy.grpcio_server import create_server
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
+from extauthz.wire.ops_reload import ReloadDoor
+
+if TYPE_CHECKING:
+    from grpc import aio
 
 KEEP_ALIVE_SECONDS = 75.0
 """Longer than NGINX keeps idle connections (60 s), so that it is never we who close under a request."""
@@ -36,9 +42,6 @@ STOP_SECONDS = 10.0
 MAX_HEAD_BYTES = 64 * 1024
 """Request heads on the HTTP doors; NGINX sends at most four lines of 8 KiB."""
 
-
-GC_THRESHOLDS = (50_000, 20, 20)
-"""Checks make no reference cycles; looking for them every 700 objects, as Python does by default, finds nothing."""
 
 RECORD_SECONDS = 0.05
 """How long a decision may wait to be recorded."""
@@ -56,61 +59,68 @@ class Sockets:
     supervised: bool = False
 
 
-async def work(config: ServiceConfig, sockets: Sockets, load: Load, together: Path | None = None) -> None:
+async def work(config: ServiceConfig, sockets: Sockets, config_path: Path, together: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the supervisor is gone; a second signal cuts the drain short.
 
-    SIGHUP reads the files again by `load`.
+    SIGHUP has the files read again, of which `config_path` is the first.
     """
     service = build(config, together)
     service.start()
-    stop = _stop_signals(supervised=sockets.supervised)
-    settings = config.settings
-    servers = [
-        _server(
-            service.gateway, sockets.gateway, settings, grpc=settings.grpc_server == "h2corn", tls=_tls_files(config)
-        ),
-        _server(service.ops, sockets.ops, settings, grpc=False),
-    ]
-    serving = [asyncio.create_task(server.serve()) for server in servers]
-    reloading = reload_on_hangup(service, config, load)
-    recording = _every(RECORD_SECONDS, service.observer.flush)
-    publishing = _every(PUBLISH_SECONDS, service.metrics.flush)
-    background: list[asyncio.Future[object]] = [
-        asyncio.ensure_future(each) for each in (recording, publishing, reloading)
-    ]
+    stop = _stop_signals()
+    live = Live(service, config, time.time)
+    if sockets.supervised:
+        reloading = supervised(live, lambda: stop.put_nowait(signal.SIGTERM))
+    else:
+        reloading = alone(live, config, config_path)
+    async with reloading as ask:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
+        await _serve(service, config, sockets, live=live, ask=ask, stop=stop)
+
+
+async def _serve(
+    service: Service, config: ServiceConfig, sockets: Sockets, *, live: Live, ask: Ask, stop: "asyncio.Queue[int]"
+) -> None:
+    gateway, ops = _listeners(service, config, sockets, _ops_door(service, live, ask))
+    background = [asyncio.ensure_future(each) for each in _background(service, config, gateway)]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
-        for server in servers:
-            await server.wait_started()
+        for listener in (gateway, ops):
+            await listener.start()
         service.readiness.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        collect_seldom()
         _tell_ready(config)
         background.append(asyncio.ensure_future(service.check_servers()))
-        await _until(stop, serving)
-        await _drain(service, config, stop)
+        await _until(stop, gateway, ops)
+        await _drain(service, live.settings.drain_delay, stop)
     finally:
-        for server in servers:
-            server.shutdown()
+        stopping = [asyncio.ensure_future(listener.stop()) for listener in (gateway, ops)]
         if grpcio is not None:
             await grpcio.stop(STOP_SECONDS)
-        await asyncio.gather(*serving)
+        await asyncio.gather(*stopping)
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)  # else what was cancelled may be told as an error
         await service.close()
 
 
-def _tls_files(config: ServiceConfig) -> dict[str, Any]:
-    """The certificates of the gateway listener, as h2corn calls them; none for plain text."""
-    tls = config.settings.tls
-    if tls is None:
-        return {}
-    files = {"certfile": config.folder / tls.certificate, "keyfile": config.folder / tls.key}
-    if tls.client_ca is None:
-        return files
-    return {**files, "ca_certs": config.folder / tls.client_ca, "cert_reqs": "required"}
+def _ops_door(service: Service, live: Live, ask: Ask) -> ReloadDoor:
+    return ReloadDoor(service.ops, service.guard, ask=ask, describe=live.describe)
+
+
+def _listeners(service: Service, config: ServiceConfig, sockets: Sockets, ops: ReloadDoor) -> tuple[Listener, Listener]:
+    settings, tls = config.settings, as_h2corn_has_it(listener_files(config))
+    grpc = settings.grpc_server == "h2corn"
+    return (
+        Listener(lambda fd: _server(service.gateway, fd, settings, grpc=grpc, tls=tls), sockets.gateway),
+        Listener(lambda fd: _server(ops, fd, settings, grpc=False), sockets.ops),
+    )
+
+
+def _background(service: Service, config: ServiceConfig, gateway: Listener) -> Iterator[Coroutine[None, None, object]]:
+    yield _every(RECORD_SECONDS, service.observer.flush)
+    yield _every(PUBLISH_SECONDS, service.metrics.flush)
+    if (files := listener_files(config)) is not None:
+        yield renew(gateway, files, service.observer)
 
 
 def _server(
@@ -144,9 +154,11 @@ def _grpc_limits(path: str) -> RequestPolicy:
     )
 
 
-async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Sockets) -> aio.Server | None:
+async def _start_grpcio(service: Service, config: ServiceConfig, sockets: Sockets) -> "aio.Server | None":
     if config.settings.listen.grpc is None:
         return None
+    from extauthz.wire.envoy.grpcio_server import create_server  # noqa: PLC0415 - grpcio takes 10 MiB; most have h2corn
+
     address = str(config.settings.listen.grpc)
     server = create_server(service.check, service.health, address=address, share_port=sockets.supervised)
     await server.start()
@@ -159,33 +171,26 @@ async def _every(seconds: float, act: Callable[[], None]) -> None:
         act()
 
 
-def _stop_signals(*, supervised: bool) -> "asyncio.Queue[int]":
+def _stop_signals() -> "asyncio.Queue[int]":
     received: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received.put_nowait, number)
-    if supervised:
-
-        def orphaned() -> None:
-            loop.remove_reader(0)
-            received.put_nowait(signal.SIGTERM)
-
-        loop.add_reader(0, orphaned)  # the supervisor writes nothing: readable means that it is gone
+        asyncio.get_running_loop().add_signal_handler(number, received.put_nowait, number)
     return received
 
 
-async def _until(stop: "asyncio.Queue[int]", serving: list[asyncio.Task[None]]) -> None:
+async def _until(stop: "asyncio.Queue[int]", *listeners: Listener) -> None:
     """Wait for a signal, or for a server to end on its own, which it never should."""
-    signalled = asyncio.create_task(stop.get())
-    await asyncio.wait([signalled, *serving], return_when=asyncio.FIRST_COMPLETED)
-    signalled.cancel()
+    ends = [asyncio.ensure_future(stop.get()), *(asyncio.ensure_future(each.ended()) for each in listeners)]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
 
 
-async def _drain(service: Service, config: ServiceConfig, stop: "asyncio.Queue[int]") -> None:
+async def _drain(service: Service, seconds: float, stop: "asyncio.Queue[int]") -> None:
     service.readiness.drain()
-    structlog.get_logger("extauthz").info("draining", seconds=config.settings.drain_delay)
+    structlog.get_logger("extauthz").info("draining", seconds=seconds)
     try:
-        async with asyncio.timeout(config.settings.drain_delay):
+        async with asyncio.timeout(seconds):
             await stop.get()
     except TimeoutError:
         return

@@ -3,7 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from extauthz.config.schema import AnyOf, AuthorizationServer, Defaults, HeaderClaim, RouteEntry, Scopes
+from extauthz.config.conditions import ClaimEntry
+from extauthz.config.schema import AuthorizationServer, Defaults, HeaderClaim, RouteEntry
+from extauthz.config.scope_sets import ScopeSets, alternatives_of
+from extauthz.core.claims import ClaimRule
 from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii
 from extauthz.core.policy import Rule
@@ -21,12 +24,14 @@ class Policy:
         defaults: what they have in common.
         realm: the protection space.
         implications: what each scope implies.
+        scope_sets: the scopes of each named set.
     """
 
     entries: tuple[tuple[int, RouteEntry], ...]
     defaults: Defaults
     realm: str
     implications: Implications = field(default_factory=dict)
+    scope_sets: ScopeSets = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +79,23 @@ def _compile_rule(
     servers: Mapping[str, AuthorizationServer],
 ) -> Rule:
     names = servers_for(entry, policy.defaults, servers)
-    alternatives = _alternatives(entry.scopes)
+    alternatives = alternatives_of(entry.scopes, policy.scope_sets)
     anonymous = entry.allow is not None
     forward_token = policy.defaults.forward_token if entry.forward_token is None else entry.forward_token
     return Rule(
         name=entry.name,
         path=entry.path,
         methods=entry.methods or (),
+        where=tuple((entry.where or {}).items()),
         host=entry.host or "",
         anonymous=anonymous,
+        shadow=entry.shadow,
         preflight=entry.allow_preflight,
         alternatives=tuple(frozenset(words) for words in alternatives),
         implications=policy.implications,
         demands=_demands(entry),
         audience="" if anonymous else entry.audience or policy.defaults.audience or "",
+        issuers=frozenset(entry.issuers or ()),
         authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
         leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
@@ -100,6 +108,7 @@ def _compile_rule(
 
 def _demands(entry: RouteEntry) -> Demands | None:
     demands = Demands(
+        clients=frozenset(entry.clients or ()),
         details=tuple(
             DetailsRule(
                 type=each.type, actions=frozenset(each.actions or ()), locations=frozenset(each.locations or ())
@@ -108,8 +117,15 @@ def _demands(entry: RouteEntry) -> Demands | None:
         ),
         actors=frozenset(entry.actors or ()),
         subject=entry.require_sub,
+        claims=tuple(_claim_rule(each) for each in entry.claims or ()),
     )
     return None if demands == Demands() else demands
+
+
+def _claim_rule(entry: ClaimEntry) -> ClaimRule:
+    single = entry.equals if entry.contains is None else entry.contains
+    values = entry.in_ or (() if single is None else (single,))
+    return ClaimRule(claim=entry.claim, values=values, contains=entry.contains is not None, pattern=entry.matches)
 
 
 def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:
@@ -117,13 +133,3 @@ def _identity_header(name: str, source: str | HeaderClaim) -> IdentityHeader:
         return IdentityHeader(name=name, claim=source)
     lists, non_ascii = ListStyle(source.list), NonAscii(source.non_ascii)
     return IdentityHeader(name=name, claim=source.claim, lists=lists, non_ascii=non_ascii)
-
-
-def _alternatives(scopes: Scopes | None) -> tuple[tuple[str, ...], ...]:
-    match scopes:
-        case None:
-            return ()
-        case AnyOf():
-            return scopes.any_of
-        case _:
-            return (scopes,)

@@ -1,11 +1,13 @@
-"""A file as plain data that remembers where each value stood.
+"""A file as plain data that remembers where each value stood; a policy file may have routes of other files in it.
 
 A path is a tuple of keys and indices, such as `("routes", 3, "methods")`. Parts of a path that the file does not
 have are passed over, so a path to something missing leads to the section where it is missing.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from extauthz.config.faults import Fault
@@ -45,6 +47,7 @@ class Document:
         private: whether secrets may stand in it by mistake: then faults show only the entry that they are about.
         faults: what is wrong with it as YAML.
         empty: places of values that were left empty.
+        parts: the files that the routes come from that are not of this file, each with the index of its first route.
     """
 
     file: str
@@ -53,6 +56,7 @@ class Document:
     private: bool = False
     faults: tuple[Fault, ...] = ()
     empty: tuple[Place, ...] = ()
+    parts: "tuple[tuple[int, Document], ...]" = ()
 
     def at(self, path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         """The plain data at a path, or None when the file has nothing there."""
@@ -74,15 +78,31 @@ class Document:
         """Where the value at a path stands."""
         return self._descend(path)[0]
 
+    def owner(self, path: Path) -> "Document":
+        """The file where a path leads: this one, or the one that a route comes from."""
+        index = path[1] if path[:1] == ("routes",) and len(path) > 1 else None
+        if not self.parts or not isinstance(index, int):
+            return self
+        before = bisect_right(self.parts, index, key=itemgetter(0))
+        return self.parts[before - 1][1] if before else self
+
+    def near(self, path: Path, reader: Path) -> str:
+        """Where a path leads, for whoever reads of it at another one: `line 5`, or `other.yaml:5`."""
+        line = self.value_place(path).line
+        owner = self.owner(path)
+        return f"line {line}" if owner is self.owner(reader) else f"{owner.file}:{line}"
+
     def fault(
         self, path: Path, message: str, *, value: str = "", hint: str = "", on_key: bool = False, excerpt: bool = True
     ) -> Fault:
         """A fault of the value at a path, or of its key."""
         value_place, key_place = self._descend(path)
         place = key_place if on_key and key_place is not None else value_place
-        shown, column = self._shown(place, key_place, value_place if value and not on_key else None)
+        owner = self.owner(path)
+        entry = value_place if value and not on_key else None
+        shown, column = owner._shown(place, key_place, entry)  # noqa: SLF001 - one of our kind
         return Fault(
-            file=self.file,
+            file=owner.file,
             line=place.line,
             column=place.column,
             message=message,

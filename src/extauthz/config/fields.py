@@ -1,7 +1,7 @@
 """The types of the fields in both files. Each refuses with a sentence of its own; none says how a program would see it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
@@ -49,6 +49,7 @@ _TOKEN_PREFIX = re.compile(r"[A-Za-z0-9._~+/-]{1,64}")
 _AUDIT_WORDS = ("stdout", "stderr", "off")
 
 T = TypeVar("T")
+Item = TypeVar("Item", bound=Hashable)
 
 
 def _written(parse: Callable[[str], T]) -> PlainValidator:
@@ -98,7 +99,7 @@ def _whole(smallest: int, largest: int) -> PlainValidator:
     return PlainValidator(parse)
 
 
-def _at_least_one(sentence: str) -> AfterValidator:
+def at_least_one(sentence: str) -> AfterValidator:
     """A validator for a list or mapping that must not be empty."""
 
     def check(entries: T) -> T:
@@ -109,8 +110,9 @@ def _at_least_one(sentence: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _once_each(entries: tuple[str, ...]) -> tuple[str, ...]:
-    seen: set[str] = set()
+def once_each(entries: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Return the entries unchanged; one that stands there twice is a mistake."""
+    seen: set[Item] = set()
     for index, entry in enumerate(entries):
         if entry in seen:
             raise Misfit("this stands twice in the list", at=(index,))
@@ -253,22 +255,23 @@ Pause = Annotated[float, _duration("100ms", "10m"), _DURATION_SCHEMA]
 PerMinute = Annotated[int, _whole(1, 1_000_000), WithJsonSchema({"type": "integer"})]
 DrainDelay = Annotated[float, _duration("0s", "10m"), _DURATION_SCHEMA]
 Timeout = Annotated[float, _duration("10ms", "30s"), _DURATION_SCHEMA]
+Settle = Annotated[float, _duration("10ms", "10s"), _DURATION_SCHEMA]
 Leeway = Annotated[float, _duration("0s", "300s"), _DURATION_SCHEMA]
 Lifetime = Annotated[float, _duration("0s", MAX_LIFETIME), _DURATION_SCHEMA]
 
 Dialect = Literal["nginx", "forward-auth", "envoy", "gateway-api"]
 """A way in which gateways ask over HTTP."""
-Dialects = Annotated[tuple[Dialect, ...], AfterValidator(_once_each)]
+Dialects = Annotated[tuple[Dialect, ...], AfterValidator(once_each)]
 SocketMode = Annotated[int, _written(_parse_mode), _TEXT_SCHEMA]
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 Algorithms = Annotated[
-    tuple[Algorithm, ...], AfterValidator(_once_each), _at_least_one("name at least one algorithm, such as RS256")
+    tuple[Algorithm, ...], AfterValidator(once_each), at_least_one("name at least one algorithm, such as RS256")
 ]
 TokenTypes = Annotated[
-    tuple[Literal["at+jwt", "JWT"], ...], AfterValidator(_once_each), _at_least_one("name at least one type: at+jwt")
+    tuple[Literal["at+jwt", "JWT"], ...], AfterValidator(once_each), at_least_one("name at least one type: at+jwt")
 ]
-Audiences = Annotated[tuple[Text, ...], AfterValidator(_once_each)]
+Audiences = Annotated[tuple[Text, ...], AfterValidator(once_each)]
 
 # policy.yaml
 Version = Annotated[Literal[1], PlainValidator(_check_version), WithJsonSchema({"const": 1})]
@@ -283,24 +286,20 @@ Host = Annotated[str, _written(check_host), _TEXT_SCHEMA]
 Method = Annotated[str, _written(_check_method), _METHOD_SCHEMA]
 Methods = Annotated[
     tuple[Method, ...],
-    AfterValidator(_once_each),
-    _at_least_one("name at least one method, or take methods out to mean all of them"),
+    AfterValidator(once_each),
+    at_least_one("name at least one method, or take methods out to mean all of them"),
 ]
-ServerNames = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one server")]
+ServerNames = Annotated[tuple[Text, ...], AfterValidator(once_each), at_least_one("name at least one server")]
 ScopeWord = Annotated[str, _written(_check_scope_word), _SCOPE_SCHEMA]
-ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(_once_each), AfterValidator(_check_scopes_length)]
+ScopeList = Annotated[tuple[ScopeWord, ...], AfterValidator(once_each), AfterValidator(_check_scopes_length)]
 ScopeCatalogue = Annotated[
-    tuple[ScopeWord, ...], AfterValidator(_once_each), _at_least_one("name all scopes that there are, or take this out")
+    tuple[ScopeWord, ...], AfterValidator(once_each), at_least_one("name all scopes that there are, or take this out")
 ]
-ScopeAlternative = Annotated[
-    ScopeList, _at_least_one("an empty alternative lets every valid token pass: if that is meant, write scopes: []")
-]
-ScopeAlternatives = Annotated[tuple[ScopeAlternative, ...], _at_least_one("name at least one list of scopes")]
 HeaderName = Annotated[str, _written(_check_header), _TEXT_SCHEMA]
 Claim = Annotated[str, _written(_check_claim), _TEXT_SCHEMA]
 ClaimNames = Annotated[
-    tuple[Claim, ...], AfterValidator(_once_each), _at_least_one("name at least one claim, such as scope")
+    tuple[Claim, ...], AfterValidator(once_each), at_least_one("name at least one claim, such as scope")
 ]
-Texts = Annotated[tuple[Text, ...], AfterValidator(_once_each), _at_least_one("name at least one, or take this out")]
+Texts = Annotated[tuple[Text, ...], AfterValidator(once_each), at_least_one("name at least one, or take this out")]
 Freshness = Annotated[float | None, PlainValidator(_parse_freshness), _FRESHNESS_SCHEMA]
 EdgeCache = Annotated[int, PlainValidator(_parse_edge_cache), _DURATION_SCHEMA]

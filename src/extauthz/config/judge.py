@@ -9,6 +9,7 @@ from extauthz.config.faults import Fault
 from extauthz.config.groups import check_groups
 from extauthz.config.modes import check_modes
 from extauthz.config.schema import AuthorizationServer, PolicyFile
+from extauthz.config.scope_sets import check_scope_sets
 from extauthz.config.validate import check_names, check_servers, check_ties, sound_policy, validate
 from extauthz.core.snapshot import Snapshot
 
@@ -47,6 +48,7 @@ def judge_policy(document: Document, servers: Mapping[str, AuthorizationServer],
         *check_servers(policy, document, names),
         *check_groups(policy, document, servers),
         *check_modes(policy, document, servers),
+        *check_scope_sets(document, policy.scope_sets),
         *check_ties(ties, policy, document),
     ]
     return Judged(file=file, policy=policy, snapshot=None if file is None or found else snapshot, faults=found)

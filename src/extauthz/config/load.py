@@ -2,31 +2,34 @@
 
 1. settings  extauthz.yaml, judged by its schema
 2. secrets   from the files and variables that it names; keys and certificates likewise
-3. policy    the policy file that it names, judged by its schema
+3. policy    the policy file that it names, and the candidate, judged by their schema
 4. rules     names, servers and ties between routes; the compiled snapshot
 
 No step waits for the one before to succeed: an operator sees every fault of both files at once.
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.files import check_files
+from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
 from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
+from extauthz.config.sources import Sources
 from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address
-from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
+from extauthz.config.yaml_source import read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import MAX_SECRET_BYTES, UnusableError, read_file
+from extauthz.keyfiles import MAX_SECRET_BYTES, Stamp, UnusableError, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,9 @@ class ServiceConfig:
         secrets: the client secret for each authorization server that has one, by its name.
         own: what we share with our like, and with the operator.
         policy_path: where the policy file is.
-        snapshot: the compiled policy.
+        snapshot: the compiled policy, with the candidate that is tried out beside it.
+        seen: the files that it was made from, each as it was then; a change of any is a reason to read them again.
+        digest: SHA-256 of the files of policy and candidate.
     """
 
     settings: ServiceFile
@@ -48,33 +53,55 @@ class ServiceConfig:
     own: OwnSecrets
     policy_path: Path
     snapshot: Snapshot
+    seen: Mapping[Path, Stamp]
+    digest: str
 
 
-def load_service(path: Path, environ: Mapping[str, str]) -> ServiceConfig:
+class _Policy(NamedTuple):
+    """A policy file, what it means, and what is wrong with it."""
+
+    path: Path
+    snapshot: Snapshot | None = None
+    faults: Sequence[Fault] = ()
+
+
+def load_service(path: Path, environ: Mapping[str, str], sources: Sources | None = None) -> ServiceConfig:
     """Read `extauthz.yaml` and the policy file that it names; paths in it are relative to its folder.
 
+    `sources` is told of each file, which is of use when there is no configuration to tell it.
+
     Raises:
-        ConfigError: with all faults of both files.
+        ConfigError: with all faults of all files.
     """
+    sources = Sources() if sources is None else sources
     with _collector_paused():
-        document = read_document(path)
+        document = read_document(path, sources)
         settings, faults = validate(ServiceFile, document)  # 1
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
-        policy_path, snapshot, policy_faults = _load_policy(document, path.parent, settings)  # 3, 4
+        policy = _load_policy("policy", document, path.parent, settings, sources)  # 3, 4
+        candidate = _load_policy("candidate", document, path.parent, settings, sources)  # 3, 4
     faults = (
         *faults,
         *secret_faults,
         *file_faults,
         *own_faults,
         *_unreadable_certificates(document, path.parent, settings),
-        *policy_faults,
+        *policy.faults,
+        *candidate.faults,
     )
-    if faults or settings is None or snapshot is None:
+    if faults or settings is None or policy.snapshot is None:
         raise ConfigError(faults)
     return ServiceConfig(
-        settings=settings, folder=path.parent, secrets=secrets, own=own, policy_path=policy_path, snapshot=snapshot
+        settings=settings,
+        folder=path.parent,
+        secrets=secrets,
+        own=own,
+        policy_path=policy.path,
+        snapshot=replace(policy.snapshot, candidate=candidate.snapshot),
+        seen=sources.seen,
+        digest=sources.digest,
     )
 
 
@@ -131,25 +158,24 @@ def _read_secrets(
     return MappingProxyType(secrets), faults
 
 
-def _load_policy(
-    service: Document, folder: Path, settings: ServiceFile | None
-) -> tuple[Path, Snapshot | None, list[Fault]]:
-    named = service.at(("policy",))
+def _load_policy(key: str, service: Document, folder: Path, settings: ServiceFile | None, sources: Sources) -> _Policy:
+    named = service.at((key,))
     if not isinstance(named, str) or not named:
-        return folder, None, []
+        return _Policy(folder)
     path = folder / named
     try:
-        document = read_yaml(read_file(path, MAX_FILE_BYTES), str(path))
+        document = read_policy_text(path, sources)
     except UnusableError as error:
-        return path, None, [service.fault(("policy",), str(error), value=named)]
+        return _Policy(path, faults=[service.fault((key,), str(error), value=named)])
     servers = {} if settings is None else settings.authorization_servers
     judged = judge_policy(document, servers, described_servers(service))
-    return path, judged.snapshot, judged.faults
+    return _Policy(path, judged.snapshot, judged.faults)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: Path, sources: Sources | None = None) -> Document:
     """A file as a document; one that cannot be read is a document with that one fault."""
+    sources = Sources() if sources is None else sources
     try:
-        return read_yaml(read_file(path, MAX_FILE_BYTES), str(path), private=True)
+        return read_yaml(sources.read(path), str(path), private=True)
     except UnusableError as error:
         return Document(file=str(path), faults=(Fault(file=str(path), line=1, column=1, message=str(error)),))

@@ -57,10 +57,32 @@ def read_own_secrets(
         sentinel_password=secret("shared_cache", "sentinel_password"),
         ops_token=secret("ops", "token"),
     )
-    if own.ops_token is not None and len(own.ops_token.reveal()) < MIN_OPS_TOKEN:
-        message = f"a token that revokes has {MIN_OPS_TOKEN} characters or more"
-        faults.append(document.fault(("ops", "token"), message, excerpt=False))
+    try:
+        if own.ops_token is not None:
+            check_ops_token(own.ops_token.reveal())
+    except UnusableError as error:
+        faults.append(document.fault(("ops", "token"), str(error), excerpt=False))
     return own, (*faults, *_check_tls(document, folder))
+
+
+def read_ops_token(path: Path) -> str:
+    """The token of the ops listener.
+
+    Raises:
+        UnusableError: when there is none, or one that could be guessed.
+    """
+    return check_ops_token(read_secret(path))
+
+
+def check_ops_token(text: str) -> str:
+    """Return it unchanged.
+
+    Raises:
+        UnusableError: when it could be guessed.
+    """
+    if len(text) < MIN_OPS_TOKEN:
+        raise UnusableError(f"a token that revokes has {MIN_OPS_TOKEN} characters or more")
+    return text
 
 
 def read_source(source: SecretSource, folder: Path, environ: Mapping[str, str]) -> str:

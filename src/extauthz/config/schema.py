@@ -3,10 +3,11 @@
 Fields stand in an order that matters: a rule that compares two of them belongs to the later one.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -15,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from extauthz.config.conditions import ClaimEntry, Details, Where, check_where
 from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
@@ -38,7 +40,6 @@ from extauthz.config.fields import (
     Retries,
     RoutePath,
     RuleName,
-    ScopeAlternatives,
     ScopeCatalogue,
     ScopeList,
     ScopeWord,
@@ -53,17 +54,23 @@ from extauthz.config.fields import (
     Version,
     Waiting,
     Workers,
+    at_least_one,
 )
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
+from extauthz.config.reload import Reload
+from extauthz.config.scopes import Scopes, SomeWords
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
 from extauthz.core.scopes import all_implied
 
 TOKENLESS_KEYS = (
+    "shadow",
     "audience",
+    "clients",
+    "issuers",
     "authorization_server",
     "mode",
     "freshness",
@@ -71,12 +78,14 @@ TOKENLESS_KEYS = (
     "authorization_details",
     "actors",
     "require_sub",
+    "claims",
 )
 """Keys of a route that say something about a token, and so nothing about a public route."""
 
 
 UNION_TAGS = frozenset({"(list)", "(any_of)", "(name)", "(mapping)"})
-"""Names of the two spellings of `scopes` and of a header's claim; they turn up in the path of an error and are no keys of the file."""
+"""Names of the two spellings of `scopes`, of one of its words and of a header's claim; they turn up in the path of an error
+and are no keys of the file."""
 
 
 class Listen(Section):
@@ -256,11 +265,13 @@ class ServiceFile(Section):
     shared_cache: SharedCache | None = None
     ops: Ops = Ops()
     policy: Text = Field(examples=["policy.yaml"])
+    candidate: Text | None = None
     authorization_servers: dict[ServerName, AuthorizationServer] = Field(
         examples=["{main: {introspection_endpoint: …, client: …}}"]
     )
     audit: Audit = Audit()
     log: Log = Log()
+    reload: Reload = Reload()
 
     @field_validator("listen")
     @classmethod
@@ -290,12 +301,6 @@ class ServiceFile(Section):
         return servers
 
 
-class AnyOf(Section):
-    """Lists of scopes, one of which a token must hold completely."""
-
-    any_of: ScopeAlternatives = Field(examples=["[[orders:admin], [orders:read, orders:write]]"])
-
-
 def _choice(servers: object) -> str:
     return "(list)" if isinstance(servers, list | tuple) else "(name)"
 
@@ -305,17 +310,6 @@ ServerChoice = Annotated[
     Discriminator(_choice),
 ]
 """The name of one server, or of several among which a token chooses."""
-
-
-def _spelling(scopes: object) -> str:
-    return "(any_of)" if isinstance(scopes, dict | AnyOf) else "(list)"
-
-
-Scopes = Annotated[
-    Annotated[ScopeList, Tag("(list)")] | Annotated[AnyOf, Tag("(any_of)")],
-    Discriminator(_spelling),
-]
-"""A list means all of it; an empty one means any valid token."""
 
 
 class HeaderClaim(Section):
@@ -335,14 +329,6 @@ HeaderSource = Annotated[
     Discriminator(_header_spelling),
 ]
 """The name of a claim, or a mapping that also says how it is written."""
-
-
-class Details(Section):
-    """What one element of a token's `authorization_details` must have (RFC 9396)."""
-
-    type: Text = Field(examples=["payment_initiation"])
-    actions: Texts | None = None
-    locations: Texts | None = None
 
 
 class Defaults(Section):
@@ -366,20 +352,31 @@ class RouteEntry(Section):
 
     name: RuleName = Field(examples=["read-orders"])
     path: RoutePath = Field(examples=['"/orders/{id}"'])
+    where: Where | None = None
     host: Host | None = None
     methods: Methods | None = None
     allow: Literal["anonymous"] | None = None
+    shadow: Flag = False
     allow_preflight: Flag = False
     scopes: Scopes | None = Field(default=None, validate_default=True)
+    clients: Texts | None = None
+    issuers: Texts | None = None
     authorization_details: tuple[Details, ...] | None = None
     actors: Texts | None = None
     require_sub: Flag = False
+    claims: Annotated[tuple[ClaimEntry, ...], at_least_one("name at least one, or take this out")] | None = None
     audience: Text | None = None
     authorization_server: ServerChoice | None = None
     mode: Mode | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
     forward_token: Flag | None = None
+
+    @field_validator("where")
+    @classmethod
+    def _of_its_path(cls, where: Where | None, info: ValidationInfo) -> Where | None:
+        check_where(where or {}, info.data.get("path", ""))
+        return where
 
     @field_validator("scopes")
     @classmethod
@@ -408,14 +405,24 @@ class RouteEntry(Section):
         return edge_cache
 
 
+def _routes_or_include(schema: dict[str, Any]) -> None:
+    """For editors, which see one file: its routes may all be in others. By then we have put them together."""
+    schema["required"].remove("routes")
+    schema["anyOf"] = [{"required": ["routes"]}, {"required": ["include"]}]
+
+
 class PolicyFile(Section):
-    """`policy.yaml`."""
+    """`policy.yaml`, with the routes of the files that it includes."""
+
+    model_config = ConfigDict(json_schema_extra=_routes_or_include)
 
     version: Version = Field(examples=["1"])
+    include: Texts | None = None
     realm: Realm = "api"
     defaults: Defaults = Defaults()
     scopes: ScopeCatalogue | None = None
     scope_implies: dict[ScopeWord, ScopeList] = Field(default={})
+    scope_sets: dict[RuleName, SomeWords] = Field(default={})
     routes: tuple[RouteEntry, ...] = Field(examples=["[{name: read-orders, path: /orders, scopes: [orders:read]}]"])
 
     @field_validator("scope_implies")

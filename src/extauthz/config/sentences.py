@@ -6,7 +6,8 @@ secret, is ever shown, nor text that may be a URL with credentials in it, nor th
 
 import re
 from collections.abc import Iterator
-from typing import get_args, get_origin
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -53,26 +54,35 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
 
 def section_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The innermost section that a path leads through. Every key leads to one kind of section at most."""
-    parts = iter(path)
-    for part in parts:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            continue
-        model = next(_sections(field.annotation), model)
-        if get_origin(field.annotation) in (dict, tuple):
-            next(parts, None)  # the name or number of an entry is not a key of ours
+    kinds: list[object] = [model]
+    for part in path:
+        kinds = [inner for kind in kinds for inner in _inside(kind, part)]
+        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
     return model
 
 
-def _sections(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _inside(kind: object, part: str | int) -> Iterator[object]:
+    """What a value of this kind holds under a key, or at a place in a list."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(part))
+        yield from () if field is None else _kinds(field.annotation)
+    elif get_origin(kind) is (tuple if isinstance(part, int) else dict):
+        yield from _kinds(get_args(kind)[0 if isinstance(part, int) else 1])
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """What a value may be."""
+    if get_origin(annotation) is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        yield from (kind for each in get_args(annotation) for kind in _kinds(each))
+    else:
         yield annotation
-    for argument in get_args(annotation):
-        yield from _sections(argument)
 
 
 def _unknown_key(path: Path, model: type[BaseModel], document: Document) -> Fault:
-    known = section_at(model, path[:-1]).model_fields
+    fields = section_at(model, path[:-1]).model_fields
+    known = [field.alias or name for name, field in fields.items()]
     key = str(path[-1])
     hint = nearest(key, known)
     message = "unknown key" if hint else f"unknown key: known here are {', '.join(known)}"

@@ -11,6 +11,7 @@ from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
 from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
+from extauthz.config.scope_sets import all_sets
 from extauthz.config.sentences import describe, path_of
 from extauthz.core.scopes import all_implied
 
@@ -54,6 +55,7 @@ def sound_policy(policy: PolicyFile | None, document: Document) -> Policy:
             defaults=policy.defaults,
             realm=policy.realm,
             implications=all_implied(policy.scope_implies),
+            scope_sets=all_sets(policy.scope_sets),
         )
     routes = [sound(RouteEntry, document.at(route)) for route in _routes(document)]
     entries = tuple((index, entry) for index, entry in enumerate(routes) if entry is not None)
@@ -71,8 +73,8 @@ def check_names(document: Document) -> list[Fault]:
         if not isinstance(name, str):
             continue
         if name in first:
-            line = document.value_place(first[name]).line
-            faults.append(document.fault(path, f"the route on line {line} has this name already", value=name))
+            where = document.near(first[name], path).replace("line", "on line")
+            faults.append(document.fault(path, f"the route {where} has this name already", value=name))
         first.setdefault(name, path)
     return faults
 
@@ -100,11 +102,11 @@ def check_ties(ties: Iterable[Tie], policy: Policy, document: Document) -> list[
     entries = dict(policy.entries)
     faults = []
     for tie in ties:
-        line = document.value_place(("routes", tie.first)).line
+        where = document.near(("routes", tie.first), ("routes", tie.second))
         first, second = entries[tie.first].name, entries[tie.second].name
         methods = ", ".join(tie.methods) or "every method"
         message = (
-            f"{second} and {first} (line {line}) would both decide {methods} here:"
+            f"{second} and {first} ({where}) would both decide {methods} here:"
             " give them different methods, paths or hosts, or make them one route"
         )
         faults.append(document.fault(("routes", tie.second, "path"), message))

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     ALLOWED = "allowed"
     ALLOWED_STALE = "allowed_stale"
     PUBLIC = "public"
+    SHADOW = "shadow"
 
     BAD_METHOD = "bad_method"
     BAD_HOST = "bad_host"
@@ -37,8 +38,10 @@ class Reason(StrEnum):
     SENDER_CONSTRAINED = "sender_constrained"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     INSUFFICIENT_DETAILS = "insufficient_details"
+    WRONG_CLIENT = "wrong_client"
     WRONG_ACTOR = "wrong_actor"
     NO_SUBJECT = "no_subject"
+    WRONG_CLAIM = "wrong_claim"
 
     SERVER_UNREACHABLE = "server_unreachable"
     SERVER_TIMEOUT = "server_timeout"
@@ -56,7 +59,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-ALLOWING = frozenset({Reason.ALLOWED, Reason.ALLOWED_STALE, Reason.PUBLIC})
+ALLOWING = frozenset({Reason.ALLOWED, Reason.ALLOWED_STALE, Reason.PUBLIC, Reason.SHADOW})
 """Reasons of an `Allow`; all others are reasons of a `Deny`."""
 
 
@@ -125,8 +128,10 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.SENDER_CONSTRAINED: _INVALID_TOKEN,
     Reason.INSUFFICIENT_SCOPE: _INSUFFICIENT,
     Reason.INSUFFICIENT_DETAILS: _INSUFFICIENT,
+    Reason.WRONG_CLIENT: _FORBIDDEN,
     Reason.WRONG_ACTOR: _FORBIDDEN,
     Reason.NO_SUBJECT: _FORBIDDEN,
+    Reason.WRONG_CLAIM: _FORBIDDEN,
     Reason.SERVER_UNREACHABLE: _UNAVAILABLE,
     Reason.SERVER_TIMEOUT: _UNAVAILABLE,
     Reason.SERVER_ERROR: _UNAVAILABLE,
@@ -152,11 +157,13 @@ class Allow(NamedTuple):
 
     Attributes:
         reason: `ALLOWED`; `ALLOWED_STALE` when the answer about the token is older than it should be, because the
-            authorization server cannot be asked; `PUBLIC` when the route asks for no token.
+            authorization server cannot be asked; `PUBLIC` when the route asks for no token;
+            `SHADOW` when the route only tries out what it asks for, and would have denied.
         rule: name of the rule that decided.
         identity: request headers for the upstream, lower-case names, each name once.
         absent: identity headers that must *not* reach the upstream, whatever the client sent.
         cache_seconds: how long a gateway may keep this answer; 0 means not at all.
+        shadow: for what reason it would have been denied, where that is the reason `SHADOW`.
     """
 
     reason: Reason
@@ -164,6 +171,7 @@ class Allow(NamedTuple):
     identity: tuple[tuple[str, str], ...]
     absent: tuple[str, ...]
     cache_seconds: int = 0
+    shadow: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +199,11 @@ class Deny:
 
 
 Decision = Allow | Deny
+
+
+def true_reason(decision: Decision) -> Reason:
+    """The reason, also where a shadow route did not act upon it."""
+    return decision.reason if isinstance(decision, Deny) else decision.shadow or decision.reason
 
 
 def deny(

@@ -12,6 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from extauthz.core.introspection import Active
@@ -76,7 +77,7 @@ class IdentityHeader:
         Raises:
             ValueError: when the claim cannot be forwarded.
         """
-        found = _found(token, self.claim)
+        found = claim_of(token, self.claim)
         text = found if isinstance(found, str) else _as_text(found, self.lists)
         if not text:
             return None
@@ -152,7 +153,8 @@ def token_kind(token: Active) -> str:
     return "client" if token.sub in (None, "", token.client_id) else "user"
 
 
-def _found(token: Active, claim: str) -> object:
+def claim_of(token: Active, claim: str) -> object:
+    """The claim of that name, or at that path; None when the token has none."""
     if claim == TOKEN_KIND:
         return token_kind(token)
     return getattr(token, claim) if claim in TOKEN_CLAIMS else find_claim(token.claims, claim)
@@ -231,6 +233,11 @@ FAILURE_MODE_HEADER = "x-envoy-auth-failure-mode-allowed"
 
 def removals(present: Iterable[str], absent: Iterable[str]) -> tuple[str, ...]:
     """What Envoy shall take out of a request that passes with these identity headers and without those: twins too."""
-    kept, gone = tuple(present), tuple(absent)
+    return _removals(tuple(present), tuple(absent))
+
+
+@lru_cache(maxsize=1024)
+def _removals(kept: tuple[str, ...], gone: tuple[str, ...]) -> tuple[str, ...]:
+    """Names come from the policy alone, so there are few of these."""
     spellings = {twin for name in (*kept, *gone) for twin in twins(name)}
     return (*gone, *sorted(spellings.difference(kept, gone)), FAILURE_MODE_HEADER)

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from extauthz.core.decision import Reason
 from extauthz.core.leniency import STRICT, Leniency, standard_shapes
-from extauthz.core.scopes import lenient_scope
+from extauthz.core.scopes import read_scope
+from extauthz.core.shared import shared_names, shared_text
 from extauthz.core.strict_json import GarbageError as _GarbageError, strict_object
 
 MAX_ANSWER_BYTES = 256 * 1024
@@ -190,9 +191,9 @@ def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
         raise _GarbageError("member 'active' is not true or false")
     state = Active(
         sub=_text(members, "sub"),
-        client_id=_text(members, "client_id"),
+        client_id=shared_text(_text(members, "client_id")),
         username=_text(members, "username"),
-        iss=_text(members, "iss"),
+        iss=shared_text(_text(members, "iss")),
         jti=_text(members, "jti"),
         aud=_audience(members.get("aud")),
         exp=_numeric_date(members, "exp"),
@@ -221,8 +222,8 @@ def _kinds(members: Mapping[str, Any]) -> set[str]:
 
 
 def _scope(value: object) -> dict[str, Any]:
-    words = lenient_scope(value) if isinstance(value, str) else ()
-    return {"scopes": frozenset(words), "scope": " ".join(words)}
+    scopes, scope = read_scope(value if isinstance(value, str) else "")
+    return {"scopes": scopes, "scope": scope}
 
 
 def _text(members: Mapping[str, Any], name: str) -> str | None:
@@ -240,7 +241,7 @@ def _audience(value: object) -> tuple[str, ...]:
     values = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(one, str) for one in values):
         raise _GarbageError("member 'aud' is neither a string nor a list of strings")
-    return tuple(cast("list[str]", values))
+    return shared_names(tuple(cast("list[str]", values)))
 
 
 def _numeric_date(members: Mapping[str, Any], name: str) -> float | None:

@@ -1,7 +1,7 @@
 """A rule, and the decision that it makes about a token. Evaluated on every request; only what a token *is* is cached.
 
-The order is fixed, so that one request has one answer: token state → validity in time → audience → scope → demands →
-identity.
+The order is fixed, so that one request has one answer: token state → validity in time → audience → issuer → scope →
+demands → identity.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
 from extauthz.core.demands import Demands
 from extauthz.core.identity import NO_IDENTITY, IdentityHeaders
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
+from extauthz.core.pattern import Pattern
 from extauthz.core.scopes import Implications, held_scopes
 
 
@@ -24,13 +25,16 @@ class Rule:
         name: unique, for logs and metrics.
         path: pattern as `routes.parse_path` reads it.
         methods: methods that the rule lists; empty means every method.
+        where: patterns that segments must match, by the names of the path's parameters.
         host: host pattern; empty means every host.
         anonymous: a public route: no token is asked for or looked at.
+        shadow: what it denies passes all the same, without identity.
         preflight: CORS preflights for its methods pass without a token.
         alternatives: scope sets, one of which must be held completely. None at all denies everything.
         implications: scopes that a token holds by holding others.
         demands: what else a token must have; None is nothing.
         audience: the `aud` that a token must name; empty means that any will do.
+        issuers: the `iss` of the token is one of these; empty means that any will do.
         authorization_server: name of the server that knows this route's tokens; or names, separated by spaces, among
             which each token chooses.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
@@ -46,13 +50,16 @@ class Rule:
     name: str
     path: str
     methods: tuple[str, ...] = ()
+    where: tuple[tuple[str, Pattern], ...] = ()
     host: str = ""
     anonymous: bool = False
+    shadow: bool = False
     preflight: bool = False
     alternatives: tuple[frozenset[str], ...] = ()
     implications: Implications = field(default_factory=dict, repr=False, hash=False)
     demands: Demands | None = None
     audience: str = ""
+    issuers: frozenset[str] = frozenset()
     authorization_server: str = ""
     max_age: float | None = None
     leeway: float = 0.0
@@ -74,15 +81,19 @@ class Rule:
 
 
 class _Denials(dict[Reason, Deny]):
-    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules."""
+    """The denials of a rule, each rendered when it is first needed: most never are, and a policy may have many rules.
+
+    They do not hold the rule: a policy that was replaced must go without waiting for a search for cycles.
+    """
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
-        self._rule = rule
+        self._rule, self._cross_origin = rule.name, rule.preflight
+        self._realm, self._scope = rule.realm, rule.challenge_scope
 
     def __missing__(self, reason: Reason) -> Deny:
-        rule = self._rule
-        denial = self[reason] = rule.deny(reason, challenge(reason, rule.realm, rule.challenge_scope))
+        told = challenge(reason, self._realm, self._scope)
+        denial = self[reason] = deny(reason, rule=self._rule, challenge=told, cross_origin=self._cross_origin)
         return denial
 
 
@@ -100,6 +111,16 @@ def decide(rule: Rule, state: TokenState, now: float, added_scopes: tuple[str, .
             return rule.deny(reason, retry_after=retry_after)
         case _:
             assert_never(state)
+
+
+def acted_upon(rule: Rule, decision: Decision, added_scopes: tuple[str, ...]) -> Decision:
+    """The decision, or what becomes of it under a shadow rule: a denial passes as on a public route.
+
+    Scopes that the gateway adds are the gateway's own rule, which nobody said to be a shadow.
+    """
+    if not rule.shadow or added_scopes or isinstance(decision, Allow):
+        return decision
+    return Allow(Reason.SHADOW, rule.name, (), rule.identity.names, shadow=decision.reason)
 
 
 def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[str, ...]) -> Decision:
@@ -125,13 +146,15 @@ def _decide_active(rule: Rule, token: Active, now: float, added_scopes: tuple[st
 
 
 def _why_not_valid(rule: Rule, token: Active, now: float) -> Reason | None:
-    """Validity in time, then the audience."""
+    """Validity in time, then the audience, then the issuer."""
     if token.exp is not None and token.exp + rule.leeway <= now:
         return Reason.EXPIRED
     if token.nbf is not None and token.nbf - rule.leeway > now:
         return Reason.NOT_YET_VALID
     if rule.audience and rule.audience not in token.aud:
         return Reason.WRONG_AUDIENCE
+    if rule.issuers and token.iss not in rule.issuers:
+        return Reason.WRONG_ISSUER
     return None
 
 

@@ -1,7 +1,8 @@
 """Which rule is meant: the most specific one, whatever the order in the file.
 
 Host first: exact, then the longest `*.suffix`, then any. Then the path, segment by segment from the left:
-a literal before `{parameter}` before `**`. The rule set found there decides alone: if it does not list the
+a literal before a `{parameter}` whose constraint fits, before any `{parameter}`, before `**`. A constraint that does not fit
+leads nowhere; where two of them fit the same segment, neither comes first and no rule decides. The rule set found there decides alone: if it does not list the
 method there is no route, and no wider rule is tried. The table is a tree of segments, so the cost of a look-up
 follows the depth of the path, not the number of routes.
 """
@@ -13,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from extauthz.core.paths import canonical_path
+from extauthz.core.pattern import Pattern
 from extauthz.core.policy import Rule
 
 ANY_METHOD = ""
@@ -22,10 +24,14 @@ _EXACT_HOST = re.compile(r"[0-9a-z_]([0-9a-z_-]*)(\.[0-9a-z_][0-9a-z_-]*)*|\[[0-
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A parsed path: literal segments are text, a parameter is None; `rest` when it ends in `**`."""
+    """A parsed path: literal segments are text, a parameter is None; `rest` when it ends in `**`.
+
+    `parameters` are their names, in order.
+    """
 
     segments: tuple[str | None, ...]
     rest: bool
+    parameters: tuple[str, ...] = field(default=(), compare=False)
 
 
 def parse_path(text: str) -> PathPattern:
@@ -38,19 +44,19 @@ def parse_path(text: str) -> PathPattern:
         raise ValueError("a path starts with /")
     *head, last = text[1:].split("/")
     rest = last == "**"
-    names: set[str] = set()
+    names: list[str] = []
     segments = tuple(_parse_segment(segment, names) for segment in (head if rest else [*head, last]))
     if "" in head:
         raise ValueError("a path has no empty segment in the middle")
-    return PathPattern(segments=segments, rest=rest)
+    return PathPattern(segments=segments, rest=rest, parameters=tuple(names))
 
 
-def _parse_segment(segment: str, names: set[str]) -> str | None:
+def _parse_segment(segment: str, names: list[str]) -> str | None:
     parameter = _PARAMETER.fullmatch(segment)
     if parameter is not None:
         if parameter[1] in names:
             raise ValueError(f"{{{parameter[1]}}} stands twice in the path")
-        names.add(parameter[1])
+        names.append(parameter[1])
         return None
     if "*" in segment:
         raise ValueError("* stands for nothing here: write {name} for one segment, or ** as the last one for all below")
@@ -77,6 +83,8 @@ def check_host(text: str) -> str:
 
 
 Methods = dict[str, Rule]
+_NOBODY: Methods = {}
+"""What two constraints that fit the same segment lead to."""
 
 
 class Turn(StrEnum):
@@ -85,7 +93,9 @@ class Turn(StrEnum):
     HOST = "host"
     REST = "rest"
     LITERAL = "literal"
+    WHERE = "where"
     BACK = "back"
+    TIED = "tied"
     FOUND = "found"
     NOTHING = "nothing"
 
@@ -95,10 +105,11 @@ class Step(NamedTuple):
 
     Attributes:
         turn: `HOST`: the rules of this host pattern are looked at; `REST`: a `**` fits here and is kept in mind;
-            `LITERAL`: both a literal and a `{parameter}` fit, the literal is tried first; `BACK`: it led nowhere, the
-            parameter is tried; `FOUND`: these rules decide; `NOTHING`: none of this host fits.
+            `LITERAL`: both a literal and a `{parameter}` fit, the literal is tried first; `WHERE`: a constraint
+            fits and is tried before parameters without one; `BACK`: it led nowhere, what comes next is tried; `TIED`:
+            two constraints lead to these rules, so none decides; `FOUND`: these rules decide; `NOTHING`: none of this host fits.
         where: the host pattern, or how much of the path had been read.
-        rules: those that stand there, if it is `REST` or `FOUND`.
+        rules: those that stand there, if it is `REST`, `TIED` or `FOUND`.
     """
 
     turn: Turn
@@ -113,8 +124,16 @@ Trace = list[Step]
 class _Node:
     literals: dict[str, "_Node"] = field(default_factory=dict)
     parameter: "_Node | None" = None
+    constrained: "dict[str, _Constrained] | None" = None
     here: Methods | None = None
     rest: Methods | None = None
+
+
+class _Constrained(NamedTuple):
+    """Where a parameter leads that must match a pattern."""
+
+    pattern: Pattern
+    node: _Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,7 @@ class RouteTable:
             if trace is not None:
                 trace.append(Step(Turn.HOST, self._host_of(tree)))
             methods = _find(tree, segments, 1, trace)
-            if trace is not None:
+            if trace is not None and methods != _NOBODY:
                 trace.append(_ended(methods, path))
             if methods is not None:
                 return methods.get(method) or methods.get(ANY_METHOD)
@@ -183,12 +202,9 @@ class RouteTable:
     def _add(self, rule: Rule) -> list[Conflict]:
         pattern = parse_path(rule.path)
         node = self._tree_for(rule.host)
+        names, where = iter(pattern.parameters), dict(rule.where)
         for segment in pattern.segments:
-            if segment is None:
-                node.parameter = node.parameter or _Node()
-                node = node.parameter
-            else:
-                node = node.literals.setdefault(segment, _Node())
+            node = _below(node, where.get(next(names))) if segment is None else _literally(node, segment)
         if pattern.rest:
             node.rest = {} if node.rest is None else node.rest
             return _claim(node.rest, rule)
@@ -201,6 +217,19 @@ class RouteTable:
         if host.startswith("*."):
             return self._suffixes.setdefault(host[1:], _Node())
         return self._exact.setdefault(host, _Node())
+
+
+def _literally(node: _Node, segment: str) -> _Node:
+    return node.literals.setdefault(segment, _Node())
+
+
+def _below(node: _Node, pattern: Pattern | None) -> _Node:
+    """Where a parameter leads. One without a constraint is there in any case: a look-up asks for that alone."""
+    node.parameter = node.parameter or _Node()
+    if pattern is None:
+        return node.parameter
+    node.constrained = {} if node.constrained is None else node.constrained
+    return node.constrained.setdefault(pattern.text, _Constrained(pattern, _Node())).node
 
 
 def _claim(methods: Methods, rule: Rule) -> list[Conflict]:
@@ -242,7 +271,9 @@ def _find(node: _Node, segments: list[str], at: int, trace: Trace | None) -> Met
                 trace.append(Step(Turn.REST, "/".join(segments[:place]) + "/**", _distinct(rest)))
         step = node.literals.get(segment)
         if node.parameter is not None and segment:
-            found = None if step is None else _try_literal(step, segments, place + 1, trace)
+            found = None if step is None else _try(Turn.LITERAL, step, segments, place + 1, trace)
+            if found is None and node.constrained is not None:
+                found = _try_constrained(node.constrained.values(), segments, place + 1, trace)
             if found is not None:
                 return found
             step = node.parameter
@@ -252,12 +283,23 @@ def _find(node: _Node, segments: list[str], at: int, trace: Trace | None) -> Met
     return node.here or node.rest or rest
 
 
-def _try_literal(literal: _Node, segments: list[str], at: int, trace: Trace | None) -> Methods | None:
-    """Where the literal leads, while a parameter stands beside it."""
+def _try_constrained(ways: Iterable[_Constrained], segments: list[str], at: int, trace: Trace | None) -> Methods | None:
+    """Where the constraint leads that the segment before `at` fits; two of them that lead anywhere lead to nobody."""
+    fitting = [way.node for way in ways if way.pattern.fits(segments[at - 1])]
+    tried = (_try(Turn.WHERE, node, segments, at, trace) for node in fitting)
+    found = [methods for methods in tried if methods is not None]
+    if len(found) > 1 and trace is not None:
+        rules = (rule for methods in found for rule in _distinct(methods))
+        trace.append(Step(Turn.TIED, "/".join(segments[:at]), tuple(dict.fromkeys(rules))))
+    return None if not found else found[0] if len(found) == 1 else _NOBODY
+
+
+def _try(turn: Turn, node: _Node, segments: list[str], at: int, trace: Trace | None) -> Methods | None:
+    """Where a way leads that others stand beside."""
     if trace is None:
-        return _find(literal, segments, at, None)
-    trace.append(Step(Turn.LITERAL, "/".join(segments[:at])))
-    found = _find(literal, segments, at, trace)
+        return _find(node, segments, at, None)
+    trace.append(Step(turn, "/".join(segments[:at])))
+    found = _find(node, segments, at, trace)
     if found is None:
         trace.append(Step(Turn.BACK, "/".join(segments[:at])))
     return found

@@ -5,8 +5,12 @@ One word stands for others only where the policy says so.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+
+_LONGEST_REMEMBERED = 2048
+"""Characters; a longer scope is read each time, so that what is remembered cannot grow large."""
 
 
 def parse_scope(text: str) -> tuple[str, ...]:
@@ -25,6 +29,22 @@ def parse_scope(text: str) -> tuple[str, ...]:
 def lenient_scope(text: str) -> tuple[str, ...]:
     """Read what an authorization server said: extra spaces are forgiven, words outside the grammar are dropped."""
     return tuple(dict.fromkeys(word for word in text.split(" ") if SCOPE_TOKEN.fullmatch(word)))
+
+
+def read_scope(text: str) -> tuple[frozenset[str], str]:
+    """What `lenient_scope` finds, as a set and as text.
+
+    Many tokens have the same scope. They get the same objects, which are most of what a cached token would take.
+    """
+    return _remembered_scope(text) if len(text) <= _LONGEST_REMEMBERED else _set_and_text(text)
+
+
+def _set_and_text(text: str) -> tuple[frozenset[str], str]:
+    words = lenient_scope(text)
+    return frozenset(words), " ".join(words)
+
+
+_remembered_scope = lru_cache(maxsize=1024)(_set_and_text)
 
 
 Implications = Mapping[str, frozenset[str]]

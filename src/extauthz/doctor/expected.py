@@ -7,20 +7,15 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from extauthz.config.compile import Policy, compile_policy
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.schema import Defaults, PolicyFile, ServiceFile
-from extauthz.config.validate import (
-    check_names,
-    check_servers,
-    check_ties,
-    described_servers,
-    sound_policy,
-    validate,
-)
+from extauthz.config.includes import read_policy_text
+from extauthz.config.judge import judge_policy
+from extauthz.config.schema import Defaults, ServiceFile
+from extauthz.config.validate import described_servers, validate
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.routes import RouteTable
+from extauthz.keyfiles import UnusableError
 
 FAILURE_MODE_HEADER = "x-envoy-auth-failure-mode-allowed"
 """Envoy's own mark for a request that passed unchecked; every allow of ours removes it."""
@@ -73,38 +68,34 @@ def load_expected(path: Path) -> Expected:
     Raises:
         ConfigError: with all faults of the first of the two that has some.
     """
-    service = _read(path, private=True)
+    service = _read(path)
     settings, faults = validate(ServiceFile, service)
     if settings is None:
         raise ConfigError(faults)
-    policy = _policy(path.parent / settings.policy, settings, described_servers(service))
+    document = _read_policy(path.parent / settings.policy)
+    judged = judge_policy(document, settings.authorization_servers, described_servers(service))
+    if judged.snapshot is None:
+        raise ConfigError(judged.faults)
     return Expected(
-        identity_headers=tuple(policy.defaults.identity_headers),
+        identity_headers=tuple(judged.policy.defaults.identity_headers),
         introspection_seconds=max(server.timeout for server in settings.authorization_servers.values()),
-        routes=compile_policy(policy, settings.authorization_servers)[0].routes,
+        routes=judged.snapshot.routes,
     )
 
 
-def _policy(path: Path, settings: ServiceFile, servers: tuple[str, ...]) -> Policy:
-    document = _read(path, private=False)
-    file, faults = validate(PolicyFile, document)
-    policy = sound_policy(file, document)
-    ties = compile_policy(policy, settings.authorization_servers)[1]
-    found = (
-        *faults,
-        *check_names(document),
-        *check_servers(policy, document, servers),
-        *check_ties(ties, policy, document),
-    )
-    if found:
-        raise ConfigError(found)
-    return policy
-
-
-def _read(path: Path, *, private: bool) -> Document:
+def _read(path: Path) -> Document:
     try:
-        content = path.read_bytes()
+        return read_yaml(path.read_bytes(), str(path), private=True)
     except OSError as error:
-        message = f"this file cannot be read: {error.strerror}"
-        raise ConfigError([Fault(file=str(path), line=1, column=1, message=message)]) from None
-    return read_yaml(content, str(path), private=private)
+        raise _unreadable(path, f"this file cannot be read: {error.strerror}") from None
+
+
+def _read_policy(path: Path) -> Document:
+    try:
+        return read_policy_text(path)
+    except UnusableError as error:
+        raise _unreadable(path, str(error)) from None
+
+
+def _unreadable(path: Path, message: str) -> ConfigError:
+    return ConfigError([Fault(file=str(path), line=1, column=1, message=message)])

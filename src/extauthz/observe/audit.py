@@ -9,7 +9,8 @@ from typing import BinaryIO, Final
 
 import orjson
 
-from extauthz.core.decision import Deny
+from extauthz.core.contrast import Contrast
+from extauthz.core.decision import Deny, Reason, true_reason
 from extauthz.observe.events import Checked, Happened, Introspected
 
 MAX_WAITING_LINES: Final = 65_536
@@ -106,7 +107,9 @@ def render(event: Checked) -> bytes:
     Raises:
         TypeError: when a text is none that JSON can hold.
     """
-    decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id, _, took, fault = event
+    decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id, _, took, fault, contrast = (
+        event
+    )
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
     line = {
         "time": datetime.fromtimestamp(at, UTC),
@@ -125,6 +128,19 @@ def render(event: Checked) -> bytes:
         "level": level,
         "took_us": round(took * 1e6),
     }
+    if decision.reason is Reason.SHADOW:
+        line["shadow"] = true_reason(decision).value
+    if contrast is not None:
+        line["candidate"] = _told(contrast)
     if fault:
         line["fault"] = fault
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _told(contrast: Contrast) -> dict[str, str]:
+    """What the candidate policy says otherwise."""
+    decision = contrast.decision
+    if decision is None:
+        return {"kind": contrast.kind.value}
+    outcome = "deny" if isinstance(decision, Deny) else "allow"
+    return {"kind": contrast.kind.value, "outcome": outcome, "reason": decision.reason.value, "rule": decision.rule}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from extauthz.core.contrast import Contrast
 from extauthz.core.decision import Decision
 
 DECISION_ID_LENGTH = 24
@@ -29,6 +30,7 @@ class Checked(NamedTuple):
         scope: the token's scopes, separated by spaces.
         took_seconds: time from question to answer.
         fault: name of the exception type behind `internal`, never its text.
+        contrast: what the candidate policy says otherwise; None where it agrees, or where there is none.
     """
 
     decision_id: str
@@ -45,6 +47,7 @@ class Checked(NamedTuple):
     scope: str = ""
     took_seconds: float = 0.0
     fault: str = ""
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class Happening(StrEnum):
     CLAIM_MISMATCH = "claim_mismatch"
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"
+    POLICY_UNCHANGED = "policy_unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

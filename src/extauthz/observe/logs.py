@@ -37,7 +37,7 @@ _WHAT_TO_DO = {
     Happening.DISCOVERY_FAILED: "check the issuer; it is tried again",
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "the old one stays in use",
-    Happening.POLICY_REFUSED: "the old policy stays in force: correct the file, then send SIGHUP again",
+    Happening.POLICY_REFUSED: "nothing has changed, the old policy stays in force: correct the files",
     Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",
 }
 """Happenings that are trouble, each with what an operator can do about it."""

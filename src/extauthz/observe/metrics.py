@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from extauthz.core.decision import ALLOWING, Reason
+from extauthz.core.decision import ALLOWING, Reason, true_reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.version import VERSION
 
@@ -24,6 +24,12 @@ _INTROSPECTION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 _ASKED = frozenset({"", "server"})
 """Levels of decisions that saved no question: none was needed, or it was asked."""
+
+_RELOADS = {
+    Happening.POLICY_RELOADED: "reloaded",
+    Happening.POLICY_UNCHANGED: "unchanged",
+    Happening.POLICY_REFUSED: "refused",
+}
 
 _INACTIVE = frozenset({Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN, Reason.SENDER_CONSTRAINED})
 
@@ -37,6 +43,18 @@ class Metrics:
             "extauthz_decisions",
             "Decisions made.",
             ("door", "outcome", "reason", "rule"),
+            registry=self._registry,
+        )
+        self._shadowed = CounterMetric(
+            "extauthz_shadowed",
+            "Requests that a shadow route let pass, by the reason for which it would have denied them.",
+            ("reason", "rule"),
+            registry=self._registry,
+        )
+        self._contrasts = CounterMetric(
+            "extauthz_candidate_contrasts",
+            "Requests about which the candidate policy says otherwise, by the rule that decided them.",
+            ("kind", "rule"),
             registry=self._registry,
         )
         self._check_seconds = Histogram(
@@ -79,6 +97,18 @@ class Metrics:
             registry=self._registry,
         )
         self._revocations_connected.set(1)
+        self._reloads = CounterMetric(
+            "extauthz_reloads", "Reloads of the files, by what came of them.", ("result",), registry=self._registry
+        )
+        for result in _RELOADS.values():
+            self._reloads.labels(result)
+        self._loaded_at = Gauge(
+            "extauthz_last_reload_success_timestamp_seconds",
+            "When the policy in force was loaded, or was last found to be that of the files; of several workers, the oldest.",
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        self._loaded_at.set_to_current_time()
         self._staleness: dict[str, tuple[float, float]] = {}
         self._audit_lost = CounterMetric(
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
@@ -100,6 +130,10 @@ class Metrics:
         )
         for event in events:
             self._times[event.level].append(event.took_seconds)
+            if event.decision.reason is Reason.SHADOW:
+                self._shadowed.labels(true_reason(event.decision).value, event.decision.rule).inc()
+            if event.contrast is not None:
+                self._contrasts.labels(event.contrast.kind.value, event.decision.rule).inc()
 
     def flush(self) -> None:
         """Publish what was counted. To be called now and then: other workers tell our numbers too."""
@@ -137,6 +171,10 @@ class Metrics:
             self._saved.labels("batch").inc(event.count)
         if event.what in (Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT):
             self.revocations_connected(event.what is Happening.REVOCATIONS_BACK)
+        if event.what in _RELOADS:
+            self._reloads.labels(_RELOADS[event.what]).inc(event.count)
+            if event.what is not Happening.POLICY_REFUSED:
+                self._loaded_at.set_to_current_time()
         self._happenings.labels(event.what.value, event.subject).inc(event.count)
 
     def bound_staleness(self, server: str, seconds: float, degraded_seconds: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from extauthz.core.contrast import difference
 from extauthz.core.decision import Allow, Decision
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
@@ -86,11 +87,10 @@ def group(found: Iterable[tuple[Change, str, str]]) -> list[Seen]:
 def compare(old: Snapshot, new: Snapshot, request: AuthRequest, state: TokenState | None, now: float) -> Change | None:
     """How one request ends under both; None when it ends alike."""
     before, after = (ask(policy, request, state, now).decision for policy in (old, new))
-    first, second = ending(before), ending(after)
-    if first == second:
+    kind = difference(before, after)
+    if kind is None:
         return None
-    kind = CHANGED if first.passes == second.passes else OPENED if second.passes else CLOSED
-    return Change(kind, *_apart(first, second), before.rule, after.rule, told(state))
+    return Change(kind.value, *_apart(ending(before), ending(after)), before.rule, after.rule, told(state))
 
 
 def ending(decision: Decision) -> Ending:
@@ -114,8 +114,15 @@ def told(state: TokenState | None) -> str:
     if not isinstance(state, Active):
         return "without a token" if state is None else "with a token that is not active"
     aud = f" for {' '.join(state.aud)}" if state.aud else ""
-    more = "".join(f" with {name}" for name in state.claims) + ("" if state.sub else " without sub")
+    told = (("issuer", state.iss), ("client", state.client_id), ("actor", _actor(state)))
+    more = "".join(f" of {name} {value}" for name, value in told if value)
+    more += "".join(f" with {name}" for name in state.claims if name != "act") + ("" if state.sub else " without sub")
     return f"with scope {state.scope or '(none)'}{aud}{more}"
+
+
+def _actor(token: Active) -> str:
+    act = token.claims.get("act")
+    return str(act.get("sub") or "") if isinstance(act, dict) else ""
 
 
 def _made_up(old: Snapshot, new: Snapshot, now: float) -> Iterator[tuple[Change, str, str]]:

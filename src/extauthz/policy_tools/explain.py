@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from extauthz.authorizer import judge
-from extauthz.core.decision import Decision, Deny, Reason
+from extauthz.core.decision import Decision, Deny, Reason, true_reason
 from extauthz.core.introspection import TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
@@ -55,6 +55,11 @@ class Explanation:
         return self.decision.reason
 
     @property
+    def true_reason(self) -> Reason:
+        """The same, but of a shadow route the reason for which it would have denied."""
+        return true_reason(self.decision)
+
+    @property
     def status(self) -> int:
         """For the client; 200 when the request passes."""
         return self.decision.outcome.status if isinstance(self.decision, Deny) else 200
@@ -94,6 +99,6 @@ def explain(
         trace=trace,
         losers=beaten,
         look_alike=look_alike(table, place.path) if lost and place is not None else None,
-        missing=[] if rule is None else missing(rule, state, checked.decision.reason),
+        missing=[] if rule is None else missing(rule, state, true_reason(checked.decision)),
         answers=answers(checked, outage_is_error=outage_is_error),
     )

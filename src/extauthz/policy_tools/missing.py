@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from extauthz.core.decision import Reason
+from extauthz.core.decision import Reason, true_reason
 from extauthz.core.demands import Demands
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
@@ -33,6 +33,15 @@ def _audience(rule: Rule, token: Active) -> Iterator[str]:
     yield f"aud: the token is for {' '.join(token.aud) or 'nobody in particular'}, the route for {rule.audience}"
 
 
+def _issuer(rule: Rule, token: Active) -> Iterator[str]:
+    yield f"iss: one of {', '.join(sorted(rule.issuers))}; the token has {token.iss or 'none'}"
+
+
+def _client(rule: Rule, token: Active) -> Iterator[str]:
+    wanted = ", ".join(sorted(_demands(rule).clients))
+    yield f"client_id: one of {wanted}; the token has {token.client_id or 'none'}"
+
+
 def _actor(rule: Rule, _token: Active) -> Iterator[str]:
     yield f"act.sub: one of {', '.join(sorted(_demands(rule).actors))}"
 
@@ -47,6 +56,10 @@ def _subject(_rule: Rule, _token: Active) -> Iterator[str]:
     yield "sub: the token of a user has one"
 
 
+def _claims(rule: Rule, token: Active) -> Iterator[str]:
+    yield from (f"claim: {each}" for each in _demands(rule).claims if not each.met_by(token))
+
+
 def _demands(rule: Rule) -> Demands:
     return rule.demands or Demands()
 
@@ -54,15 +67,18 @@ def _demands(rule: Rule) -> Demands:
 _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
     Reason.INSUFFICIENT_SCOPE: _scopes,
     Reason.WRONG_AUDIENCE: _audience,
+    Reason.WRONG_ISSUER: _issuer,
+    Reason.WRONG_CLIENT: _client,
     Reason.WRONG_ACTOR: _actor,
     Reason.INSUFFICIENT_DETAILS: _details,
     Reason.NO_SUBJECT: _subject,
+    Reason.WRONG_CLAIM: _claims,
 }
 
 
 def missing_scopes(rule: Rule | None, checked: Checked) -> list[str]:
     """Of the list of scopes that the token lacks least of, what it lacks; nothing where scopes are not the matter."""
-    if rule is None or checked.decision.reason is not Reason.INSUFFICIENT_SCOPE:
+    if rule is None or true_reason(checked.decision) is not Reason.INSUFFICIENT_SCOPE:
         return []
     held = held_scopes(frozenset(checked.scope.split()), rule.implications)
     return min((sorted(words - held) for words in rule.alternatives), key=len, default=[])

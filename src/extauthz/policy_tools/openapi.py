@@ -91,7 +91,7 @@ def drift(found: Described, expected: RouteTable, policy: SoundSource) -> list[P
     reached: set[str] = set()
     problems = [*found.problems]
     for rule in expected.rules:
-        place = samples.places(rule)[0]
+        place = samples.places(rule)[0]  # rules from a description have no constraints
         for method in rule.methods:
             ours = table.match(method, found.host or place.host, place.path)
             where = f"{method} {rule.path}"

@@ -65,7 +65,8 @@ def _rivals(loser: Rule, root: _Branch, table: RouteTable) -> Iterator[Crossing]
     for winner, path in _overlapping(pattern, root):
         host = _a_host(loser.host)
         methods = [method for method in (loser.methods or ("GET",)) if method in (winner.methods or (method,))]
-        if methods and table.match(methods[0], host, path) is winner:
+        fits = not loser.where or RouteTable.build([loser])[0].match(methods[0] if methods else "", host, path)
+        if methods and fits and table.match(methods[0], host, path) is winner:
             yield Crossing(loser, winner, path)
 
 

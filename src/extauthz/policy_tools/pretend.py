@@ -21,6 +21,7 @@ class Pretended:
         sub: whose it is.
         client_id: the client that it was issued to.
         aud: whom it is for; None leaves it to the route, so that it is never for the wrong one.
+        iss: who issued it; None leaves it to the route likewise.
         claims: all other members of the authorization server's answer.
         inactive: the server calls it inactive.
         expired: its `exp` is long past.
@@ -30,6 +31,7 @@ class Pretended:
     sub: str | None = None
     client_id: str | None = None
     aud: tuple[str, ...] | None = None
+    iss: str | None = None
     claims: Mapping[str, Any] = field(default_factory=dict)
     inactive: bool = False
     expired: bool = False
@@ -49,6 +51,7 @@ def pretend(said: Pretended, rule: Rule | None, now: float) -> TokenState | None
         sub=said.sub,
         client_id=said.client_id,
         aud=for_route if said.aud is None else said.aud,
+        iss=said.iss or (None if rule is None else min(rule.issuers, default=None)),
         exp=now - _LONG_AGO if said.expired else None,
         claims=said.claims,
     )

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from extauthz.core.decision import ALLOWING, OUTAGES, Reason
-from extauthz.core.introspection import Active, Inactive, TokenState
+from extauthz.core.introspection import Inactive, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.snapshot import Snapshot
 from extauthz.policy_tools.ask import Url, question
@@ -30,8 +30,10 @@ _BY_THE_RULE = {
     Reason.INSUFFICIENT_SCOPE,
     Reason.WRONG_AUDIENCE,
     Reason.INSUFFICIENT_DETAILS,
+    Reason.WRONG_CLIENT,
     Reason.WRONG_ACTOR,
     Reason.NO_SUBJECT,
+    Reason.WRONG_CLAIM,
     Reason.IDENTITY_NOT_FORWARDABLE,
 }
 """Reasons of answers about a token that is active."""
@@ -55,6 +57,8 @@ class Recorded:
     """One line of the audit log.
 
     Attributes:
+        reason: why the rule decided as it did, also where it was a shadow.
+        shadow: whether it was, and let pass what it would have denied.
         scope: the token's scopes, separated by spaces; None when the line does not tell.
     """
 
@@ -66,10 +70,16 @@ class Recorded:
     sub: str | None = None
     client_id: str | None = None
     scope: str | None = None
+    shadow: bool = False
+
+    @property
+    def answered(self) -> Reason:
+        """The reason that the gateway was told."""
+        return Reason.SHADOW if self.shadow else self.reason
 
     @property
     def passed(self) -> bool:
-        """Whether the request was let through."""
+        """Whether the rule let the request through, and not only as a shadow."""
         return self.reason in ALLOWING
 
 
@@ -116,23 +126,28 @@ def token_of(recorded: Recorded, rule: Rule | None) -> TokenState | None:
     """The token as far as the line tells: if it passed, it had all that the rule asked for."""
     if recorded.reason in WITHOUT_TOKEN or rule is None:
         return None
-    if recorded.reason not in _BY_THE_RULE:
+    by_the_rule = recorded.reason is Reason.WRONG_ISSUER and rule.issuers
+    if recorded.reason not in _BY_THE_RULE and not by_the_rule:
         return Inactive(reason=recorded.reason)
     if recorded.scope is not None:
         scopes = frozenset(recorded.scope.split())
     else:
         scopes = min(rule.alternatives, key=len, default=frozenset()) if recorded.passed else frozenset()
     token = fitting(rule, scopes, sub=recorded.sub, client_id=recorded.client_id)
-    if recorded.reason is Reason.WRONG_AUDIENCE:
-        return Active(scopes=scopes, scope=token.scope, sub=token.sub, client_id=token.client_id)
-    return token
+    match recorded.reason:
+        case Reason.WRONG_AUDIENCE:
+            return replace(token, aud=())
+        case Reason.WRONG_ISSUER:
+            return replace(token, iss=None)
+        case _:
+            return token
 
 
 def _read(line: bytes) -> Recorded | None:
     try:
         said: dict[str, Any] = json.loads(line)
         texts = {name: said[name] for name in ("method", "host", "path", "rule")}
-        reason = Reason(said["reason"])
+        reason = Reason(said.get("shadow", said["reason"]))
     except (ValueError, KeyError, TypeError):
         return None
     if not all(isinstance(text, str) for text in texts.values()):
@@ -140,6 +155,7 @@ def _read(line: bytes) -> Recorded | None:
     scope = said.get("scope", said.get("scopes_held"))
     return Recorded(
         reason=reason,
+        shadow="shadow" in said,
         sub=_text(said.get("sub")),
         client_id=_text(said.get("client_id")),
         scope=" ".join(map(str, scope)) if isinstance(scope, list) else _text(scope),

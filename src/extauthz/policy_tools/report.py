@@ -7,13 +7,16 @@ from extauthz.core.decision import Allow, Deny
 from extauthz.core.routes import Step, Turn
 from extauthz.policy_tools.explain import Explanation
 from extauthz.policy_tools.listing import needs
+from extauthz.policy_tools.reasons import MEANINGS
 from extauthz.policy_tools.source import Source
 
 _TURNS = {
     Turn.HOST: "routes of host {}",
     Turn.REST: "{} fits, and is kept in mind",
     Turn.LITERAL: "{} fits literally, which comes before {{…}}",
-    Turn.BACK: "{} leads nowhere; {{…}} is tried",
+    Turn.WHERE: "{} fits a constraint, which comes before {{…}} without one",
+    Turn.BACK: "{} leads nowhere; what comes next is tried",
+    Turn.TIED: "tied: {}",
     Turn.FOUND: "found: {}",
     Turn.NOTHING: "nothing fits {}",
 }
@@ -40,6 +43,7 @@ def as_json(explanation: Explanation, source: Source) -> dict[str, Any]:
         "outcome": "deny" if isinstance(explanation.decision, Deny) else "allow",
         "status": explanation.status,
         "reason": explanation.reason.value,
+        "true_reason": explanation.true_reason.value,
         "meaning": explanation.meaning,
         "place": None if place is None else {"host": place.host, "path": place.path},
         "rule": None if rule is None else {"name": rule.name, "where": source.where(rule.name), "needs": needs(rule)},
@@ -62,6 +66,8 @@ def _head(explanation: Explanation, source: Source) -> Iterator[str]:
     yield f"{request.method} {request.host}{request.target}"
     yield f"  outcome   {outcome(explanation)}"
     yield f"  because   {explanation.meaning}"
+    if explanation.true_reason is not explanation.reason:
+        yield f"  would be  {explanation.true_reason}: {MEANINGS[explanation.true_reason]}"
     yield from (f"  missing   {each}" for each in explanation.missing)
     if rule is not None:
         methods = ",".join(rule.methods) or "any method"
@@ -98,7 +104,7 @@ def _others(explanation: Explanation, source: Source) -> Iterator[str]:
 
 
 def _turn(step: Step) -> str:
-    if step.turn is Turn.FOUND:
+    if step.turn in (Turn.FOUND, Turn.TIED):
         return _TURNS[step.turn].format(", ".join(rule.name for rule in step.rules))
     return _TURNS[step.turn].format(step.where or "every host")
 

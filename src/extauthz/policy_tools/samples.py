@@ -1,18 +1,25 @@
 """Requests made up for a rule: enough of them to meet every rule that can be met, and every edge between two.
 
-Where a rule has `{parameter}` or `**`, a segment stands that no rule names: a literal could only lead elsewhere.
+Where a rule has `{parameter}` or `**`, a segment stands that no rule names: a literal could only lead elsewhere. Where it has
+a constraint, one that fits it and, if possible, no other.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from extauthz.core.paths import canonical_path
+from extauthz.core.pattern import Pattern
 from extauthz.core.policy import Rule
 from extauthz.core.routes import parse_path
+from extauthz.policy_tools.texts import texts_for
 
 COMMON_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNCOMMON_METHOD = "TRACE"
 """Stands for all that nobody lists."""
+
+_FRESH = ("any", "-", "~", "A1", "any.thing", "*", "%20")
+"""What may stand for a parameter where a constraint would take a number."""
 
 
 class Place(NamedTuple):
@@ -31,9 +38,11 @@ class Samples:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = tuple(rules)
         patterns = [parse_path(rule.path) for rule in self._rules]
-        literals = {segment for pattern in patterns for segment in pattern.segments}
+        self._literals = {segment for pattern in patterns for segment in pattern.segments}
+        self._constraints = {pattern for rule in self._rules for _, pattern in rule.where}
         self._deepest = max((len(pattern.segments) for pattern in patterns), default=0)
-        self._fresh = next(str(number) for number in itertools.count(1) if str(number) not in literals)
+        number = next(number for number in itertools.count(1) if str(number) not in self._literals)
+        self._fresh = min((str(number), *_FRESH), key=self._led_astray)
         self._hosts = {rule.host for rule in self._rules if rule.host}
         listed = {method for rule in self._rules for method in rule.methods}
         self.methods = (*dict.fromkeys((*COMMON_METHODS, *sorted(listed), UNCOMMON_METHOD)),)
@@ -41,7 +50,12 @@ class Samples:
     def places(self, rule: Rule) -> list[Place]:
         """Where requests go that fit the rule's host and path, the plainest first."""
         host = self.host(rule)
-        return [Place(host, path) for path in self._paths(rule.path)]
+        return [Place(host, path) for segments in self._segments(rule)[:1] for path in self._paths(rule, segments)]
+
+    def doubtful(self, rule: Rule) -> list[Place]:
+        """Where requests go that fit the rule's constraints, with every text that comes to mind."""
+        host = self.host(rule)
+        return [Place(host, path) for segments in self._segments(rule) for path in self._paths(rule, segments)[:1]]
 
     def all_places(self) -> list[Place]:
         """Where requests go that fit any of the rules, and one that perhaps fits none."""
@@ -62,12 +76,34 @@ class Samples:
         names = (f"any{number or ''}{suffix}" for number in itertools.count())
         return next(name for name in names if name not in self._hosts and f"*.{name}" not in self._hosts)
 
-    def _paths(self, path: str) -> Iterator[str]:
-        pattern = parse_path(path)
-        head = "".join("/" + (self._fresh if segment is None else segment) for segment in pattern.segments)
-        if not pattern.rest:
-            yield head
-            return
-        deeper = max(1, self._deepest - len(pattern.segments) + 1)
-        yield from (head + f"/{self._fresh}" * count for count in range(1, deeper + 1))
-        yield from (tail for tail in (head, f"{head}/") if tail)
+    def _segments(self, rule: Rule) -> list[tuple[str, ...]]:
+        """Segments that fit, the plainest first; none where nothing comes to mind that fits a constraint.
+
+        Each parameter has its texts in turn, while the others have their first.
+        """
+        pattern, where = parse_path(rule.path), dict(rule.where)
+        names = iter(pattern.parameters)
+        texts = [self._texts(where.get(next(names))) if text is None else [text] for text in pattern.segments]
+        if not all(texts):
+            return []
+        first = tuple(each[0] for each in texts)
+        others = ((*first[:at], text, *first[at + 1 :]) for at, each in enumerate(texts) for text in each[1:])
+        return [first, *others]
+
+    def _texts(self, constraint: Pattern | None) -> list[str]:
+        if constraint is None:
+            return [self._fresh]
+        texts = (text for text in texts_for(constraint) if canonical_path(f"/{text}") == f"/{text}" and "/" not in text)
+        return sorted(texts, key=self._led_astray)
+
+    def _led_astray(self, text: str) -> tuple[bool, int]:
+        """How far a segment is from being its rule's alone."""
+        return text in self._literals, sum(pattern.fits(text) for pattern in self._constraints)
+
+    def _paths(self, rule: Rule, segments: tuple[str, ...]) -> list[str]:
+        head = "".join(f"/{segment}" for segment in segments)
+        if not parse_path(rule.path).rest:
+            return [head]
+        deeper = max(1, self._deepest - len(segments) + 1)
+        below = (head + f"/{self._fresh}" * count for count in range(1, deeper + 1))
+        return [*below, *(tail for tail in (head, f"{head}/") if tail)]

@@ -28,9 +28,17 @@ class Source:
         """The line on which the rule begins, from 1."""
         return self.document.value_place(self.path_of(rule)).line
 
+    def file_of(self, rule: str) -> str:
+        """The file that has the rule."""
+        return self.document.owner(self.path_of(rule)).file
+
     def where(self, rule: str) -> str:
         """`file:line` of a rule, for a reader and for editors."""
-        return f"{self.document.file}:{self.line_of(rule)}"
+        return f"{self.file_of(rule)}:{self.line_of(rule)}"
+
+    def near(self, rule: str, reader: str) -> str:
+        """Where a rule is, for whoever reads of it at another one: `line 5`, or `other.yaml:5`."""
+        return self.document.near(self.path_of(rule), self.path_of(reader))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +49,12 @@ class SoundSource(Source):
 
 
 def read_policy(text: bytes, file: str, servers: Mapping[str, AuthorizationServer] = NO_SERVERS) -> Source:
-    """Read a policy file; `servers` are those of extauthz.yaml, without any their names are not checked."""
-    document = read_yaml(text, file)
+    """Read a policy file that includes no others; see `source_of`."""
+    return source_of(read_yaml(text, file), servers)
+
+
+def source_of(document: Document, servers: Mapping[str, AuthorizationServer] = NO_SERVERS) -> Source:
+    """Judge a policy file; `servers` are those of extauthz.yaml, without any their names are not checked."""
     judged = judge_policy(document, servers, tuple(servers))
     if judged.snapshot is None:
         return Source(document=document, judged=judged)

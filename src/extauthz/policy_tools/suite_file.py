@@ -54,18 +54,24 @@ Status = Annotated[int, PlainValidator(_check_status), WithJsonSchema({"type": "
 
 
 class Token(Section):
-    """A token as it might be: active, and what is said here; for the route's audience unless `aud` is written."""
+    """A token as it might be: active, and what is said here; for the route's audience and of its issuer unless `aud` or `iss` is written."""
 
     scope: Text | None = None
     sub: Text | None = None
     client_id: Text | None = None
     aud: Texts | None = None
+    iss: Text | None = None
     claims: dict[Text, Any] = Field(default={})
 
     def pretended(self) -> Pretended:
         """The same for the engine; a mapping with nothing in it is an active token all the same."""
         return Pretended(
-            scope=self.scope or "", sub=self.sub, client_id=self.client_id, aud=self.aud, claims=self.claims
+            scope=self.scope or "",
+            sub=self.sub,
+            client_id=self.client_id,
+            aud=self.aud,
+            iss=self.iss,
+            claims=self.claims,
         )
 
 

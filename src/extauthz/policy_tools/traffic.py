@@ -7,6 +7,8 @@ from typing import NamedTuple
 from extauthz.core.decision import ALLOWING, Reason
 from extauthz.policy_tools.record import WITHOUT_TOKEN, Recorded
 
+_PASSING = ALLOWING - {Reason.SHADOW}
+
 
 class Sent(NamedTuple):
     """One request that was asked again.
@@ -47,16 +49,16 @@ def summary(sent: Iterable[Sent]) -> Summary:
     """Compare then and now; passing by an old answer is passing."""
     sent = [*sent]
     changed = Counter(
-        (each.recorded.method, each.recorded.path, each.recorded.reason.value, each.reason)
+        (each.recorded.method, each.recorded.path, each.recorded.answered.value, each.reason)
         for each in sent
-        if each.reason and not _alike(each.recorded.reason, each.reason)
+        if each.reason and not _alike(each.recorded.answered, each.reason)
     )
     answered = sorted(each.seconds for each in sent if each.reason)
     return Summary(dict(changed.most_common()), len(sent) - len(answered), _percentiles(answered))
 
 
 def _alike(then: Reason, now: str) -> bool:
-    return then.value == now or (then in ALLOWING and now in ALLOWING)
+    return then.value == now or (then in _PASSING and now in _PASSING)
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, float]:

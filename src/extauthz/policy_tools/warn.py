@@ -3,9 +3,11 @@
 unreachable   no request can come to the rule
 shadowed      a narrower rule decides alone and refuses a method that a wider one would have taken
 ambiguous     two rules fit the same path, each narrower than the other somewhere
+tied          two constraints fit the same segment, so that nobody decides
 method-gap    GET without HEAD, or HEAD without GET
 unknown-scope not in the catalogue `scopes:` of the file
 no-audience   tokens that were issued for anybody pass
+shadow        everybody passes for the time being
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +16,10 @@ from typing import NamedTuple
 
 from extauthz.config.document import Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import AnyOf, PolicyFile, RouteEntry
+from extauthz.config.schema import PolicyFile, RouteEntry
+from extauthz.config.scopes import AnyOf, ScopeSet, Words
 from extauthz.core.policy import Rule
-from extauthz.core.routes import RouteTable
+from extauthz.core.routes import RouteTable, Trace, Turn
 from extauthz.policy_tools.overlap import crossings
 from extauthz.policy_tools.samples import Place, Samples
 from extauthz.policy_tools.source import SoundSource
@@ -43,17 +46,19 @@ def _unreachable(source: SoundSource) -> Iterator[Fault]:
     samples = Samples(table.rules)
     for rule in table.rules:
         takers = _takers(rule, table, samples.places(rule))
-        if rule.name not in takers:
-            told = " and ".join(f"{name} (line {source.line_of(name)})" for name in sorted(takers))
+        if rule.name not in {taker.name for taker in takers} and not any(each.where for each in (rule, *takers)):
+            told = " and ".join(
+                f"{name} ({source.near(name, rule.name)})" for name in sorted(taker.name for taker in takers)
+            )
             message = f"no request comes to {rule.name}: {told} take all that fits it; take it out, or narrow them"
             yield source.document.fault((*source.path_of(rule.name), "path"), message, value=rule.path)
 
 
-def _takers(rule: Rule, table: RouteTable, places: list[Place]) -> set[str]:
-    """Names of the rules that decide what fits this one."""
+def _takers(rule: Rule, table: RouteTable, places: list[Place]) -> list[Rule]:
+    """The rules that decide what fits this one. With constraints among them, there may be requests that nobody thought of."""
     method = rule.methods[0] if rule.methods else "GET"
     found = (table.match(method, *place) for place in places)
-    return {each.name for each in found if each is not None}
+    return list({each.name: each for each in found if each is not None}.values())
 
 
 class _Shadow(NamedTuple):
@@ -70,21 +75,36 @@ def _shadowed(source: SoundSource) -> Iterator[Fault]:
     takers = {method: _taking(method, table.rules) for method in samples.methods}
     shadows: dict[_Shadow, list[str]] = {}
     for rule in table.rules:
-        place = samples.places(rule)[0]
-        for method in samples.methods if rule.methods else ():
+        place = _own_place(rule, table, samples)
+        if not rule.methods or place is None:
+            continue
+        for method in samples.methods:
             wider = takers[method].match(method, *place)
             if wider is not None and table.match(method, *place) is None:
                 shadows.setdefault(_Shadow(wider.name, rule.name), []).append(method)
     for shadow, methods in shadows.items():
-        narrower = source.line_of(shadow.narrower)
-        path = next(rule.path for rule in table.rules if rule.name == shadow.narrower)
+        narrower = source.near(shadow.narrower, shadow.wider)
+        path = next(_written_path(rule) for rule in table.rules if rule.name == shadow.narrower)
         message = (
-            f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} (line {narrower}) is more"
+            f"{shadow.wider} takes {_some(methods)}, but not at {path}: {shadow.narrower} ({narrower}) is more"
             f" specific, decides alone and does not list {'them' if len(methods) > 1 else 'it'}, so the answer is 403;"
             f" if {'they' if len(methods) > 1 else 'it'} should pass, give that path a route that lists"
             f" {'them' if len(methods) > 1 else 'it'}"
         )
         yield source.document.fault((*source.path_of(shadow.wider), "path"), message)
+
+
+def _written_path(rule: Rule) -> str:
+    where = [f"{name} matches {pattern.text}" for name, pattern in rule.where]
+    return f"{rule.path} where {' and '.join(where)}" if where else rule.path
+
+
+def _own_place(rule: Rule, table: RouteTable, samples: Samples) -> Place | None:
+    """Where requests of this rule go; None where only requests that nobody thought of fit its constraints."""
+    places = samples.places(rule)
+    if rule.where:
+        places = [place for place in places if table.match(rule.methods[0] if rule.methods else "GET", *place) is rule]
+    return next(iter(places), None)
 
 
 def _some(methods: list[str]) -> str:
@@ -98,21 +118,37 @@ def _taking(method: str, rules: tuple[Rule, ...]) -> RouteTable:
 def _ambiguous(source: SoundSource) -> Iterator[Fault]:
     table = source.snapshot.routes
     for loser, winner, path in crossings(table.rules):
-        line = source.line_of(winner.name)
+        where = source.near(winner.name, loser.name)
         message = (
-            f"{path} fits {loser.name} and {winner.name} (line {line}), and neither is narrower in every segment:"
+            f"{path} fits {loser.name} and {winner.name} ({where}), and neither is narrower in every segment:"
             f" {winner.name} decides, because a literal further left wins; if that is not meant, give {path} a route"
         )
         yield source.document.fault((*source.path_of(loser.name), "path"), message, value=loser.path)
+
+
+def _tied(source: SoundSource) -> Iterator[Fault]:
+    """For each set of rules, the first place that fits the constraints of all of them."""
+    table = source.snapshot.routes
+    samples = Samples(table.rules)
+    told: set[tuple[Rule, ...]] = set()
+    for place in (place for rule in table.rules if rule.where for place in samples.doubtful(rule)):
+        trace: Trace = []
+        table.match("GET", *place, trace)
+        tied = tuple(sorted(trace[-1].rules, key=lambda rule: source.path_of(rule.name)))
+        if trace[-1].turn is Turn.TIED and tied not in told:
+            told.add(tied)
+            names = " and ".join(f"{rule.name} ({source.near(rule.name, tied[-1].name)})" for rule in tied)
+            message = f"{place.path} fits the constraints of {names}, so none of them decides and the answer is 403"
+            yield source.document.fault((*source.path_of(tied[-1].name), "where"), message)
 
 
 def _method_gaps(source: SoundSource) -> Iterator[Fault]:
     table = source.snapshot.routes
     samples = Samples(table.rules)
     for rule in table.rules:
-        place = samples.places(rule)[0]
+        place = _own_place(rule, table, samples)
         for listed, other in _PAIRS.items():
-            if listed in rule.methods and table.match(other, *place) is None:
+            if place and listed in rule.methods and table.match(other, *place) is None:
                 wanted = ", ".join(dict.fromkeys((*rule.methods, other)))
                 message = f"{rule.name} lists {listed} and not {other}, which is refused: write methods: [{wanted}]"
                 yield source.document.fault((*source.path_of(rule.name), "methods"), message)
@@ -133,6 +169,8 @@ def _scopes(file: PolicyFile) -> Iterator[tuple[Path, str]]:
     for word, implied in file.scope_implies.items():
         yield ("scope_implies", word), word
         yield from ((("scope_implies", word, index), each) for index, each in enumerate(implied))
+    for name, words in file.scope_sets.items():
+        yield from ((("scope_sets", name, index), word) for index, word in _written(words))
     for number, entry in enumerate(file.routes):
         yield from ((("routes", number, "scopes", *path), word) for path, word in _scopes_of(entry))
 
@@ -140,9 +178,21 @@ def _scopes(file: PolicyFile) -> Iterator[tuple[Path, str]]:
 def _scopes_of(entry: RouteEntry) -> Iterator[tuple[Path, str]]:
     if isinstance(entry.scopes, AnyOf):
         for number, words in enumerate(entry.scopes.any_of):
-            yield from ((("any_of", number, index), word) for index, word in enumerate(words))
+            yield from ((("any_of", number, index), word) for index, word in _written(words))
     else:
-        yield from (((index,), word) for index, word in enumerate(entry.scopes or ()))
+        yield from (((index,), word) for index, word in _written(entry.scopes or ()))
+
+
+def _written(words: Words) -> Iterator[tuple[int, str]]:
+    """The scopes in a list; what a set holds is written elsewhere."""
+    return ((index, word) for index, word in enumerate(words) if not isinstance(word, ScopeSet))
+
+
+def _shadows(source: SoundSource) -> Iterator[Fault]:
+    for rule in source.snapshot.routes.rules:
+        if rule.shadow:
+            message = f"{rule.name} refuses nobody: once the audit log shows what is meant, take shadow out"
+            yield source.document.fault((*source.path_of(rule.name), "shadow"), message)
 
 
 def _no_audience(source: SoundSource) -> Iterator[Fault]:
@@ -163,7 +213,9 @@ _KINDS: dict[str, Callable[[SoundSource], Iterator[Fault]]] = {
     "unreachable": _unreachable,
     "shadowed": _shadowed,
     "ambiguous": _ambiguous,
+    "tied": _tied,
     "method-gap": _method_gaps,
     "unknown-scope": _unknown_scopes,
     "no-audience": _no_audience,
+    "shadow": _shadows,
 }

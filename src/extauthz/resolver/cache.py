@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Final
 
 from cachetools import TLRUCache
@@ -31,10 +32,9 @@ _NOT_IN_FINGERPRINT: Final = frozenset(
 
 @dataclass(slots=True)
 class _Entry:
-    """An answer, when the question was asked, and the number of notices of revocation that the answer has survived."""
+    """An answer, and the number of notices of revocation that it has survived."""
 
     resolution: Resolution
-    asked_at: float
     number: int
 
 
@@ -70,10 +70,16 @@ class TokenCache:
     def _store(self, max_entries: int, max_bytes: int) -> TLRUCache[bytes, _Entry]:
         """Room with two walls: an entry weighs its bytes, and no less than an equal share of the room."""
 
-        def weight(entry: _Entry) -> int:
-            return max(weigh(entry.resolution.state) * max_entries, max_bytes)
+        @lru_cache(maxsize=1024)  # so that entries of one size share a number, which is a large one
+        def weight(size: int) -> int:
+            return max(size * max_entries, max_bytes)
 
-        return TLRUCache(max_entries * max_bytes, self._end, timer=self._monotonic, getsizeof=weight)
+        return TLRUCache(
+            max_entries * max_bytes,
+            self._end,
+            timer=self._monotonic,
+            getsizeof=lambda entry: weight(weigh(entry.resolution.state)),
+        )
 
     def key(self, token: Token) -> bytes:
         """A keyed hash; the token cannot be found from it, nor from a dump of the cache."""
@@ -90,7 +96,7 @@ class TokenCache:
             return None
         if self._outlives and entry.resolution.fresh_until <= self._monotonic():
             return None
-        if max_age is not None and self._monotonic() - entry.asked_at >= max_age:
+        if max_age is not None and self._monotonic() - entry.resolution.asked_at >= max_age:
             return None
         state = entry.resolution.state
         if isinstance(state, Active) and state.exp is not None and state.exp <= self._wall():
@@ -110,7 +116,7 @@ class TokenCache:
             return None
         fresh_until = entry.resolution.fresh_until
         if max_age is not None:
-            fresh_until = min(fresh_until, entry.asked_at + max_age)
+            fresh_until = min(fresh_until, entry.resolution.asked_at + max_age)
         if now >= fresh_until + self._settings.stale_if_error:
             return None
         return Resolution(state=state, level="stale", fresh_until=now)
@@ -124,9 +130,9 @@ class TokenCache:
             return Resolution(state=state, level="server", fresh_until=asked_at, asked_at=asked_at)
         fresh_until = self.fresh_until(state, asked_at)
         known_as = Resolution(state=state, level="memory", fresh_until=fresh_until, asked_at=asked_at)
-        entry = _Entry(known_as, asked_at, number)
+        entry = _Entry(known_as, number)
         known = self._known(key)
-        if known is None or known.asked_at <= asked_at:
+        if known is None or known.resolution.asked_at <= asked_at:
             self._active.pop(key, None)
             self._inactive.pop(key, None)
             store = self._active if isinstance(state, Active) else self._inactive

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from extauthz.resolver.breaker import Breaker
+from extauthz.resolver.watched_file import Current, Fixed
 
 MAX_TOGETHER: Final = 64
 """Scripts in one pipeline; the time limit is for all of them."""
@@ -69,6 +70,34 @@ class RedisSettings:
     timeout: float = 0.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passwords:
+    """Those of the settings, or newer ones: asked for with each new connection. An empty one is none."""
+
+    redis: Current[str] = field(repr=False)
+    sentinel: Current[str] = field(repr=False)
+
+    @classmethod
+    def of(cls, settings: RedisSettings) -> Self:
+        """Those of the settings, which never change."""
+        return cls(redis=Fixed(settings.password), sentinel=Fixed(settings.sentinel_password))
+
+
+class _Credentials:
+    """A user name and the password of now, as the library asks for them."""
+
+    def __init__(self, username: str, password: Current[str]) -> None:
+        self._username = username
+        self._password = password
+
+    def get_credentials(self) -> tuple[str, ...]:
+        password = self._password()
+        return (self._username, password) if self._username else (password,) if password else ()
+
+    async def get_credentials_async(self) -> tuple[str, ...]:
+        return self.get_credentials()
+
+
 class RedisTrouble(Exception):  # noqa: N818 - it names what is met
     """Redis did not do what it was asked for. The message is for the log and holds no secret."""
 
@@ -83,10 +112,10 @@ class _Call(NamedTuple):
 class RedisClient:
     """Runs scripts. Owns its connections; `close` gives them back."""
 
-    def __init__(self, settings: RedisSettings, breaker: Breaker) -> None:
+    def __init__(self, settings: RedisSettings, breaker: Breaker, passwords: "Passwords | None" = None) -> None:
         self._settings = settings
         self._breaker = breaker
-        self._redis, *self._others = _connect(settings)
+        self._redis, *self._others = _connect(settings, passwords or Passwords.of(settings))
         self._waiting: deque[_Call] = deque()
         self._sender: asyncio.Task[None] | None = None
 
@@ -174,7 +203,7 @@ def _translated_errors(seconds: float) -> Iterator[None]:
         raise RedisTrouble(f"{type(error).__name__}: {error}"[:200]) from None
 
 
-def _connect(settings: RedisSettings) -> Sequence[Any]:
+def _connect(settings: RedisSettings, passwords: Passwords) -> Sequence[Any]:
     """A client, and those that it needs besides; none connects before its first command. Their types have no base."""
     from redis.asyncio import Redis  # noqa: PLC0415 - as the head of the module says, and so are the next ones
     from redis.asyncio.cluster import ClusterNode, RedisCluster  # noqa: PLC0415
@@ -183,8 +212,7 @@ def _connect(settings: RedisSettings) -> Sequence[Any]:
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
     options: dict[str, Any] = {
-        "username": settings.username or None,
-        "password": settings.password or None,
+        "credential_provider": _Credentials(settings.username, passwords.redis),
         "socket_timeout": None,  # one time limit for all of it instead
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 1),  # an idle connection may have been cut: then a new one
@@ -192,7 +220,7 @@ def _connect(settings: RedisSettings) -> Sequence[Any]:
     }
     match settings.mode:
         case Mode.SENTINEL:
-            own = {**options, "username": None, "password": settings.sentinel_password or None}
+            own = {**options, "credential_provider": _Credentials("", passwords.sentinel)}
             sentinel = Sentinel(settings.nodes, sentinel_kwargs=own)  # type: ignore[no-untyped-call] # as the library has it
             return sentinel.master_for(settings.service, db=settings.database, **options), *sentinel.sentinels
         case Mode.CLUSTER:

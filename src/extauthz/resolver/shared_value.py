@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive
+from extauthz.core.scopes import read_scope
+from extauthz.core.shared import shared_names, shared_text
 
 HEADER_BYTES: Final = 16
 MAX_VALUE_BYTES: Final = 64 * 1024
@@ -65,15 +67,15 @@ def decode(plain: bytes) -> Learnt | None:
 
 
 def _active(told: Mapping[str, Any]) -> Active:
-    scope = _typed(told["scope"], str)
+    scopes, scope = read_scope(_typed(told["scope"], str))
     texts = {name: _typed(told[name], str, type(None)) for name in _TEXTS}
     times = {name: _typed(told[name], float, type(None)) for name in _TIMES}
     return Active(
         scope=scope,
-        scopes=frozenset(scope.split(" ") if scope else ()),
-        aud=tuple(_typed(one, str) for one in _typed(told["aud"], list)),
+        scopes=scopes,
+        aud=shared_names(tuple(_typed(one, str) for one in _typed(told["aud"], list))),
         claims=_typed(told["claims"], dict),
-        **texts,
+        **(texts | {name: shared_text(texts[name]) for name in ("client_id", "iss")}),
         **times,
     )
 

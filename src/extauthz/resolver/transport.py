@@ -1,11 +1,14 @@
-"""HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment."""
+"""HTTP to one authorization server: bounded answers, no redirects, no cookies, no proxies from the environment.
+
+A request goes straight to httpx's transport. All that its client would do on the way is what we do not want, and it costs
+as much as the request.
+"""
 
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Final, TypeVar, cast
 
 import aiohttp
 import httpx
@@ -18,8 +21,8 @@ from extauthz.resolver.watched_file import Current
 
 KEEPALIVE_SECONDS: Final = 30.0
 
-_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "extauthz"}
-_FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+_HEADERS: Final = httpx.Headers({"accept": "application/json", "accept-encoding": "identity", "user-agent": "extauthz"})
+_FORM_HEADERS: Final = httpx.Headers({**_HEADERS, "content-type": "application/x-www-form-urlencoded"})
 
 T = TypeVar("T")
 
@@ -28,10 +31,10 @@ Wire = Callable[[ssl.SSLContext | None], httpx.AsyncBaseTransport]
 
 
 class _Connections:
-    """An HTTP client, and how many requests it carries now."""
+    """What carries requests, and how many it carries now."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
+    def __init__(self, wire: httpx.AsyncBaseTransport) -> None:
+        self.wire = wire
         self.users = 0
 
 
@@ -56,70 +59,76 @@ class Transport:
 
     async def get(self, url: str) -> Answer:
         """The answer to a GET, its body cut off soon after `MAX_ANSWER_BYTES`. Raises what the network raises."""
-        return await again_if_hung_up(lambda: self._request("GET", url, None, _HEADERS, MAX_ANSWER_BYTES))
+        return await again_if_hung_up(lambda: self._request("GET", url, b"", _HEADERS, MAX_ANSWER_BYTES))
 
     async def post(
         self, url: str, form: str, authorization: str = "", *, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> Answer:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
-        headers = _HEADERS | _FORM | ({"authorization": authorization} if authorization else {})
+        headers = httpx.Headers(_FORM_HEADERS)
+        if authorization:
+            headers["authorization"] = authorization
         if trace := TRACE.get():
             headers[TRACEPARENT] = child_of(trace, secrets.token_hex)
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
     async def _request(
-        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], max_answer_bytes: int
+        self, method: str, url: str, content: bytes, headers: httpx.Headers, max_answer_bytes: int
     ) -> Answer:
-        body = bytearray()
-        async with (
-            self._client() as http,
-            http.stream(method, url, content=content, headers=headers) as response,
-        ):
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > max_answer_bytes:
-                    break
-            encoded = response.headers.get("content-encoding", "identity") != "identity"
-            return Answer(
-                status=response.status_code,
-                content_type="" if encoded else response.headers.get("content-type", ""),
-                body=bytes(body),
-                retry_after=response.headers.get("retry-after", ""),
-            )
-
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
         if self._tls is not None and (context := self._tls()) is not self._context:
             old, self._context, self._now = self._now, context, self._connect(context)
             await _close_if_idle(old)
         mine = self._now
         mine.users += 1
         try:
-            yield mine.http
+            # Given as a stream, the content brings no headers with it: aiohttp sets `Host` and the length all the same.
+            request = httpx.Request(method, _parsed(url), headers=headers, stream=httpx.ByteStream(content))
+            request.read()
+            return await _read(await mine.wire.handle_async_request(request), max_answer_bytes)
         finally:
             mine.users -= 1
             if mine is not self._now:
                 await _close_if_idle(mine)
 
     def _connect(self, context: ssl.SSLContext | None = None) -> _Connections:
-        return _Connections(
-            httpx.AsyncClient(
-                transport=self._wire(context or self._context),
-                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=())),
-                follow_redirects=False,
-                trust_env=False,
-                timeout=None,  # noqa: S113 - who asks has one deadline for all of it
-            )
-        )
+        return _Connections(self._wire(context or self._context))
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._now.http.aclose()
+        await self._now.wire.aclose()
+
+
+@lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 async def _close_if_idle(connections: _Connections) -> None:
     if connections.users == 0:
-        await connections.http.aclose()
+        await connections.wire.aclose()
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> Answer:
+    stream, body = cast("httpx.AsyncByteStream", response.stream), bytearray()
+    try:
+        async for chunk in stream:
+            body += chunk
+            if len(body) > max_bytes:
+                break
+    finally:
+        await stream.aclose()
+    encoded = _header(response, b"content-encoding") not in ("", "identity")
+    return Answer(
+        status=response.status_code,
+        content_type="" if encoded else _header(response, b"content-type"),
+        body=bytes(body),
+        retry_after=_header(response, b"retry-after"),
+    )
+
+
+def _header(response: httpx.Response, name: bytes) -> str:
+    """Its values, joined; empty without any. httpx would first guess how they are encoded, each time."""
+    return b", ".join(value for key, value in response.headers.raw if key.lower() == name).decode("latin-1")
 
 
 async def again_if_hung_up(send: Callable[[], Awaitable[T]]) -> T:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from extauthz.keyfiles import UnusableError
+from extauthz.keyfiles import Stamp, UnusableError, stamp
 from extauthz.observe.events import Happened, Happening, Observer
 
 LOOK_SECONDS = 1.0
@@ -16,7 +16,6 @@ LOOK_SECONDS = 1.0
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-_Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class Current(Protocol[T_co]):
@@ -47,8 +46,7 @@ class Fixed(Generic[T]):
 class Watched(Generic[T]):
     """A value out of files, read again when one of them has changed.
 
-    A file has changed when its times, its size or its inode have: that covers one that was written anew, renamed over
-    or given other rights, and the swapped folder behind a symbolic link by which Kubernetes changes mounted secrets.
+    A file has changed when its stamp has (`keyfiles.stamp`).
 
     Args:
         subject: what the operator calls it.
@@ -74,7 +72,7 @@ class Watched(Generic[T]):
         self._observer = observer
         self._monotonic = monotonic
         self._looked_at = monotonic()
-        self._stamp = self._stamps()  # before reading: a change in between is then seen at the next look
+        self._seen = self._stamps()  # before reading: a change in between is then seen at the next look
         self._value = read()
 
     def __call__(self) -> T:
@@ -86,10 +84,10 @@ class Watched(Generic[T]):
     def look(self) -> bool:
         """Look at the files; True if they gave a new value."""
         self._looked_at = self._monotonic()
-        stamp = self._stamps()
-        if stamp == self._stamp:
+        seen = self._stamps()
+        if seen == self._seen:
             return False
-        self._stamp = stamp
+        self._seen = seen
         try:
             self._value = self._read()
         except UnusableError as error:
@@ -98,16 +96,8 @@ class Watched(Generic[T]):
         self._tell(Happening.SECRET_RELOADED, "")
         return True
 
-    def _stamps(self) -> _Stamp:
-        return tuple(_stamp(path) for path in self._paths)
+    def _stamps(self) -> tuple[Stamp, ...]:
+        return tuple(stamp(path) for path in self._paths)
 
     def _tell(self, what: Happening, detail: str) -> None:
         self._observer.happened(Happened(what=what, subject=self._subject, detail=detail))
-
-
-def _stamp(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        seen = path.stat()
-    except (OSError, ValueError):
-        return None
-    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size

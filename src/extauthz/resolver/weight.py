@@ -16,7 +16,10 @@ BYTES_PER_CHARACTER: Final = 8
 
 
 def weigh(state: TokenState) -> int:
-    """Bytes of memory that an entry with this state takes: an estimate, rather too large than too small."""
+    """Bytes of memory that an entry with this state takes: an estimate, rather too large than too small.
+
+    As if no other entry had the same scope, which then takes room only once.
+    """
     if not isinstance(state, Active):
         return ENTRY_BYTES
     texts = sum(map(sys.getsizeof, (state.sub, state.client_id, state.username, state.iss, state.jti, state.scope)))

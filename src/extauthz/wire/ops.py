@@ -1,4 +1,7 @@
-"""The operator's listener: `/livez`, `/readyz`, `/metrics`, `/revoke`. Never on the gateway's port."""
+"""The operator's listener: `/livez`, `/readyz`, `/metrics`, `/revoke`. Never on the gateway's port.
+
+`/reload` and `/config` stand before it, where there is something to reload (`ops_reload`).
+"""
 
 from collections.abc import Callable
 

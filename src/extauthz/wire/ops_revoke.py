@@ -5,13 +5,13 @@
 3. revoke     here, and in the log that other processes read
 """
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 from extauthz.wire.asgi import Receive, Scope
+from extauthz.wire.ops_guard import Answer, Guard
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NAMES: Final = 1000
@@ -24,50 +24,34 @@ Revoke = Callable[[Sequence[Name]], Awaitable[bool]]
 """Forgets; False when other processes could not be told yet."""
 
 
-class Answer(NamedTuple):
-    """Status, text, and headers besides the usual ones."""
-
-    status: int
-    text: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
 class _RefusedError(Exception):
     """The request is not carried out; `answer` says why."""
 
-    def __init__(self, status: int, text: str, *headers: tuple[bytes, bytes]) -> None:
+    def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
-        self.answer = Answer(status, text, headers)
+        self.answer = Answer(status, text)
 
 
 class RevokeDoor:
-    """Reads one request. `secret` is what its sender must know; empty lets nobody in."""
+    """Reads one request. `guard` knows who may send it."""
 
-    def __init__(self, secret: str, revoke: Revoke) -> None:
-        self._secret = secret.encode()
+    def __init__(self, guard: Guard, revoke: Revoke) -> None:
+        self._guard = guard
         self._revoke = revoke
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Carry it out, or say why not."""
         headers = {name.lower(): value for name, value in scope["headers"]}
+        refusal = self._guard.refusal(scope["method"], headers, "revoke")  # 1
+        if refusal is not None:
+            return refusal
         try:
-            self._check(scope["method"], headers)  # 1
             names = _names(headers.get(b"content-type", b""), await _body(receive))  # 2
         except _RefusedError as refused:
             return refused.answer
         if await self._revoke(names):  # 3
             return Answer(200, "revoked")
         return Answer(503, "revoked in this process; the others are told later", ((b"retry-after", b"1"),))
-
-    def _check(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        if method != "POST":
-            raise _RefusedError(405, "only POST revokes", (b"allow", b"POST"))
-        if not self._secret:
-            raise _RefusedError(403, "nobody may revoke here: write ops: {token: {file: …}} into extauthz.yaml")
-        scheme, _, shown = headers.get(b"authorization", b"").partition(b" ")
-        right = hmac.compare_digest(shown.strip(), self._secret)
-        if scheme.lower() != b"bearer" or not right:
-            raise _RefusedError(401, "show the token of the ops listener", (b"www-authenticate", b"Bearer"))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -85,3 +85,25 @@ def test_no_file_is_one_sentence_that_says_what_to_name(tmp_path: Path, monkeypa
     result = run("check")
     assert result.exit_code == 2
     assert "name a policy file, or extauthz.yaml with --config" in result.output
+
+
+def test_included_files_are_checked_and_listed_by_their_names(tmp_path: Path) -> None:
+    """Faults, warnings and the table say which file a route is in."""
+    main, part = tmp_path / "policy.yaml", tmp_path / "part.yaml"
+    main.write_text(
+        "version: 1\ninclude: [part.yaml]\ndefaults: {audience: a}\nroutes: [{name: a, path: /a, scopes: []}]\n"
+    )
+    part.write_text("version: 1\nroutes:\n  - {name: b, path: /b, methods: [GET], scopes: []}\n")
+    result = run("check", str(main))
+    assert f"{part}:3:34: b lists GET and not HEAD" in result.output
+    assert "good, 2 routes, 1 warning" in result.output
+    lines = run("routes", str(main)).output.splitlines()
+    assert [line.split()[:2] for line in lines] == [["LINE", "NAME"], ["4", "a"], [f"{part}:3", "b"]]
+    assert [row["line"] for row in json.loads(run("routes", str(main), "--json").output)] == [4, 3]
+    result = run("explain", "GET", "/b", "--policy", str(main), "--brief")
+    assert f"b ({part}:3)" in result.output
+    assert run("diff", str(main), str(main)).exit_code == 0
+    assert run("fmt", "--check", str(main), str(part)).exit_code in (0, 1)
+    part.write_text("version: 1\nroutes:\n  - {name: b, path: b, scopes: []}\n")
+    result = run("check", str(main))
+    assert (result.exit_code, f"{part}:3:21: a path starts with /" in result.output) == (2, True)

@@ -93,6 +93,13 @@ def test_demands_are_what_the_route_says() -> None:
     assert compiled(route(scopes=[])).demands is None
 
 
+def test_clients_and_issuers_arrive() -> None:
+    """None of them is any."""
+    rule = compiled(route(scopes=[], clients=["a", "b"], issuers=["i"]))
+    assert (rule.demands, rule.issuers) == (Demands(clients=frozenset({"a", "b"})), frozenset({"i"}))
+    assert compiled(route(scopes=[])).issuers == frozenset()
+
+
 def test_a_public_route_asks_for_nothing() -> None:
     """No token, no server, no audience; yet the identity headers are known, so that they can be removed."""
     rule = compiled(route(allow="anonymous"))

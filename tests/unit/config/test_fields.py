@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from extauthz.config import fields
+from extauthz.config import fields, scopes
 
 GOOD: list[tuple[Any, object, object]] = [
     (fields.Flag, True, True),
@@ -78,8 +78,8 @@ BAD: list[tuple[Any, object, str, str]] = [
     (fields.Methods, [], "at least one method", ""),
     (fields.ScopeList, ["a b"], "one ASCII word", "a, b"),
     (fields.ScopeList, ["a", "a"], "twice", ""),
-    (fields.ScopeAlternatives, [], "at least one list", ""),
-    (fields.ScopeAlternatives, [["a"], []], "scopes: []", ""),
+    (scopes.Alternatives, [], "at least one list", ""),
+    (scopes.Alternatives, [["a"], []], "scopes: []", ""),
     (fields.HeaderName, "X_Auth_Sub", "lower-case", "x-auth-sub"),
     (fields.HeaderName, "authorization", "meaning of its own", ""),
     (fields.Claim, "Sub", "name a claim", "sub"),

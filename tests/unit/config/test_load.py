@@ -491,3 +491,33 @@ def test_our_examples_ask_for_the_secret() -> None:
     """It is in none of the files."""
     with pytest.raises(ConfigError, match="this environment variable is not set"):
         load_examples({})
+
+
+def test_a_candidate_is_loaded_beside_the_policy(tmp_path: Path) -> None:
+    """And judged by the same servers."""
+    (tmp_path / "candidate.yaml").write_text(POLICY.replace("read-orders", "candidate"))
+    loaded = load_service(write(tmp_path, SERVICE + "candidate: candidate.yaml\n"), ENVIRONMENT)
+    assert loaded.snapshot.routes.rules[0].name == "read-orders"
+    assert loaded.snapshot.candidate is not None
+    assert loaded.snapshot.candidate.routes.rules[0].name == "candidate"
+    assert load_service(write(tmp_path), ENVIRONMENT).snapshot.candidate is None
+
+
+def test_a_fault_of_the_candidate_is_a_fault(tmp_path: Path) -> None:
+    """At its place, like one of the policy."""
+    (tmp_path / "candidate.yaml").write_text(POLICY.replace("methods", "method"))
+    (fault,) = refuse(tmp_path, SERVICE + "candidate: candidate.yaml\n")
+    assert (fault.file, fault.line) == (str(tmp_path / "candidate.yaml"), 9)
+    (fault,) = refuse(tmp_path, SERVICE + "candidate: nothing.yaml\n")
+    assert (fault.file, fault.line) == (str(tmp_path / "extauthz.yaml"), 12)
+
+
+def test_all_files_that_were_read_are_known(tmp_path: Path) -> None:
+    """So that they can be watched."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "more.yaml").write_text("version: 1\nroutes: [{name: m, path: /m, scopes: []}]")
+    (tmp_path / "candidate.yaml").write_text(POLICY)
+    path = write(tmp_path, SERVICE + "candidate: candidate.yaml\n", f"{POLICY}include: [parts/*.yaml]\n")
+    loaded = load_service(path, ENVIRONMENT)
+    names = ["extauthz.yaml", "policy.yaml", "parts", "parts/more.yaml", "candidate.yaml"]
+    assert {tmp_path / name for name in names} <= set(loaded.seen)

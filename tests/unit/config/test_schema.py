@@ -106,10 +106,12 @@ def test_the_schema_can_be_published_for_editors() -> None:
     """Both files have a JSON Schema that knows all keys."""
     assert set(PolicyFile.model_json_schema()["properties"]) == {
         "version",
+        "include",
         "realm",
         "defaults",
         "scopes",
         "scope_implies",
+        "scope_sets",
         "routes",
     }
     assert "authorization_servers" in ServiceFile.model_json_schema()["required"]

@@ -6,12 +6,12 @@ from pydantic import BaseModel
 from extauthz.config.credentials import Client, SecretSource
 from extauthz.config.document import Path
 from extauthz.config.schema import (
-    AnyOf,
     AuthorizationServer,
     PolicyFile,
     RouteEntry,
     ServiceFile,
 )
+from extauthz.config.scopes import AnyOf
 from extauthz.config.sentences import section_at
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml

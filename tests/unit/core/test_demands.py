@@ -16,6 +16,10 @@ PAYMENT = DetailsRule(type="payment", actions=frozenset({"initiate", "status"}),
 GRANT = {"type": "payment", "actions": ["status", "initiate", "cancel"], "locations": [API, "x"], "amount": 5}
 
 
+CLIENTS = frozenset({"web", "mobile"})
+ISSUERS = frozenset({"https://as.example.com", "https://old.example.com"})
+
+
 def token(sub: str | None = "u1", **claims: Any) -> Active:  # noqa: ANN401 - any JSON value
     return Active(scopes=frozenset({"orders:read"}), scope="orders:read", sub=sub, claims=claims)
 
@@ -87,6 +91,45 @@ def test_who_might_act_does_not_act() -> None:
 @pytest.mark.parametrize(("sub", "refusal"), [("u1", None), (None, Reason.NO_SUBJECT), ("", Reason.NO_SUBJECT)])
 def test_a_route_can_insist_on_a_subject(sub: str | None, refusal: Reason | None) -> None:
     assert Demands(subject=True).refusal(token(sub)) is refusal
+
+
+@pytest.mark.parametrize(
+    ("client_id", "refusal"),
+    [
+        ("web", None),
+        ("mobile", None),
+        ("Web", Reason.WRONG_CLIENT),
+        ("", Reason.WRONG_CLIENT),
+        (None, Reason.WRONG_CLIENT),
+    ],
+)
+def test_a_route_can_be_for_some_clients(client_id: str | None, refusal: Reason | None) -> None:
+    """A token whose client nobody names is refused."""
+    assert Demands(clients=CLIENTS).refusal(active(client_id=client_id)) is refusal
+
+
+@pytest.mark.parametrize(
+    ("iss", "reason"),
+    [
+        ("https://as.example.com", Reason.ALLOWED),
+        ("https://old.example.com", Reason.ALLOWED),
+        ("https://as.example.com/", Reason.WRONG_ISSUER),
+        ("https://AS.example.com", Reason.WRONG_ISSUER),
+        ("", Reason.WRONG_ISSUER),
+        (None, Reason.WRONG_ISSUER),
+    ],
+)
+def test_a_route_can_be_for_tokens_of_some_issuers(iss: str | None, reason: Reason) -> None:
+    """Character for character (RFC 7519 §4.1.1); a token whose issuer nobody names is refused."""
+    assert decide(rule(issuers=ISSUERS), active(iss=iss), NOW).reason is reason
+
+
+def test_the_issuer_comes_before_scopes_and_the_client_after_them() -> None:
+    """One request has one answer: 401 before 403."""
+    one = rule(issuers=ISSUERS, demands=Demands(clients=CLIENTS))
+    assert decide(one, active("", iss="x", client_id="x"), NOW).reason is Reason.WRONG_ISSUER
+    assert decide(one, active("", iss=min(ISSUERS), client_id="x"), NOW).reason is Reason.INSUFFICIENT_SCOPE
+    assert decide(one, active(iss=min(ISSUERS), client_id="x"), NOW).reason is Reason.WRONG_CLIENT
 
 
 def test_without_demands_nothing_is_refused() -> None:

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import pytest
 
+from extauthz.config.patterns import Re2Pattern, parse_pattern
 from extauthz.core.paths import canonical_path
 from extauthz.core.policy import Rule
 from extauthz.core.routes import Conflict, PathPattern, RouteTable, Trace, Turn, check_host, parse_path
@@ -317,6 +318,77 @@ def test_a_table_keeps_its_rules_in_the_order_of_the_file() -> None:
 def test_a_long_path_is_walked_no_deeper_than_the_rules_go() -> None:
     """Thousands of segments do not exhaust the stack."""
     assert found(paths("/a/**", "/a/{x}/c"), "/a" * 4000) == "/a/**"
+
+
+def where(**patterns: str) -> tuple[tuple[str, Re2Pattern], ...]:
+    """Constraints as a rule has them."""
+    return tuple((name, parse_pattern(text)) for name, text in patterns.items())
+
+
+CONSTRAINED = [
+    rule(name="export", path="/orders/export"),
+    rule(name="number", path="/orders/{id}", where=where(id="[0-9]+"), methods=("GET",)),
+    rule(name="code", path="/orders/{code}", where=where(code="[A-Z]{2}[0-9]*")),
+    rule(name="word", path="/orders/{word}", where=where(word="[0-9a-z]{3}")),
+    rule(name="line", path="/orders/{id}/lines/{line}", where=where(line="[0-9]+")),
+    rule(name="both", path="/orders/{id}/notes/{note}", where=where(id="[0-9]+", note="n[0-9]+")),
+    rule(name="rest", path="/orders/**"),
+    rule(name="any", path="/items/{id}"),
+    rule(name="item", path="/items/{id}", where=where(id="[0-9]+")),
+    rule(name="only", path="/only/{id}", where=where(id="[0-9]+")),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "winner"),
+    [
+        ("GET", "/orders/12", "number"),
+        ("GET", "/orders/DE7", "code"),
+        ("GET", "/orders/export", "export"),
+        ("GET", "/orders/abc", "word"),
+        ("GET", "/orders/abcd", "rest"),
+        ("GET", "/orders/", "rest"),
+        ("POST", "/orders/12", None),
+        ("GET", "/orders/123", None),
+        ("GET", "/orders/12/lines/5", "line"),
+        ("GET", "/orders/12/lines/x", "rest"),
+        ("GET", "/orders/x/lines/5", "line"),
+        ("GET", "/orders/12/notes/n5", "both"),
+        ("GET", "/orders/12/notes/5", "rest"),
+        ("GET", "/orders/x/notes/n5", "rest"),
+        ("GET", "/items/12", "item"),
+        ("GET", "/items/12x", "any"),
+        ("GET", "/items/%31", "any"),
+        ("GET", "/only/5", "only"),
+        ("GET", "/only/x", None),
+        ("GET", "/only/", None),
+    ],
+)
+def test_a_constraint_that_does_not_fit_leads_nowhere(method: str, path: str, winner: str | None) -> None:
+    """The next most specific rule decides; where one fits, its rules decide alone; where two fit, nobody does."""
+    for rules in (CONSTRAINED, CONSTRAINED[::-1]):
+        table, conflicts = RouteTable.build(rules)
+        assert not conflicts
+        found = table.match(method, "", path)
+        assert (None if found is None else found.name) == winner
+        trace: Trace = []
+        assert table.match(method, "", path, trace) is found
+
+
+def test_the_same_constraint_twice_is_a_tie() -> None:
+    """Under whatever name; another constraint or none is another place."""
+    first, second = (rule(name=name, path=f"/{{{name}}}", where=where(**{name: "[0-9]+"})) for name in ("a", "b"))
+    third = rule(name="c", path="/{c}", where=where(c="[0-9]*"))
+    assert [(tie.first, tie.second) for tie in RouteTable.build([first, second])[1]] == [(first, second)]
+    assert RouteTable.build([first, third, rule(name="d", path="/{d}")])[1] == []
+
+
+def test_a_trace_tells_which_constraints_were_tied() -> None:
+    """Each that fits, and the rules to which they lead."""
+    trace: Trace = []
+    RouteTable.build(CONSTRAINED)[0].match("GET", "", "/orders/123", trace)
+    assert [step.turn for step in trace] == [Turn.HOST, Turn.REST, Turn.WHERE, Turn.WHERE, Turn.TIED]
+    assert [each.name for each in trace[-1].rules] == ["number", "word"]
 
 
 def test_a_trace_tells_every_turn_of_the_look_up() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extauthz.core.scopes import all_implied, held_scopes, lenient_scope, parse_scope
+from extauthz.core.scopes import all_implied, held_scopes, lenient_scope, parse_scope, read_scope
 
 WORDS = {
     "one": ("orders:read", ("orders:read",)),
@@ -64,6 +64,20 @@ def test_the_lenient_reader_forgives_spaces(text: str, words: tuple[str, ...]) -
 def test_the_lenient_reader_drops_illegal_words_and_keeps_the_rest(text: str, words: tuple[str, ...]) -> None:
     """A word outside the grammar grants nothing, neither whole nor in parts."""
     assert lenient_scope(text) == words
+
+
+def test_tokens_with_the_same_scope_share_what_was_read() -> None:
+    """Whatever the answer of the server that it came in; so a cache of many tokens holds each scope once."""
+    one, other = read_scope("orders:read  orders:write"), read_scope("orders:read  orders:write")
+    assert one == (frozenset({"orders:read", "orders:write"}), "orders:read orders:write")
+    assert (one[0] is other[0], one[1] is other[1]) == (True, True)
+
+
+def test_a_very_long_scope_is_read_like_any_other_and_not_remembered() -> None:
+    """What a server could fill our memory with is never kept."""
+    text = " ".join(f"word{number}" for number in range(1000))
+    one, other = read_scope(text), read_scope(text)
+    assert (one, one[0] is other[0]) == ((frozenset(text.split()), text), False)
 
 
 STEPS = {"admin": ("write", "audit"), "write": ("read",)}

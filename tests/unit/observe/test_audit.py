@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from extauthz.authorizer import Authorizer
+from extauthz.core.contrast import Contrast, Kind
 from extauthz.core.decision import Allow, Reason, deny
 from extauthz.observe import audit
 from extauthz.observe.audit import AuditLog, render
@@ -123,6 +124,22 @@ class TestLine:
         """Not the one on the wire to NGINX."""
         line = json.loads(render(EVENT._replace(door="nginx", decision=deny(reason))))
         assert (line["outcome"], line["reason"], line["status"], line["rule"]) == ("deny", reason.value, status, "")
+
+    def test_a_shadow_route_tells_why_it_would_have_denied(self) -> None:
+        """And that it did not."""
+        shadow = Allow(reason=Reason.SHADOW, rule="new", identity=(), absent=(), shadow=Reason.INACTIVE)
+        line = json.loads(render(EVENT._replace(decision=shadow)))
+        assert (line["outcome"], line["reason"], line["shadow"]) == ("allow", "shadow", "inactive")
+        assert "shadow" not in json.loads(render(EVENT))
+
+    def test_what_a_candidate_policy_says_otherwise_is_told(self) -> None:
+        """With its rule and reason, if it came to a decision."""
+        closed = Contrast(Kind.CLOSED, deny(Reason.INSUFFICIENT_SCOPE, rule="new"))
+        told = json.loads(render(EVENT._replace(contrast=closed)))["candidate"]
+        assert told == {"kind": "closed", "outcome": "deny", "reason": "insufficient_scope", "rule": "new"}
+        told = json.loads(render(EVENT._replace(contrast=Contrast(Kind.UNKNOWN))))["candidate"]
+        assert told == {"kind": "unknown"}
+        assert "candidate" not in json.loads(render(EVENT))
 
     def test_a_fault_is_named_only_when_there_is_one(self) -> None:
         """By its type; the text of an exception may hold anything."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from extauthz.core.contrast import Contrast, Kind
 from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
@@ -56,6 +57,23 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 @pytest.fixture
 def metrics() -> Metrics:
     return Metrics()
+
+
+def test_what_a_shadow_route_let_pass_is_counted_by_its_true_reason(metrics: Metrics) -> None:
+    """Beside the decision itself, which was to let it pass."""
+    shadow = Allow(reason=Reason.SHADOW, rule="new", identity=(), absent=(), shadow=Reason.INSUFFICIENT_SCOPE)
+    metrics.record([EVENT._replace(decision=shadow), EVENT._replace(decision=shadow), EVENT])
+    assert value(metrics, "extauthz_shadowed_total", reason="insufficient_scope", rule="new") == 2
+    counted = {"door": "envoy", "outcome": "allow", "reason": "shadow", "rule": "new"}
+    assert value(metrics, "extauthz_decisions_total", **counted) == 2
+
+
+def test_what_a_candidate_says_otherwise_is_counted_by_the_rule_that_decided(metrics: Metrics) -> None:
+    """Its own rule is in the audit line."""
+    closed = Contrast(Kind.CLOSED, deny(Reason.NO_ROUTE, rule="other"))
+    metrics.record([EVENT._replace(contrast=closed), EVENT._replace(contrast=Contrast(Kind.UNKNOWN)), EVENT])
+    assert value(metrics, "extauthz_candidate_contrasts_total", kind="closed", rule="orders") == 1
+    assert value(metrics, "extauthz_candidate_contrasts_total", kind="unknown", rule="orders") == 1
 
 
 @pytest.mark.shows("S53", "E78")
@@ -274,3 +292,20 @@ def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
     assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0
+
+
+def test_reloads_are_counted_by_what_came_of_them(metrics: Metrics) -> None:
+    """All of them are there from the start; a refusal does not move the time of the last success."""
+    gauge = "extauthz_last_reload_success_timestamp_seconds"
+    started = value(metrics, gauge)
+    assert started is not None
+    assert {value(metrics, "extauthz_reloads_total", result=each) for each in ("reloaded", "unchanged", "refused")} == {
+        0
+    }
+    metrics.happened(Happened(what=Happening.POLICY_REFUSED, subject="policy"))
+    assert value(metrics, gauge) == started
+    metrics.happened(Happened(what=Happening.POLICY_UNCHANGED, subject="policy"))
+    metrics.happened(Happened(what=Happening.POLICY_RELOADED, subject="policy"))
+    counts = [value(metrics, "extauthz_reloads_total", result=each) for each in ("reloaded", "unchanged", "refused")]
+    assert counts == [1, 1, 1]
+    assert (value(metrics, gauge) or 0) > started

@@ -47,8 +47,62 @@ CHANGED = {
     "another audience": (f"{READ}, audience: b", "closed", "GET", "with scope orders:read"),
     "a subject": (f"{READ}, require_sub: true", "closed", "GET", "with scope orders:read"),
     "an actor": (f"{READ}, actors: [service]", "closed", "GET", "with scope orders:read"),
+    "some clients": (f"{READ}, clients: [app]", "closed", "GET", "with scope orders:read"),
+    "some issuers": (f"{READ}, issuers: [i]", "closed", "GET", "with scope orders:read"),
+    "a claim": (f"{READ}, claims: [{{claim: tenant, equals: a}}]", "closed", "GET", "with scope orders:read"),
+    "a kind of token": (
+        f"{READ}, claims: [{{claim: token_kind, equals: user}}]",
+        "closed",
+        "GET",
+        "with scope orders:read",
+    ),
+    "a shadow": (f"{READ}, shadow: true", "opened", "GET", "without a token"),
     "freshness": (f"{READ}, freshness: live", "settings", "GET", "whatever the token"),
 }
+
+
+ONE_MORE = {
+    "a client": ("clients: [app]", "clients: [app, web]", "of client web"),
+    "an issuer": ("issuers: [a]", "issuers: [a, b]", "of issuer b"),
+    "an actor": ("actors: [a]", "actors: [a, b]", "of actor b"),
+    "a value": ("claims: [{claim: t, in: [a]}]", "claims: [{claim: t, in: [a, b]}]", "with t"),
+    "a claim less": ("claims: [{claim: t, matches: '[0-9]+'}]", "require_sub: false", "for"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_MORE)
+def test_one_more_in_a_list_is_found(case: str) -> None:
+    """Though the token that fits the old list fits the new one as well."""
+    before, after, token = ONE_MORE[case]
+    seen, *_ = differences(policy(f"{READ}, {before}"), policy(f"{READ}, {after}"), NOW)
+    assert seen.change.kind == "opened"
+    assert token in seen.change.token
+
+
+@pytest.mark.parametrize("pattern", ["[0-9]+", "[a-z]+", "[0-9a-f]{8}", "v[0-9]+-(new|old)"])
+def test_a_constraint_is_found_on_both_sides(pattern: str) -> None:
+    """What fits it ends as before, what does not has no route any more."""
+    before, after = policy(READ), policy(f"{READ}, where: {{id: '{pattern}'}}")
+    (seen,) = (
+        each for each in differences(before, after, NOW) if each.change.token.startswith("with scope orders:read")
+    )
+    assert (seen.change.kind, seen.change.new) == ("closed", "deny 403 no_route")
+    assert [each.change.kind for each in differences(after, before, NOW)].count("opened") == 1
+
+
+def test_what_a_shadow_let_pass_is_replayed_by_its_true_reason() -> None:
+    """Without the shadow it would end."""
+    line = {"method": "GET", "host": "", "path": "/orders/1", "rule": "read", "reason": "shadow"}
+    recorded = json.dumps(line | {"shadow": "insufficient_scope", "outcome": "allow"}).encode()
+    (seen,) = replay([recorded], policy(f"{READ}, shadow: true"), policy(READ), NOW).seen
+    assert (seen.change.kind, seen.change.new) == ("closed", "deny 403 insufficient_scope")
+
+
+def test_a_token_that_came_from_no_issuer_of_the_route_may_pass_elsewhere() -> None:
+    """What the audit log calls wrong_issuer is the route's doing, where it names issuers."""
+    line = {"method": "GET", "host": "", "path": "/orders/1", "reason": "wrong_issuer", "rule": "read"}
+    (seen,) = replay([json.dumps(line).encode()], policy(f"{READ}, issuers: [a]"), policy(READ), NOW).seen
+    assert seen.change.old == "deny 401 wrong_issuer"
 
 
 @pytest.mark.parametrize("case", CHANGED)

@@ -51,6 +51,64 @@ def test_others_lost_for_a_reason_each() -> None:
     }
 
 
+def test_the_wrong_client_and_issuer_are_told_with_the_right_ones() -> None:
+    """A token is of the route's issuer unless it is said to be of another one."""
+    text = POLICY + b"  - {name: some, path: /some, scopes: [], clients: [web, app], issuers: [i]}\n"
+    found = explained("GET", "/some", Pretended(client_id="other"), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_CLIENT, ["client_id: one of app, web; the token has other"])
+    found = explained("GET", "/some", Pretended(client_id="app", iss="j"), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_ISSUER, ["iss: one of i; the token has j"])
+    assert explained("GET", "/some", Pretended(client_id="app"), text).reason is Reason.ALLOWED
+
+
+def test_a_claim_that_is_not_as_asked_is_told_without_its_value() -> None:
+    """What the route asks for is the policy's; what the token has may be somebody's own."""
+    text = POLICY + b"  - {name: c, path: /c, scopes: [], claims: [{claim: t, equals: a}, {claim: n, matches: x+}]}\n"
+    found = explained("GET", "/c", Pretended(sub="u", claims={"t": "a", "n": "secret"}), text)
+    assert (found.reason, found.missing) == (Reason.WRONG_CLAIM, ["claim: n matches x+"])
+    assert explained("GET", "/c", Pretended(sub="u", claims={"t": "a", "n": "xx"}), text).reason is Reason.ALLOWED
+
+
+WHERE = b"""\
+  - {name: number, path: "/o/{id}", where: {id: "[0-9]+"}, scopes: []}
+  - {name: hex, path: "/o/{id}", where: {id: "[0-9a-f]+"}, scopes: []}
+  - {name: other, path: "/o/{id}", scopes: []}
+"""
+
+
+def test_constraints_are_told_that_do_not_fit_or_fit_both() -> None:
+    """Why a rule does not decide, and why none does."""
+    found = explained("GET", "/o/x", None, POLICY + WHERE)
+    assert found.rule is not None
+    assert found.rule.name == "other"
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "is only for {id} that matches [0-9]+",
+        "hex": "is only for {id} that matches [0-9a-f]+",
+    }
+    found = explained("GET", "/o/12", None, POLICY + WHERE)
+    assert (found.rule, found.reason) == (None, Reason.NO_ROUTE)
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "has a constraint that fits, and so has another rule: none of them comes first",
+        "hex": "has a constraint that fits, and so has another rule: none of them comes first",
+        "other": "is wider than the rules that are tied",
+    }
+    found = explained("GET", "/o/a", None, POLICY + WHERE)
+    assert {loser.rule.name: loser.because for loser in found.losers} == {
+        "number": "is only for {id} that matches [0-9]+",
+        "other": "has {…} as segment 2, which is wider than {[0-9a-f]+} of hex",
+    }
+
+
+def test_a_shadow_route_is_explained_by_what_it_would_have_done() -> None:
+    """The reason for which it would have denied, and what was missing."""
+    text = POLICY + b"  - {name: s, path: /s, scopes: [orders:read], shadow: true}\n"
+    found = explained("GET", "/s", Pretended(scope="x"), text)
+    assert (found.status, found.reason, found.true_reason) == (200, Reason.SHADOW, Reason.INSUFFICIENT_SCOPE)
+    assert found.missing == ["scope: orders:read; the token holds x"]
+    assert "would be  insufficient_scope: the token lacks a scope" in as_text(found, source(text))
+    assert "would be" not in as_text(explained("GET", "/s", Pretended(scope="orders:read"), text), source(text))
+
+
 def test_a_method_that_nobody_lists_is_explained_by_the_rules_that_stand_there() -> None:
     """They decide alone, so the wide rule does not."""
     found = explained("DELETE", "/orders/1")

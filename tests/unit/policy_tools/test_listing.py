@@ -15,6 +15,9 @@ routes:
     scopes: {any_of: [[admin], [b, a]]}
     audience: https://api.example.com
     actors: [service]
+    clients: [web, app]
+    claims: [{claim: plan, in: [gold, silver]}]
+    issuers: [i]
     require_sub: true
     authorization_details: [{type: payment}]
 """
@@ -34,7 +37,7 @@ def test_each_route_is_a_row_with_its_line() -> None:
             "GET,HEAD",
             "api.example.com",
             "/much",
-            "admin or a+b; authorization detail payment; actor service; a subject",
+            "admin or a+b; issuer i; client app or web; authorization detail payment; actor service; a subject; plan is gold or silver",
             "https://api.example.com",
         ),
     ]

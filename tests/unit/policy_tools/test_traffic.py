@@ -18,6 +18,17 @@ def test_a_token_is_chosen_by_subject_then_client() -> None:
     assert token_for(recorded(Reason.INACTIVE), tokens) is None
 
 
+def test_what_a_shadow_let_pass_is_no_like_of_what_is_allowed() -> None:
+    """A shadow then and now is alike."""
+    shadow = Recorded(method="GET", host="h", path="/a", reason=Reason.NO_CREDENTIALS, rule="a", shadow=True)
+    allowed = recorded(Reason.ALLOWED)
+    sent = [Sent(shadow, "shadow", 0.1), Sent(shadow, "no_credentials", 0.1), Sent(allowed, "shadow", 0.1)]
+    assert [*summary(sent).changed] == [
+        ("GET", "/a", "shadow", "no_credentials"),
+        ("GET", "/a", "allowed", "shadow"),
+    ]
+
+
 def test_the_most_frequent_change_comes_first() -> None:
     """Passing by an old answer is passing; no answer is no outcome."""
     allowed, denied = recorded(Reason.ALLOWED), recorded(Reason.NO_ROUTE)

@@ -21,6 +21,14 @@ def told(routes: str, head: str = HEAD) -> list[tuple[str, int, str]]:
 
 
 WARNED = {
+    "tied": (
+        (
+            "name: number, path: '/o/{id}', where: {id: '[0-9]+'}, scopes: [a]\n"
+            "name: hex, path: '/o/{id}', where: {id: '[0-9a-f]+'}, scopes: [a]"
+        ),
+        5,
+        "/o/0 fits the constraints of number (line 4) and hex (line 5), so none of them decides",
+    ),
     "shadowed": (
         "name: wide, path: /orders/**, scopes: [a]\nname: narrow, path: '/orders/{id}', methods: [GET, HEAD], scopes: [a]",
         4,
@@ -39,6 +47,7 @@ WARNED = {
         5,
         "/a/b fits second and first (line 4), and neither is narrower in every segment: first decides",
     ),
+    "shadow": ("name: a, path: /a, scopes: [a], shadow: true", 4, "a refuses nobody"),
     "method-gap": ("name: a, path: /a, methods: [GET, PUT], scopes: [a]", 4, "write methods: [GET, PUT, HEAD]"),
 }
 
@@ -51,7 +60,28 @@ def test_each_kind_is_told_at_its_line(kind: str) -> None:
     assert message in told(routes)[0][2]
 
 
+def test_a_route_is_shadowed_where_a_constraint_fits() -> None:
+    """Elsewhere it takes what it lists."""
+    routes = (
+        "name: wide, path: '/o/{id}', scopes: [a]\nname: narrow, path: '/o/{id}', where: {id: '[0-9]+'}, scopes: [a]"
+    )
+    (found,) = told(f"{routes}, {BOTH}")
+    assert found[:2] == ("shadowed", 4)
+    assert "POST, PUT, PATCH, DELETE, OPTIONS and TRACE, but not at /o/{id} where id matches [0-9]+: narrow" in found[2]
+
+
 QUIET = {
+    "a constraint beside a route for the rest": (
+        "name: a, path: '/o/{id}', where: {id: '[0-9]+'}, scopes: [a]\nname: b, path: '/o/{id}', scopes: [a]"
+    ),
+    "two constraints that have nothing in common": (
+        "name: a, path: '/o/{id}', where: {id: '[0-9]+'}, scopes: [a]\n"
+        "name: b, path: '/o/{id}', where: {id: '[a-z][0-9a-z-]*'}, scopes: [a]"
+    ),
+    "a constraint for which no text comes to mind": (
+        f"name: a, path: '/o/{{id}}', where: {{id: '.*[0-9]q'}}, {BOTH}, scopes: [a]\n"
+        "name: b, path: '/o/{id}', where: {id: '[^/]*'}, scopes: [a]\nname: c, path: '/o/{id}', scopes: [a]"
+    ),
     "HEAD is another route's": "name: a, path: /a, methods: [GET], scopes: [a]\nname: b, path: /a, methods: [HEAD], scopes: [a]",
     "a literal beside a parameter": "name: a, path: '/a/{x}', scopes: [a]\nname: b, path: /a/b, scopes: [a]",
     "a narrower route that takes all": "name: a, path: /a/**, scopes: [a]\nname: b, path: '/a/{x}', scopes: [a]",

@@ -24,7 +24,8 @@ RICH = PLAIN | {
 
 def read(members: dict[str, object], number: int) -> TokenState:
     """A state as it comes from an answer: no two share their parts."""
-    body = json.dumps(members | {"sub": f"user-{number:032d}", "jti": f"{number:036d}"}).encode()
+    own = {"sub": f"user-{number:032d}", "jti": f"{number:036d}", "scope": f"{members['scope']} item:{number}"}
+    body = json.dumps(members | own).encode()
     return read_answer(Answer(status=200, content_type="application/json", body=body), issuer=None, answers_others=True)
 
 

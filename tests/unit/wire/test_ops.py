@@ -6,6 +6,7 @@ import pytest
 
 from extauthz.wire.asgi import Message
 from extauthz.wire.ops import OpsDoor
+from extauthz.wire.ops_guard import Guard
 from extauthz.wire.ops_revoke import Name, RevokeDoor
 from extauthz.wire.readiness import Readiness
 
@@ -16,7 +17,7 @@ class Bench:
     def __init__(self) -> None:
         self.readiness = Readiness()
         page = (b"extauthz_decisions_total 1.0\n", "text/plain; version=1")
-        self.door = OpsDoor(self.readiness, lambda: page, RevokeDoor("", self.revoke))
+        self.door = OpsDoor(self.readiness, lambda: page, RevokeDoor(Guard(str), self.revoke))
 
     async def revoke(self, names: Sequence[Name]) -> bool:
         raise AssertionError("nobody may")

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import pytest
 
 from extauthz.wire.asgi import Message
-from extauthz.wire.ops_revoke import MAX_BODY_BYTES, MAX_NAMES, Answer, Name, RevokeDoor
+from extauthz.wire.ops_guard import Answer, Guard
+from extauthz.wire.ops_revoke import MAX_BODY_BYTES, MAX_NAMES, Name, RevokeDoor
 
 SECRET = "a-secret-of-the-operator"
 FORM = b"application/x-www-form-urlencoded"
@@ -18,7 +19,7 @@ class Bench:
     """The door, and what it passed on."""
 
     def __init__(self, secret: str = SECRET) -> None:
-        self.door = RevokeDoor(secret, self.revoke)
+        self.door = RevokeDoor(Guard(lambda: secret), self.revoke)
         self.revoked: list[Name] = []
         self.reached = True
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from extauthz.authserver.endpoints import MAX_BATCH_BYTES
 from extauthz.authserver.notify import notifying
 from extauthz.cli.authserver.assembly import assemble
 from extauthz.cli.authserver.stores import store_at
+from extauthz.cli.listener import Listener
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
 
@@ -40,7 +40,8 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
     async with store_at(config.store, config.store_password) as store, notifying(config.notified) as tell:
         parts = assemble(config, store, on_revoked=tell)
         readiness = Readiness()
-        listener = Listener(parts.app, sockets.gateway, config)
+        tls = _tls_files(config)
+        listener = Listener(lambda descriptor: _server(parts.app, descriptor, **tls), sockets.gateway)
         beside = [asyncio.ensure_future(each) for each in parts.background]
         if config.settings.ops is not None:
             door = OpsDoor(readiness, parts.metrics.exposition)
@@ -49,7 +50,7 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
         try:
             await listener.start()
             readiness.start()
-            await listener.run_until(stop)
+            await _run(listener, stop)
         finally:
             readiness.drain()
             await listener.stop()
@@ -58,63 +59,28 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-class Listener:
-    """The HTTP server, which is replaced by one with new certificates when asked."""
+async def _run(listener: Listener, stop: asyncio.Event) -> None:
+    """Renew the certificates whenever SIGHUP asks; return on ``stop``, or when the server ended by itself."""
+    renew = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew.set)
+    renewing = asyncio.ensure_future(_renew(listener, renew))
+    ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(listener.ended()), renewing]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
 
-    def __init__(self, app: Application, descriptor: int, config: AuthServerConfig) -> None:
-        self._app = app
-        self._descriptor = descriptor
-        self._config = config
-        self._renew = asyncio.Event()
-        self._server, self._serving = self._made()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._renew.set)
 
-    async def start(self) -> None:
-        """Wait until requests are answered. Raises what keeps the server from starting."""
-        await _started(self._server, self._serving)
-
-    async def run_until(self, stop: asyncio.Event) -> None:
-        """Renew the certificates whenever asked; return on ``stop``, or when the server ended by itself."""
-        stopping = asyncio.create_task(stop.wait())
-        while not stopping.done() and not self._serving.done():
-            asked = asyncio.create_task(self._renew.wait())
-            await asyncio.wait({stopping, asked, self._serving}, return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                self._renew.clear()
-                await self._replace()
-            asked.cancel()
-        stopping.cancel()
-
-    async def stop(self) -> None:
-        """Finish what was begun."""
-        self._server.shutdown()
-        await self._serving
-
-    async def _replace(self) -> None:
-        server, serving = self._made()
+async def _renew(listener: Listener, asked: asyncio.Event) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
         try:
-            await _started(server, serving)
+            await listener.replace()
         except Exception as error:  # noqa: BLE001 - whatever it is, the old certificates go on
             _log.error("the new certificates cannot be used, the old ones stay: %s", error)
-            return
-        self._server.shutdown()
-        await self._serving
-        self._server, self._serving = server, serving
-        _log.warning("certificates were read again")
-
-    def _made(self) -> tuple[h2corn.Server, asyncio.Task[None]]:
-        server = _server(self._app, os.dup(self._descriptor), **_tls_files(self._config))
-        return server, asyncio.create_task(server.serve())
-
-
-async def _started(server: h2corn.Server, serving: asyncio.Task[None]) -> None:
-    started = asyncio.ensure_future(server.wait_started())
-    await asyncio.wait({started, serving}, return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        started.cancel()
-        await serving
-        raise OSError("the server ended before it began")
-    await started
+        else:
+            _log.warning("certificates were read again")
 
 
 def _server(app: App | Application, descriptor: int, **tls: Any) -> h2corn.Server:  # noqa: ANN401 - as h2corn has it

@@ -3,8 +3,11 @@
 Answers depend on the decision alone, and few decisions are common: the bytes are kept for the next time.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import assert_never
+
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 from extauthz._gen.extauthz_envoy_pb2 import (
     BoolValue,
@@ -62,10 +65,15 @@ def _decision_id(text: str) -> bytes:
     return _ID_HEAD + text.encode() if len(text) == DECISION_ID_LENGTH else _metadata({"decision_id": text})
 
 
-def _metadata(fields: dict[str, Any]) -> bytes:
-    response = CheckResponse()
-    response.dynamic_metadata.update(fields)
-    return response.SerializeToString()
+def _metadata(fields: Mapping[str, str | list[str]]) -> bytes:
+    said = Struct(fields={name: _value(value) for name, value in fields.items()})
+    return CheckResponse(dynamic_metadata=said).SerializeToString()
+
+
+def _value(value: str | list[str]) -> Value:
+    if isinstance(value, str):
+        return Value(string_value=value)
+    return Value(list_value=ListValue(values=[Value(string_value=word) for word in value]))
 
 
 _ID_HEAD = _metadata({"decision_id": "0" * DECISION_ID_LENGTH})[:-DECISION_ID_LENGTH]
