@@ -21,7 +21,7 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
 }
 """What is measured by itself: each takes the stage, how many rounds, how many seconds each, and whom to tell."""
 
-_SECTIONS = {
+SECTIONS = {
     "P1": ("gRPC", "gRPC, few"),
     "P2": ("Envoy",),
     "P3": ("NGINX",),
@@ -33,12 +33,22 @@ _SECTIONS = {
 }
 """What is measured by rows of the large table."""
 
-ALL = (*MEASURES, *_SECTIONS)
+ALL = (
+    *(f"P{number}" for number in range(1, 12)),
+    "dialects",
+    "workers",
+    "options",
+    "tokens",
+    "redis",
+    "authserver",
+    "peers",
+)
+"""What `--only` takes: the targets, and what has none."""
 
 
 def sections(keys: Collection[str]) -> set[str]:
     """Those of the large table that these targets need."""
-    return {section for key in keys for section in _SECTIONS.get(key, ())}
+    return {section for key in keys for section in SECTIONS.get(key, ())}
 
 
 def judged(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:

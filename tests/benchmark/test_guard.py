@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[2]
 BUDGET = {"envoy": {"instructions": 1000.0}, "a cached token": {"kept_bytes": 2000.0}}
 
 
+@pytest.mark.timeout(300)
 def test_a_decision_costs_no_more_than_its_budget() -> None:
     """By Python's own count, in a process of its own. Too much: make it cheaper, or `make bench-guard ARGS=--update`."""
     command = [sys.executable, "-m", "bench.guard"]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=55)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
