@@ -5,6 +5,7 @@ Requests per second, latency at p50, p99 and p99.9, CPU for each request and mem
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import pygal
 from pygal.style import CleanStyle
 
 from bench.costs import newest
+
+# pygal hooks into all imports of the process, for maps that are not used here, in a way that Python has given up.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 Rows = Sequence[Mapping[str, Any]]
 Series = Mapping[str, Sequence[float | None]]
