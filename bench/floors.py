@@ -17,7 +17,8 @@ from bench.workload import SCOPE
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest
 from extauthz.cli import worker
 from extauthz.cli.listeners import listen
-from extauthz.config.schema import Log, ServiceFile
+from extauthz.config.recording import Log
+from extauthz.config.schema import ServiceFile
 from extauthz.config.values import Address
 from extauthz.core.decision import Allow, Reason
 from extauthz.wire.asgi import App, Receive, Scope, Send

@@ -22,6 +22,7 @@ from extauthz.core.introspection import Answer, TokenState, read_answer
 from extauthz.core.request import AuthRequest
 from extauthz.core.token import Token
 from extauthz.observe.events import DECISION_ID_LENGTH, Checked
+from extauthz.observe.logs import configure
 from extauthz.wire.asgi import Message, Scope
 from extauthz.wire.envoy.service import CHECK_PATH
 
@@ -210,7 +211,9 @@ async def worker(folder: Path, **more: object) -> AsyncIterator[Service]:
         policy=policy(),
         more={"dialects": ["nginx", "forward-auth", "envoy", "gateway-api"], **more},
     )
-    service = build(load_service(file, {}))
+    config = load_service(file, {})
+    configure(config.settings.log.level, config.settings.log.format)
+    service = build(config)
     resolver = service.resolver
     resolver._sources = {  # noqa: SLF001 - the one part that would go to the network
         name: replace(source, client=_Server())

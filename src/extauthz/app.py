@@ -1,26 +1,25 @@
 """The composition root: the only place that names concrete classes, clocks and streams."""
 
 import asyncio
-import os
 import secrets
-import select
-import stat
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from extauthz.app_ladder import limiter, token_for_check
+from extauthz.app_record import recording
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of, staleness
 from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.config.own_secrets import read_ops_token
+from extauthz.config.recording import Tracing as TracingSection
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
-from extauthz.observe.logs import TroubleLog
+from extauthz.observe.log_level import LogLevel
 from extauthz.observe.metrics import Metrics
 from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.metadata import Metadata
@@ -33,12 +32,13 @@ from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, CheckService, H
 from extauthz.wire.http.asgi import HttpDoor
 from extauthz.wire.known_peers import KnownPeers
 from extauthz.wire.ops import OpsDoor
-from extauthz.wire.ops_guard import Guard
+from extauthz.wire.ops_access import Guard
+from extauthz.wire.ops_log import LogDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
-_FILE_WRITE_BYTES = 64 * 1024
-"""Appended to a file in one write, which Linux does not tear; each write makes the other threads wait in turn."""
+if TYPE_CHECKING:
+    from extauthz.app_tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,9 @@ class Service:
         readiness: to be started once listening, and drained before the end.
         observer: tells the recorders, some decisions at once.
         metrics: what was counted.
+        log_level: how much is logged.
         sharing: what it has in common with other processes.
+        tracing: what makes spans, where that is wanted.
         background: what runs from `start` to `close`, such as finding out where a server is asked.
         check_servers: asks every authorization server about a token that nobody issued, and tells what is wrong.
     """
@@ -69,10 +71,12 @@ class Service:
     readiness: Readiness
     observer: Observers
     metrics: Metrics
+    log_level: LogLevel
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
     check_servers: Callable[[], Awaitable[object]]
+    tracing: "Tracing | None" = None
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
 
@@ -91,6 +95,8 @@ class Service:
         self.metrics.flush()
         if self.audit is not None:
             self.audit.close()
+        if self.tracing is not None:
+            await self.tracing.close()
 
 
 class GatewayApp:
@@ -117,35 +123,39 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     `together`: the folder of the workers of one supervisor, if there is one.
     """
     settings = config.settings
-    metrics = Metrics()
-    audit = _audit_log(settings.audit.path, metrics)
-    observer = Observers(metrics, TroubleLog(time.monotonic), *([audit] if audit is not None else []))
+    log_level = LogLevel(settings.log.level, together)
+    recorders = recording(settings.audit)
+    observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
+    tracing = None if settings.tracing is None else _tracing(settings.tracing)
     servers = [
         ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
         for name, server in settings.authorization_servers.items()
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     for server in servers:
+        metrics.asks(server.settings.name)
         if (bound := staleness(server)) is not None:
             metrics.bound_staleness(server.settings.name, *bound)
     metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = Resolver(
-        sources,
+        sources if tracing is None else map(tracing.source, sources),
         observer=observer,
         monotonic=time.monotonic,
         limiter=limiter(settings.inactive_limit),
         selector=Selector({server.settings.name: server.marks() for server in servers}),
     )
-    authorizer = Authorizer(
+    authorizer = (Authorizer if tracing is None else tracing.authorizer)(
         policy=config.snapshot,
-        resolver=resolver,
+        resolver=resolver if tracing is None else tracing.resolver(resolver),
         observer=observer,
         wall=time.time,
         monotonic=time.monotonic,
         decision_ids=_decision_ids(),
+        recordable=recorders.recordable,
     )
+    metrics.count_waiting(lambda: authorizer.waiting)
     options = Options(
         outage_is_error=settings.on_outage == "gateway",
         read_extensions=settings.context_extensions,
@@ -164,8 +174,14 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     names = None if settings.tls is None else settings.tls.client_names
     return Service(
         gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), RevokeDoor(guard, sharing.revoke)),
+        ops=OpsDoor(
+            readiness,
+            lambda: _exposition(observer, metrics),
+            RevokeDoor(guard, sharing.revoke),
+            LogDoor(guard, log_level.set),
+        ),
         guard=guard,
+        log_level=log_level,
         authorizer=authorizer,
         check=check,
         health=health,
@@ -173,11 +189,18 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         observer=observer,
         metrics=metrics,
         resolver=resolver,
-        audit=audit,
+        audit=recorders.audit,
         check_servers=_self_checks(sources, servers, observer),
         background=(sharing.feed.run, *(run for server in servers for run in server.background())),
         sharing=sharing,
+        tracing=tracing,
     )
+
+
+def _tracing(settings: TracingSection) -> "Tracing":
+    from extauthz.app_tracing import Tracing  # noqa: PLC0415 - OpenTelemetry is loaded only where it is used
+
+    return Tracing(settings)
 
 
 def _exposition(observer: Observers, metrics: Metrics) -> tuple[bytes, str]:
@@ -221,19 +244,3 @@ def _self_checks(
 
     wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
     return lambda: asyncio.gather(*(check(parts) for parts in wanted))
-
-
-def _audit_log(path: str, metrics: Metrics) -> AuditLog | None:
-    if path == "off":
-        return None
-    stream = _audit_stream(path)
-    regular_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    write_bytes = _FILE_WRITE_BYTES if regular_file else select.PIPE_BUF
-    return AuditLog(stream, on_loss=metrics.audit_lost, write_bytes=write_bytes)
-
-
-def _audit_stream(path: str) -> BinaryIO:
-    """A stream of the audit log's own, also where it shares the descriptor of standard output or error."""
-    if path in ("stdout", "stderr"):
-        return open({"stdout": 1, "stderr": 2}[path], "ab", buffering=0, closefd=False)
-    return open(path, "ab", buffering=0)  # noqa: PTH123 - open as long as the process

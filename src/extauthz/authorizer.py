@@ -57,7 +57,11 @@ class TokenResolver(Protocol):
 
 
 class Authorizer:
-    """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own."""
+    """Decides requests. `policy` may be replaced at any time by one assignment; a check in flight keeps its own.
+
+    `recordable` says whether a decision can be recorded: if not, the answer is a denial; None does not ask.
+    `waiting` counts the checks that wait to learn what a token means.
+    """
 
     def __init__(
         self,
@@ -68,13 +72,16 @@ class Authorizer:
         wall: Clock,
         monotonic: Clock,
         decision_ids: Callable[[], str],
+        recordable: Callable[[], bool] | None = None,
     ) -> None:
         self.policy = policy
+        self.waiting = 0
         self._resolver = resolver
         self._observer = observer
         self._wall = wall
         self._monotonic = monotonic
         self._decision_ids = decision_ids
+        self._recordable = recordable
 
     async def check(self, request: AuthRequest) -> Decision:
         """Answer one request. Never raises, except that cancellation passes through."""
@@ -83,23 +90,21 @@ class Authorizer:
     async def examine(self, request: AuthRequest) -> Checked:
         """Answer one request with all that is known about the answer, as the record has it."""
         started = self._monotonic()
+        policy = self.policy
         decision: Decision = _INTERNAL
         resolution: Resolution | None = None
         server = ""
         fault = ""
-        policy = self.policy
         try:
             found = self._find(request, policy)
             if isinstance(found, _DECISIONS):
                 decision = found
             else:
                 rule, token = found
-                server, max_age = rule.authorization_server, rule.max_age
-                resolution = self._resolver.known(server, token, max_age)
+                server = rule.authorization_server
+                resolution = self._resolver.known(server, token, rule.max_age)
                 if resolution is None:
-                    resolution = await self._resolver.resolve(
-                        server, token, max_age, request.patience, request.source, trace=request.trace
-                    )
+                    resolution = await self._resolve(request, rule, token)
                 decision = self._conclude(rule, resolution, self._wall(), request.added_scopes)
         except asyncio.CancelledError:
             decision = _ABANDONED
@@ -109,8 +114,23 @@ class Authorizer:
         finally:
             candidate = policy.candidate
             contrast = None if candidate is None else self._contrast(candidate, request, decision, resolution, server)
-            event = self._report(request, decision, resolution, started, fault, contrast=contrast)
+            event = self._report(request, decision, resolution, policy, started, fault=fault, contrast=contrast)
         return event
+
+    async def _resolve(self, request: AuthRequest, rule: Rule, token: Token) -> Resolution:
+        """Step 4, where it may take a while."""
+        self.waiting += 1
+        try:
+            return await self._resolver.resolve(
+                rule.authorization_server,
+                token,
+                rule.max_age,
+                request.patience,
+                request.source,
+                trace=request.trace,
+            )
+        finally:
+            self.waiting -= 1
 
     @staticmethod
     def _find(request: AuthRequest, policy: Snapshot) -> tuple[Rule, Token] | Decision:
@@ -175,16 +195,21 @@ class Authorizer:
         request: AuthRequest,
         decision: Decision,
         resolution: Resolution | None,
+        policy: Snapshot,
         started: float,
-        fault: str,
         *,
+        fault: str,
         contrast: Contrast | None,
     ) -> Checked:
-        level, state = ("", None) if resolution is None else (resolution.level, resolution.state)
+        level, state, asked_seconds = (
+            ("", None, 0.0) if resolution is None else (resolution.level, resolution.state, resolution.took_seconds)
+        )
         sub, client_id, scope = (
             (state.sub, state.client_id, state.scope) if isinstance(state, Active) else (None, None, "")
         )
         path = request.target.partition("?")[0]
+        if self._recordable is not None and not self._recordable():
+            decision = deny(Reason.AUDIT_UNAVAILABLE, rule=decision.rule)
         event = Checked(  # in the order of the fields, because names cost as much as the rest
             self._decision_ids(),
             self._wall(),
@@ -201,6 +226,8 @@ class Authorizer:
             self._monotonic() - started,
             fault,
             contrast,
+            _needed(request, policy.routes.rule(decision.rule)),
+            asked_seconds,
         )
         self._observer.checked(event)
         return event
@@ -216,6 +243,14 @@ def judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reaso
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _needed(request: AuthRequest, rule: Rule | None) -> tuple[str, ...]:
+    """The scopes that the rule asks for, and the gateway on top of them."""
+    if rule is None:
+        return ()
+    added = request.added_scopes
+    return tuple(" ".join(sorted({*each.split(), *added})) for each in rule.needed) if added else rule.needed
 
 
 def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:

@@ -166,6 +166,7 @@ class StubResolver:
         level: where the answers claim to come from.
         fresh_until: monotonic seconds that every answer carries.
         asked_at: likewise.
+        took_seconds: how long every answer claims to have taken.
         fault: raised instead of an answer, when set.
         gate: awaited before every answer, when set.
         asked: every question so far.
@@ -178,6 +179,7 @@ class StubResolver:
         level: str = "server",
         fresh_until: float = 0.0,
         asked_at: float = float("-inf"),
+        took_seconds: float = 0.0,
         fault: Exception | None = None,
         gate: asyncio.Event | None = None,
     ) -> None:
@@ -186,6 +188,7 @@ class StubResolver:
         self.level = level
         self.fresh_until = fresh_until
         self.asked_at = asked_at
+        self.took_seconds = took_seconds
         self.fault = fault
         self.gate = gate
         self.asked: list[Asked] = []
@@ -217,7 +220,13 @@ class StubResolver:
         if self.fault is not None:
             raise self.fault
         state = self.states.get(token.reveal(), Inactive())
-        return Resolution(state=state, level=self.level, fresh_until=self.fresh_until, asked_at=self.asked_at)
+        return Resolution(
+            state=state,
+            level=self.level,
+            fresh_until=self.fresh_until,
+            asked_at=self.asked_at,
+            took_seconds=self.took_seconds,
+        )
 
 
 class RecordingObserver:

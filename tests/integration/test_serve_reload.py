@@ -153,6 +153,20 @@ class TestNoticed:
         scene.wait_for(before + 1)
         assert scene.answers() == {403}
 
+    def test_a_file_that_would_be_included_appears(self, scene: Scene) -> None:
+        """Its folder is watched too."""
+        (before,) = scene.generations()
+        more = scene.folder / "more"
+        more.mkdir(exist_ok=True)
+        route = "version: 1\nroutes: [{{name: more-{0}, path: /more/{0}, scopes: []}}]\n"
+        (more / "a.yaml").write_text(route.format("a"))
+        scene.policy.write_text(f"{cases.POLICY}\ninclude: [more/*.yaml]\n")
+        scene.wait_for(before + 1)
+        routes = {each["policy"]["routes"] for each in scene.config().values()}
+        (more / "b.yaml").write_text(route.format("b"))
+        scene.wait_for(before + 2)
+        assert {each["policy"]["routes"] - 1 for each in scene.config().values()} == routes
+
     def test_half_a_file_changes_nothing(self, scene: Scene) -> None:
         """Whoever writes slowly gets a refusal at worst, and the whole file is in force in the end."""
         (before,) = scene.generations()

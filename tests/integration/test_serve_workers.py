@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from support.serving import Service, ask, get, is_running, status, wait_until, w
 from support.stub_server import StubServer
 
 DECISIONS = re.compile(r"^extauthz_decisions_total\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
+
+TIMES = re.compile(r"^extauthz_check_seconds_count\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,19 @@ class TestServing:
         wait_until(lambda: pair.decisions() == 40, 5)
         pair.wait_for_starts(3)
         assert {pair.decisions() for _ in range(10)} == {40.0}
+        page = get(pair.ops, "/metrics").text
+        assert sum(map(float, TIMES.findall(page))) == 40.0
+        for state in (
+            "build_info{version=",
+            "audit_writable ",
+            "reload_good ",
+            'circuit_open{server="main"} 0',
+            "checks_waiting ",
+        ):
+            (line,) = [line for line in page.splitlines() if line.startswith(f"extauthz_{state}")]
+            assert line.endswith(" 0.0" if "circuit" in line or "waiting" in line else " 1.0"), (
+                "one for all, not one for each"
+            )
 
     def test_a_new_policy_takes_effect_in_each_of_them(self, pair: Pair) -> None:
         """SIGHUP is handed on."""
@@ -102,6 +118,14 @@ class TestServing:
         pair.service.send(signal.SIGHUP)
         wait_until(lambda: pair.service.stderr.count("policy_reloaded") == 2)
         assert pair.ask(20) == {403}
+
+    def test_the_log_level_changes_in_each_of_them(self, pair: Pair) -> None:
+        """By a signal to the supervisor; what changes little is told when it is asked for."""
+        for number, level in ((signal.SIGUSR1, "debug"), (signal.SIGUSR2, "info")):
+            pair.service.send(number)
+            changed = f'"to": "{level}", "event": "log level changed"'
+            wait_until(partial(lambda line: pair.service.stderr.count(line) == 1 + 2, changed))
+        assert len(pair.workers()) == 2
 
     def test_one_that_cannot_start_is_tried_again_at_leisure(self, pair: Pair) -> None:
         """Once a second; and it comes back when the file is good again."""

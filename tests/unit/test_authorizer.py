@@ -382,3 +382,19 @@ async def test_trouble_at_the_server_is_503_without_challenge(reason: Reason) ->
     denial = await bench.check(request(token="good"))
     assert denial == Deny(reason=reason, rule="orders", retry_after=7)
     assert "s3cr3t" not in repr(bench.event)
+
+
+async def test_checks_that_wait_for_an_answer_are_counted() -> None:
+    """Until they have it, or go away; those that need none never wait."""
+    gate = asyncio.Event()
+    bench = Bench(resolver=StubResolver({"good": active()}, gate=gate))
+    await bench.check(request())
+    waiting = [asyncio.create_task(bench.check(request(token="good"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert bench.authorizer.waiting == 3
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    assert bench.authorizer.waiting == 2
+    gate.set()
+    await asyncio.gather(*waiting[1:])
+    assert bench.authorizer.waiting == 0

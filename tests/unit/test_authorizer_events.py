@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from extauthz.core.decision import Reason
+from extauthz.authorizer import Authorizer
+from extauthz.core.decision import OUTAGES, Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.request import AuthRequest
 from extauthz.observe.events import Checked
@@ -76,6 +77,8 @@ async def test_the_event_says_what_was_asked_and_answered() -> None:
         scope=READER.scope,
         took_seconds=0.0,
         fault="",
+        needed=("orders:read",),
+        asked_seconds=0.0,
     )
 
 
@@ -129,3 +132,53 @@ async def test_the_event_has_no_credentials(authorization: tuple[str, ...]) -> N
     asked = request(authorization=authorization)
     await bench.check(asked)
     assert not re.search("s3cr3t", f"{bench.event} {asked}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "needed"),
+    [
+        (request(token="good"), ("admin", "orders:read orders:write")),
+        (request(), ("admin", "orders:read orders:write")),
+        (request(token="good", added_scopes=("b", "admin")), ("admin b", "admin b orders:read orders:write")),
+        (request(target="/nowhere"), ()),
+    ],
+)
+async def test_the_event_has_the_scopes_that_would_have_done(asked: AuthRequest, needed: tuple[str, ...]) -> None:
+    """Also where no token was looked at; with those that the gateway asks for on top."""
+    alternatives = (frozenset({"admin"}), frozenset({"orders:write", "orders:read"}))
+    bench = Bench(policy=policy(rule(alternatives=alternatives)))
+    await bench.check(asked)
+    assert bench.event.needed == needed
+
+
+async def test_the_event_has_the_time_of_the_question_that_was_asked_for_it() -> None:
+    bench = Bench(resolver=StubResolver({"good": READER}, took_seconds=0.02))
+    await bench.check(request(token="good"))
+    assert bench.event.asked_seconds == 0.02
+
+
+class TestRecordable:
+    """Where a decision that cannot be recorded must not be made."""
+
+    @pytest.mark.parametrize(("asked", "state", "reason"), CHECKS.values(), ids=CHECKS)
+    async def test_nobody_passes_while_it_is_not(self, asked: AuthRequest, state: TokenState, reason: Reason) -> None:
+        """Whatever the answer would have been, it is a 503; and then it is what it was before."""
+        bench = Bench(resolver=StubResolver({"t": state}))
+        able = [False, True]
+        authorizer = Authorizer(
+            policy=bench.policy,
+            resolver=bench.resolver,
+            observer=bench.observer,
+            wall=bench.wall,
+            monotonic=bench.monotonic,
+            decision_ids=str,
+            recordable=lambda: able.pop(0),
+        )
+        decisions = [await authorizer.check(asked), await authorizer.check(asked)]
+        assert [decision.reason for decision in decisions] == [Reason.AUDIT_UNAVAILABLE, reason]
+        assert [event.decision for event in bench.observer.checks] == decisions
+        assert decisions[0].rule == decisions[1].rule
+
+    def test_it_is_no_outage(self) -> None:
+        """With `on_outage: gateway` an outage is left to the gateway, which may let everybody pass."""
+        assert Reason.AUDIT_UNAVAILABLE not in OUTAGES

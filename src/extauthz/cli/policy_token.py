@@ -9,7 +9,7 @@ from extauthz.app import build
 from extauthz.cli.policy_files import DEFAULT_CONFIG, fail
 from extauthz.config.faults import ConfigError
 from extauthz.config.load import ServiceConfig, load_service
-from extauthz.config.schema import Audit
+from extauthz.config.recording import Audit
 from extauthz.core.bearer import extract
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable

@@ -90,6 +90,7 @@ async def _supervise(workers: int, config: ServiceConfig, config_path: Path, soc
         config_path=config_path,
         sockets=sockets,
         drain_delay=config.settings.drain_delay,
+        log_level=config.settings.log.level,
         reloading=reloading,
     ).run()
 

@@ -19,9 +19,11 @@ import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from extauthz.app_resolver import prepare
+from extauthz.cli.level_signals import change_level_on_signals
 from extauthz.cli.reload.lines import Hub, Line
 from extauthz.cli.reload.reloads import Reloads
 from extauthz.cli.worker import STOP_SECONDS, Sockets
+from extauthz.observe.log_level import LogLevel
 
 RESTART_SECONDS = 1.0
 """A worker that dies sooner than this after its start is started again only after this time."""
@@ -46,12 +48,14 @@ class Supervisor:
         sockets: Sockets,
         drain_delay: float,
         command: Sequence[str] = ("serve",),
+        log_level: str = "info",
         reloading: Reloading | None = None,
     ) -> None:
         self._count = count
         self._command = [sys.executable, "-m", "extauthz", *command, "--config", str(config_path)]
         self._command += ["--inherited", f"{sockets.gateway},{sockets.ops}"]
         self._descriptors = (sockets.gateway, sockets.ops)
+        self._log_level = log_level
         self._patience = drain_delay + STOP_SECONDS + 5.0
         self._stopping = asyncio.Event()
         self._workers: set[asyncio.subprocess.Process] = set()
@@ -68,6 +72,7 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="extauthz-") as name:
             together = Path(name)
             numbers = _furnish(together)
+            change_level_on_signals(LogLevel(self._log_level, together))
             async with self._reloaded(together):
                 await asyncio.gather(*(self._keep_alive(together, numbers) for _ in range(self._count)))
 

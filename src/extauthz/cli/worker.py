@@ -21,6 +21,7 @@ from h2corn import Config, RequestPolicy, Server
 from extauthz.app import Service, build
 from extauthz.cli.certificates import as_h2corn_has_it, listener_files, renew
 from extauthz.cli.garbage import collect_seldom
+from extauthz.cli.level_signals import change_level_on_signals
 from extauthz.cli.listener import Listener
 from extauthz.cli.reload.live import Live
 from extauthz.cli.reload.running import Ask, alone, supervised
@@ -74,6 +75,7 @@ async def work(config: ServiceConfig, sockets: Sockets, config_path: Path, toget
         reloading = alone(live, config, config_path)
     async with reloading as ask:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, ask)
+        change_level_on_signals(service.log_level)
         await _serve(service, config, sockets, live=live, ask=ask, stop=stop)
 
 
@@ -119,6 +121,7 @@ def _listeners(service: Service, config: ServiceConfig, sockets: Sockets, ops: R
 def _background(service: Service, config: ServiceConfig, gateway: Listener) -> Iterator[Coroutine[None, None, object]]:
     yield _every(RECORD_SECONDS, service.observer.flush)
     yield _every(PUBLISH_SECONDS, service.metrics.flush)
+    yield _every(PUBLISH_SECONDS, service.log_level.look)
     if (files := listener_files(config)) is not None:
         yield renew(gateway, files, service.observer)
 

@@ -20,7 +20,6 @@ from extauthz.config.conditions import ClaimEntry, Details, Where, check_where
 from extauthz.config.credentials import Client, ClientTls, check_client, refuse_plain_http
 from extauthz.config.fields import (
     MAX_IDENTITY_HEADERS,
-    AuditPath,
     CacheBytes,
     Claim,
     Connections,
@@ -59,6 +58,7 @@ from extauthz.config.fields import (
 from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
+from extauthz.config.recording import Audit, Log, Tracing
 from extauthz.config.reload import Reload
 from extauthz.config.scopes import Scopes, SomeWords
 from extauthz.config.section import Section
@@ -204,19 +204,6 @@ class AuthorizationServer(Section):
         return batch
 
 
-class Audit(Section):
-    """Where the audit lines go: `stdout`, `stderr`, `off`, or a file."""
-
-    path: AuditPath = "stdout"
-
-
-class Log(Section):
-    """How much the program says about itself, and in which form."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
-
-
 def _refuse_everyone(network: TrustedNetwork, info: ValidationInfo) -> TrustedNetwork:
     if network.prefixlen == 0 and not info.data.get("unsafe_trust_everyone", True):
         raise Misfit("this trusts every host there is: name the networks of your gateways")
@@ -271,6 +258,7 @@ class ServiceFile(Section):
     )
     audit: Audit = Audit()
     log: Log = Log()
+    tracing: Tracing | None = None
     reload: Reload = Reload()
 
     @field_validator("listen")

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     IDENTITY_NOT_FORWARDABLE = "identity_not_forwardable"
     UNTRUSTED_PEER = "untrusted_peer"
     MISCONFIGURED_GATEWAY = "misconfigured_gateway"
+    AUDIT_UNAVAILABLE = "audit_unavailable"
     ABANDONED = "abandoned"
     INTERNAL = "internal"
 
@@ -144,6 +145,7 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.IDENTITY_NOT_FORWARDABLE: _UNAVAILABLE,
     Reason.UNTRUSTED_PEER: _FORBIDDEN,
     Reason.MISCONFIGURED_GATEWAY: _INTERNAL,
+    Reason.AUDIT_UNAVAILABLE: _UNAVAILABLE,
     Reason.ABANDONED: _UNAVAILABLE,
     Reason.INTERNAL: _INTERNAL,
 }

@@ -90,12 +90,14 @@ class Resolution:
         level: where the answer came from, as `LEVELS` has it.
         fresh_until: monotonic seconds until which this answer may be repeated without asking again.
         asked_at: monotonic seconds at which the server was asked; long ago when nobody says.
+        took_seconds: how long the server took, when it was asked for this caller; else 0.
     """
 
     state: TokenState
     level: str
     fresh_until: float = 0.0
     asked_at: float = float("-inf")
+    took_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class Rule:
         challenge_scope: scopes named in the `insufficient_scope` challenge.
         denials: every denial of this rule, each rendered once.
         public: the answer of an anonymous rule, rendered beforehand.
+        needed: `alternatives` for the record: the words of each in order of the alphabet, with spaces between.
     """
 
     name: str
@@ -69,11 +70,13 @@ class Rule:
     challenge_scope: tuple[str, ...] = ()
     denials: Mapping[Reason, Deny] = field(init=False, repr=False, compare=False)
     public: Allow = field(init=False, repr=False, compare=False)
+    needed: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "denials", _Denials(self))
         public = Allow(reason=Reason.PUBLIC, rule=self.name, identity=(), absent=self.identity.names)
         object.__setattr__(self, "public", public)
+        object.__setattr__(self, "needed", tuple(" ".join(sorted(words)) for words in self.alternatives))
 
     def deny(self, reason: Reason, challenge: str = "", retry_after: int = 0) -> Deny:
         """A denial of this rule. Pages of other origins may read the challenge where they may send requests at all."""

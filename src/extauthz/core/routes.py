@@ -168,6 +168,10 @@ class RouteTable:
         table.uses_hosts = bool(table._exact or table._suffixes)
         return table, conflicts
 
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name, if there is one."""
+        return self._named.get(name)
+
     def named(self, name: str, method: str) -> Rule | None:
         """The rule of that name if it takes the method, or None: then the request is denied."""
         rule = self._named.get(name)

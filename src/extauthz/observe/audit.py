@@ -1,44 +1,73 @@
-"""The record: one JSON line for each decision, written off the path of the request. Never a token, never a query."""
+"""The record: a line for each decision, written off the path of the request. What cannot be written waits, as far as there is room."""
 
 import select
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
-import orjson
-
-from extauthz.core.contrast import Contrast
-from extauthz.core.decision import Deny, Reason, true_reason
-from extauthz.observe.events import Checked, Happened, Introspected
+from extauthz.observe.audit_line import is_kept, render
+from extauthz.observe.events import BATCH, Checked, Happened, Happening, Introspected
 
 MAX_WAITING_LINES: Final = 65_536
 """Lines that may wait for a slow disk or pipe; later ones are lost and counted, requests are not held up."""
 
-MAX_TEXT: Final = 1024
-"""Characters of each text that a client chose; the rest is cut."""
-
 _FLUSH_SECONDS: Final = 0.05
+
+_SUBJECT: Final = "audit"
+
+
+class Stream(Protocol):
+    """Takes bytes at once and says how many; raises OSError or ValueError when it takes none."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Write as much as can be written."""
+
+    def close(self) -> object:
+        """Give it back."""
 
 
 class AuditLog:
-    """Writes decisions to a binary stream from a thread of its own.
+    """Writes decisions to a stream from a thread of its own.
 
-    One write has at most `write_bytes`; a pipe that workers share keeps no more than the default together. `on_loss` is
-    told how many events were dropped because the stream was too slow.
+    One write has at most `write_bytes`; a pipe that workers share keeps no more than the default together. A stream that
+    fails is tried again until it takes what waits; `on_loss` is told how many decisions found no room meanwhile, and
+    `on_trouble` when it begins and when it is over. Both are called from that thread. `sample_allows` is the share of
+    allows that are written.
     """
 
-    def __init__(self, stream: BinaryIO, *, on_loss: Callable[[int], None], write_bytes: int = select.PIPE_BUF) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        on_loss: Callable[[int], None],
+        on_trouble: Callable[[Happened], None] = lambda _: None,
+        sample_allows: float = 1.0,
+        write_bytes: int = select.PIPE_BUF,
+    ) -> None:
         self._stream = stream
         self._write_bytes = write_bytes
         self._on_loss = on_loss
+        self._on_trouble = on_trouble
+        self._sample_allows = sample_allows
         self._waiting: deque[bytes] = deque()
+        self._taken: list[bytes] = []
+        self._torn = False
+        self._failing = False
         self._lost = 0
         self._lost_told = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
+
+    @property
+    def able(self) -> bool:
+        """Whether a decision that is made now finds room, with all those that are about to be handed on; and the stream works."""
+        return not self._failing and self._room > BATCH
+
+    @property
+    def _room(self) -> int:
+        return MAX_WAITING_LINES - len(self._waiting) - len(self._taken)
 
     def checked(self, event: Checked) -> None:
         """Queue a line about the decision for writing."""
@@ -46,13 +75,11 @@ class AuditLog:
 
     def record(self, events: Sequence[Checked]) -> None:
         """Queue lines about these decisions. They are made here: a thread that did it would fight for the interpreter."""
-        room = max(0, MAX_WAITING_LINES - len(self._waiting))
-        for event in events[:room]:
-            try:
-                self._waiting.append(render(event))
-            except TypeError:
-                self._lost += 1
-        self._lost += max(0, len(events) - room)
+        rate = self._sample_allows
+        kept = events if rate >= 1 else [event for event in events if is_kept(event, rate)]
+        room = max(0, self._room)
+        self._waiting.extend([render(event, rate) for event in kept[:room]])
+        self._lost += max(0, len(kept) - room)
 
     def introspected(self, event: Introspected) -> None:
         """Not part of the record."""
@@ -64,6 +91,10 @@ class AuditLog:
         """Write what waits and close the stream; a stream that blocks is left behind."""
         self._stop.set()
         self._thread.join(timeout=5)
+        left = MAX_WAITING_LINES - self._room
+        if left:
+            self._tell(Happening.AUDIT_FAILED, f"{left} decisions are not in the record: it cannot be written")
+            self._on_loss(left)
         if not self._thread.is_alive():
             self._stream.close()
 
@@ -73,74 +104,53 @@ class AuditLog:
         self._flush()
 
     def _flush(self) -> None:
-        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        unwritten = 0
-        try:
-            for chunk in _chunks(lines, self._write_bytes):
-                self._stream.write(chunk)
-                self._stream.flush()
-        except (OSError, ValueError):
-            unwritten = len(lines)
+        waiting = self._waiting
+        self._taken += [waiting.popleft() for _ in range(len(waiting))]
+        if self._taken:
+            self._write_taken()
         lost = self._lost - self._lost_told
         self._lost_told += lost
-        if lost or unwritten:
-            self._on_loss(lost + unwritten)
+        if lost:
+            self._on_loss(lost)
+
+    def _write_taken(self) -> None:
+        """Write as many lines as the stream takes; the others stay."""
+        trouble = ""
+        try:
+            for lines in _chunks(tuple(self._taken), self._write_bytes):
+                self._write(b"".join(lines))
+        except (OSError, ValueError) as error:
+            trouble = str(error) or type(error).__name__
+        if bool(trouble) is not self._failing:
+            self._failing = bool(trouble)
+            self._tell(Happening.AUDIT_FAILED if trouble else Happening.AUDIT_BACK, trouble)
+
+    def _write(self, lines: bytes) -> None:
+        """All of them. Where a disk became full within a line, the line is written anew after the torn one."""
+        end_of_torn = b"\n" if self._torn else b""
+        rest = end_of_torn + lines
+        extra = len(end_of_torn)
+        while rest:
+            done = self._stream.write(rest) or 0
+            if not done:
+                raise BlockingIOError("it takes nothing now")
+            del self._taken[: rest.count(b"\n", 0, done) - extra]
+            self._torn = rest[done - 1 : done] != b"\n"
+            rest, extra = rest[done:], 0
+
+    def _tell(self, what: Happening, detail: str) -> None:
+        self._on_trouble(Happened(what=what, subject=_SUBJECT, detail=detail))
 
 
-def _chunks(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def _chunks(lines: Sequence[bytes], limit: int) -> Iterator[list[bytes]]:
     """Whole lines, as many as fit into one write."""
     chunk: list[bytes] = []
     size = 0
     for line in lines:
         if chunk and size + len(line) > limit:
-            yield b"".join(chunk)
+            yield chunk
             chunk, size = [], 0
         chunk.append(line)
         size += len(line)
     if chunk:
-        yield b"".join(chunk)
-
-
-def render(event: Checked) -> bytes:
-    """One line of the record.
-
-    Raises:
-        TypeError: when a text is none that JSON can hold.
-    """
-    decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id, _, took, fault, contrast = (
-        event
-    )
-    outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
-    line = {
-        "time": datetime.fromtimestamp(at, UTC),
-        "decision_id": decision_id,
-        "door": door,
-        "request_id": request_id[:MAX_TEXT],
-        "method": method,
-        "host": host[:MAX_TEXT],
-        "path": path[:MAX_TEXT],
-        "outcome": outcome,
-        "reason": decision.reason._value_,  # `value` is a descriptor in Python, and slow
-        "status": status,
-        "rule": decision.rule,
-        "sub": sub,
-        "client_id": client_id,
-        "level": level,
-        "took_us": round(took * 1e6),
-    }
-    if decision.reason is Reason.SHADOW:
-        line["shadow"] = true_reason(decision).value
-    if contrast is not None:
-        line["candidate"] = _told(contrast)
-    if fault:
-        line["fault"] = fault
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _told(contrast: Contrast) -> dict[str, str]:
-    """What the candidate policy says otherwise."""
-    decision = contrast.decision
-    if decision is None:
-        return {"kind": contrast.kind.value}
-    outcome = "deny" if isinstance(decision, Deny) else "allow"
-    return {"kind": contrast.kind.value, "outcome": outcome, "reason": decision.reason.value, "rule": decision.rule}
+        yield chunk

@@ -31,6 +31,8 @@ class Checked(NamedTuple):
         took_seconds: time from question to answer.
         fault: name of the exception type behind `internal`, never its text.
         contrast: what the candidate policy says otherwise; None where it agrees, or where there is none.
+        needed: scopes that the rule asks for, as `core.policy.Rule` has them, each list with those that the gateway adds.
+        asked_seconds: how long the authorization server took; 0 when it was not asked for this request.
     """
 
     decision_id: str
@@ -48,6 +50,8 @@ class Checked(NamedTuple):
     took_seconds: float = 0.0
     fault: str = ""
     contrast: Contrast | None = None
+    needed: tuple[str, ...] = ()
+    asked_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,8 @@ class Happening(StrEnum):
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"
     POLICY_UNCHANGED = "policy_unchanged"
+    AUDIT_FAILED = "audit_failed"
+    AUDIT_BACK = "audit_back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 _COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED, Happening.BATCHED})
-_WHAT_TO_DO = {
+TROUBLE: Mapping[Happening, str] = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
     Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",
     Happening.ALL_INACTIVE: "no token is active any more: check our client id, secret and audience at the server",
@@ -38,6 +38,7 @@ _WHAT_TO_DO = {
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "the old one stays in use",
     Happening.POLICY_REFUSED: "nothing has changed, the old policy stays in force: correct the files",
+    Happening.AUDIT_FAILED: "decisions wait to be recorded: make room on the disk, or see who reads the pipe",
     Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",
 }
 """Happenings that are trouble, each with what an operator can do about it."""
@@ -59,6 +60,12 @@ def configure(level: str, log_format: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def set_level(level: str) -> None:
+    """Leave out what is below this level from now on."""
+    wrapper = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+    structlog.configure(**structlog.get_config() | {"wrapper_class": wrapper})
 
 
 @dataclass(slots=True)
@@ -89,17 +96,19 @@ class TroubleLog:
                 self._log.error("a check failed inside extauthz and was denied", fault=event.fault, door=event.door)
 
     def happened(self, event: Happened) -> None:
-        """Tell it, with advice where it is trouble; what only counts is not told."""
+        """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
+        advice = TROUBLE.get(event.what)
         if event.what in _COUNTED_ONLY:
-            return
-        advice = _WHAT_TO_DO.get(event.what)
-        if advice is None:
+            self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
+        elif advice is None:
             self._log.info(event.what.value, subject=event.subject, detail=event.detail)
         else:
             self._log.error(event.what.value, subject=event.subject, detail=event.detail, advice=advice)
 
     def introspected(self, event: Introspected) -> None:
-        """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends."""
+        """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends; at level debug, of each."""
+        took_ms = round(event.took_seconds * 1000, 1)
+        self._log.debug("introspected", server=event.server, outcome=event.outcome, took_ms=took_ms)
         if event.outcome in ("active", "inactive"):
             self._answered(event)
             return

@@ -3,7 +3,7 @@
 import os
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from extauthz.core.decision import ALLOWING, Reason, true_reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
+from extauthz.observe.states import States
 from extauthz.version import VERSION
 
 _CHECK_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -32,6 +33,17 @@ _RELOADS = {
 }
 
 _INACTIVE = frozenset({Reason.INACTIVE, Reason.WRONG_ISSUER, Reason.NOT_AN_ACCESS_TOKEN, Reason.SENDER_CONSTRAINED})
+
+
+_AT_A_SERVER = (
+    Happening.ALL_INACTIVE,
+    Happening.SELF_CHECK_FAILED,
+    Happening.RETRY_BUDGET_SPENT,
+    Happening.DISCOVERY_FAILED,
+    Happening.KEYS_UNREACHABLE,
+    Happening.CLAIM_MISMATCH,
+)
+"""What wakes an operator, or should."""
 
 
 class Metrics:
@@ -90,13 +102,12 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=self._registry,
         )
-        self._revocations_connected = Gauge(
-            "extauthz_revocations_connected",
-            "1 while notices of revocation arrive from other processes, and when there are none.",
-            multiprocess_mode="livemin",
+        self._checks_waiting = Gauge(
+            "extauthz_checks_waiting",
+            "Checks under way: they wait to learn what a token means.",
+            multiprocess_mode="livesum",
             registry=self._registry,
         )
-        self._revocations_connected.set(1)
         self._reloads = CounterMetric(
             "extauthz_reloads", "Reloads of the files, by what came of them.", ("result",), registry=self._registry
         )
@@ -109,6 +120,8 @@ class Metrics:
             registry=self._registry,
         )
         self._loaded_at.set_to_current_time()
+        self._waiting: Callable[[], int] = lambda: 0
+        self._states = States(self._registry)
         self._staleness: dict[str, tuple[float, float]] = {}
         self._audit_lost = CounterMetric(
             "extauthz_audit_lost", "Decisions missing from the audit log.", registry=self._registry
@@ -137,6 +150,7 @@ class Metrics:
 
     def flush(self) -> None:
         """Publish what was counted. To be called now and then: other workers tell our numbers too."""
+        self._checks_waiting.set(self._waiting())
         decisions, self._decisions_made = self._decisions_made, Counter()
         times, self._times = self._times, defaultdict(list)
         saved: Counter[str] = Counter()
@@ -169,12 +183,11 @@ class Metrics:
         """Count what happened to a part of the service."""
         if event.what is Happening.BATCHED:
             self._saved.labels("batch").inc(event.count)
-        if event.what in (Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT):
-            self.revocations_connected(event.what is Happening.REVOCATIONS_BACK)
         if event.what in _RELOADS:
             self._reloads.labels(_RELOADS[event.what]).inc(event.count)
             if event.what is not Happening.POLICY_REFUSED:
                 self._loaded_at.set_to_current_time()
+        self._states.happened(event)
         self._happenings.labels(event.what.value, event.subject).inc(event.count)
 
     def bound_staleness(self, server: str, seconds: float, degraded_seconds: float) -> None:
@@ -182,9 +195,20 @@ class Metrics:
         self._staleness[server] = (seconds, degraded_seconds)
         self._max_staleness.labels(server).set(seconds)
 
+    def asks(self, server: str) -> None:
+        """Questions go to this server. What may go wrong with it is there from the start, at zero: else an alert would miss the first time."""
+        self._states.server(server)
+        for what in _AT_A_SERVER:
+            self._happenings.labels(what.value, server)
+        self._introspection_seconds.labels(server, Reason.SERVER_REFUSED_US.value)
+
     def revocations_connected(self, connected: bool) -> None:
         """Whether notices of revocation arrive."""
-        self._revocations_connected.set(int(connected))
+        self._states.revocations_connected(connected)
+
+    def count_waiting(self, waiting: Callable[[], int]) -> None:
+        """How many checks are under way is to be read here."""
+        self._waiting = waiting
 
     def audit_lost(self, count: int) -> None:
         """Count decisions that the audit log had to drop."""

@@ -43,6 +43,7 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.IDENTITY_NOT_FORWARDABLE: "a claim does not fit into its identity header: look at identity_headers and its options",
     Reason.UNTRUSTED_PEER: "the question came from an address outside trusted_proxies",
     Reason.MISCONFIGURED_GATEWAY: "the gateway does not say what it must, or asks for scopes on a public route: extauthz doctor",
+    Reason.AUDIT_UNAVAILABLE: "the decision cannot be recorded, and audit.on_loss is deny: make room for the audit log",
     Reason.ABANDONED: "the gateway went away before the answer",
     Reason.INTERNAL: "a defect of extauthz; the audit line names it in fault",
 }

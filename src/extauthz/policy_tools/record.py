@@ -15,6 +15,7 @@ from extauthz.policy_tools.diff import Change, Seen, compare, group
 from extauthz.policy_tools.probe import fitting
 
 _SAYS_NOTHING = OUTAGES | {
+    Reason.AUDIT_UNAVAILABLE,
     Reason.ABANDONED,
     Reason.INTERNAL,
     Reason.UNTRUSTED_PEER,

@@ -35,7 +35,6 @@ from extauthz.resolver.hybrid import Local
 from extauthz.resolver.limiter import InactiveLimiter
 from extauthz.resolver.select import Selector
 from extauthz.resolver.shape import ANY_SHAPE, TokenShape
-from extauthz.resolver.shared_cache import SharedCache
 from extauthz.resolver.tracing import within
 
 Clock = Callable[[], float]
@@ -60,6 +59,19 @@ class Introspector(Protocol):
         """Give connections back."""
 
 
+class Shared(Protocol):
+    """What processes have in common. Must not raise."""
+
+    async def find(self, token: Token, max_age: float | None) -> Resolution | None:
+        """What another process has learnt, no older than `max_age` seconds if given."""
+
+    def keep(self, token: Token, state: TokenState, age: float, position: int) -> None:
+        """Let the others know."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One authorization server as the resolver sees it."""
@@ -68,7 +80,7 @@ class Source:
     cache: TokenCache
     client: Introspector
     shape: TokenShape = ANY_SHAPE
-    shared: SharedCache | None = None
+    shared: Shared | None = None
     local: Local | None = None
 
 
@@ -161,7 +173,8 @@ class Resolver:
         local = source.local  # 3
         resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
         if isinstance(resolution.state, Unavailable):
-            return source.cache.stale(key, max_age) or resolution  # 8
+            stale = source.cache.stale(key, max_age)  # 8
+            return resolution if stale is None else replace(stale, took_seconds=resolution.took_seconds)
         return resolution
 
     async def _ask_within(self, question: _Question, patience: float | None) -> Resolution:
@@ -185,7 +198,7 @@ class Resolver:
         if resolution.level == "shared" and source.cache.get(key, max_age) is None:
             now = self._monotonic()
             return await self._flights.run(key, work, now=now, newer_than=now)
-        return replace(resolution, level="joined")
+        return replace(resolution, level="joined", took_seconds=0.0)
 
     async def _fly(self, question: _Question) -> Resolution:
         """Steps 5 to 7."""
@@ -195,10 +208,13 @@ class Resolver:
             known = await shared.find(token, max_age)  # 5
             if known is not None:
                 return known
+        began = self._monotonic()
         answer = await self._ask(source, key, token)  # 6
+        now = self._monotonic()
         if shared is not None:
-            shared.keep(token, answer.state, self._monotonic() - answer.asked_at, answer.position)  # 7
-        return source.cache.put(key, answer.state, answer.asked_at, answer.number)
+            shared.keep(token, answer.state, now - answer.asked_at, answer.position)  # 7
+        known = source.cache.put(key, answer.state, answer.asked_at, answer.number)
+        return replace(known, took_seconds=now - began)
 
     async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
         """Step 6."""

@@ -1,10 +1,13 @@
 """The trace that a question belongs to. It follows the question through its layers, which need not know of it."""
 
+import secrets
 from contextvars import Context, ContextVar, copy_context
 from typing import Final
 
+from extauthz.core.trace import child_of
+
 TRACE: Final[ContextVar[str]] = ContextVar("trace", default="")
-"""The `traceparent` of the request for whose sake we ask; of several that wait for one answer, the first."""
+"""The `traceparent` that goes with a question, if any; of several requests that wait for one answer, the first one's child."""
 
 
 def within(traceparent: str) -> Context | None:
@@ -12,5 +15,5 @@ def within(traceparent: str) -> Context | None:
     if not traceparent:
         return None
     context = copy_context()
-    context.run(TRACE.set, traceparent)
+    context.run(TRACE.set, child_of(traceparent, secrets.token_hex))
     return context

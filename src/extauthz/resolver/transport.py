@@ -4,7 +4,6 @@ A request goes straight to httpx's transport. All that its client would do on th
 as much as the request.
 """
 
-import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -15,7 +14,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer
-from extauthz.core.trace import TRACEPARENT, child_of
+from extauthz.core.trace import TRACEPARENT
 from extauthz.resolver.tracing import TRACE
 from extauthz.resolver.watched_file import Current
 
@@ -69,7 +68,7 @@ class Transport:
         if authorization:
             headers["authorization"] = authorization
         if trace := TRACE.get():
-            headers[TRACEPARENT] = child_of(trace, secrets.token_hex)
+            headers[TRACEPARENT] = trace
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
     async def _request(

@@ -1,4 +1,4 @@
-"""The operator's listener: `/livez`, `/readyz`, `/metrics`, `/revoke`. Never on the gateway's port.
+"""The operator's listener: `/livez`, `/readyz`, `/metrics`, `/revoke`, `/log`. Never on the gateway's port.
 
 `/reload` and `/config` stand before it, where there is something to reload (`ops_reload`).
 """
@@ -6,6 +6,7 @@
 from collections.abc import Callable
 
 from extauthz.wire.asgi import Receive, Scope, Send, respond
+from extauthz.wire.ops_log import LogDoor
 from extauthz.wire.ops_revoke import RevokeDoor
 from extauthz.wire.readiness import Readiness
 
@@ -13,18 +14,25 @@ Exposition = Callable[[], tuple[bytes, str]]
 
 
 class OpsDoor:
-    """Tells whether this process lives, whether it wants work, and what it has counted; and lets the operator revoke, if he may."""
+    """Tells whether this process lives, whether it wants work, and what it has counted; lets the operator revoke and set the log level, if he may."""
 
-    def __init__(self, readiness: Readiness, exposition: Exposition, revoke: RevokeDoor | None = None) -> None:
+    def __init__(
+        self,
+        readiness: Readiness,
+        exposition: Exposition,
+        revoke: RevokeDoor | None = None,
+        log: LogDoor | None = None,
+    ) -> None:
         self._readiness = readiness
         self._exposition = exposition
-        self._revoke = revoke
+        self._changing = {"/revoke": revoke, "/log": log}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         more: tuple[tuple[bytes, bytes], ...] = ()
-        if scope["path"] == "/revoke" and self._revoke is not None:
-            status, text, more = await self._revoke.answer(scope, receive)
+        door = self._changing.get(scope["path"])
+        if door is not None:
+            status, text, more = await door.answer(scope, receive)
             body, content_type = f"{text}\n".encode(), "text/plain"
         else:
             status, body, content_type = self._answer(scope["path"])
@@ -48,4 +56,4 @@ class OpsDoor:
                 body, content_type = self._exposition()
                 return 200, body, content_type
             case _:
-                return 404, b"try /livez, /readyz, /metrics or /revoke\n", "text/plain"
+                return 404, b"try /livez, /readyz, /metrics, /revoke or /log\n", "text/plain"

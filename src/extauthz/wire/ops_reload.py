@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from extauthz.wire.asgi import App, Receive, Scope, Send, respond
-from extauthz.wire.ops_guard import Guard
+from extauthz.wire.ops_access import Guard, RefusedError
 
 Answer = Mapping[str, Any]
 
@@ -42,10 +42,11 @@ class ReloadDoor:
                 await self._others(scope, receive, send)
 
     async def _reload(self, scope: Scope, send: Send) -> None:
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        refusal = self._guard.refusal(scope["method"], headers, "reload")
-        if refusal is not None:
-            await _respond(send, refusal.status, f"{refusal.text}\n".encode(), b"text/plain", *refusal.headers)
+        try:
+            self._guard.admit(scope, "reload")
+        except RefusedError as refused:
+            status, text, more = refused.answer
+            await _respond(send, status, f"{text}\n".encode(), b"text/plain", *more)
             return
         answer = await self._ask()
         await _respond(send, _STATUS.get(answer["result"], 503), _json(answer))

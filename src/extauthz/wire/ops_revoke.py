@@ -11,9 +11,8 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 from extauthz.wire.asgi import Receive, Scope
-from extauthz.wire.ops_guard import Answer, Guard
+from extauthz.wire.ops_access import Answer, Guard, RefusedError, body_of
 
-MAX_BODY_BYTES: Final = 64 * 1024
 MAX_NAMES: Final = 1000
 KINDS: Final = ("token", "jti", "sub", "client_id")
 
@@ -22,14 +21,6 @@ Name = tuple[str, str]
 
 Revoke = Callable[[Sequence[Name]], Awaitable[bool]]
 """Forgets; False when other processes could not be told yet."""
-
-
-class _RefusedError(Exception):
-    """The request is not carried out; `answer` says why."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.answer = Answer(status, text)
 
 
 class RevokeDoor:
@@ -41,31 +32,14 @@ class RevokeDoor:
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Carry it out, or say why not."""
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        refusal = self._guard.refusal(scope["method"], headers, "revoke")  # 1
-        if refusal is not None:
-            return refusal
         try:
-            names = _names(headers.get(b"content-type", b""), await _body(receive))  # 2
-        except _RefusedError as refused:
+            headers = self._guard.admit(scope, "revoke")  # 1
+            names = _names(headers.get(b"content-type", b""), await body_of(receive))  # 2
+        except RefusedError as refused:
             return refused.answer
         if await self._revoke(names):  # 3
             return Answer(200, "revoked")
         return Answer(503, "revoked in this process; the others are told later", ((b"retry-after", b"1"),))
-
-
-async def _body(receive: Receive) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _RefusedError(400, "the request ended early")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise _RefusedError(413, f"at most {MAX_BODY_BYTES} bytes")
-        more = message.get("more_body", False)
-    return bytes(body)
 
 
 def _names(content_type: bytes, body: bytes) -> Sequence[Name]:
@@ -77,12 +51,12 @@ def _names(content_type: bytes, body: bytes) -> Sequence[Name]:
             case b"application/x-www-form-urlencoded":
                 members = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
             case _:
-                raise _RefusedError(415, "send application/x-www-form-urlencoded or application/json")
+                raise RefusedError(415, "send application/x-www-form-urlencoded or application/json")
     except (ValueError, RecursionError):
-        raise _RefusedError(400, "this is not well-formed") from None
+        raise RefusedError(400, "this is not well-formed") from None
     names = [name for kind, values in members.items() for name in _of_kind(kind, values)]
     if not 0 < len(names) <= MAX_NAMES:
-        raise _RefusedError(400, f"name what to revoke, at most {MAX_NAMES} at once: {', '.join(KINDS)}, or all=true")
+        raise RefusedError(400, f"name what to revoke, at most {MAX_NAMES} at once: {', '.join(KINDS)}, or all=true")
     return names
 
 
@@ -99,7 +73,7 @@ def _of_kind(kind: str, values: Sequence[str]) -> Sequence[Name]:
     if kind == "all" and list(values) == ["true"]:
         return [("all", "")]
     if kind not in KINDS:
-        raise _RefusedError(400, f"known here are {', '.join(KINDS)} and all=true")
+        raise RefusedError(400, f"known here are {', '.join(KINDS)} and all=true")
     if not all(value and value.isprintable() for value in values):
-        raise _RefusedError(400, f"a {kind} is one or more printable characters")
+        raise RefusedError(400, f"a {kind} is one or more printable characters")
     return [(kind, value) for value in values]

@@ -85,6 +85,30 @@ SERVICE_FAULTS = [
     Mistake(
         "policy: policy.yaml", "policy: policy.yaml\naudit: {path: stdot}", "5:15", "stdout, stderr, off", "stdout"
     ),
+    Mistake(
+        "policy: policy.yaml", "policy: policy.yaml\naudit: {sample_allows: 10}", "5:24", "a number from 0 to 1", ""
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\naudit: {rotate: {size: 1MiB}}",
+        "5:17",
+        "only a file can be rotated",
+        "",
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\naudit: {path: ./a, rotate: {size: 1KiB}}",
+        "5:35",
+        "64KiB or more",
+        "",
+    ),
+    Mistake(
+        "policy: policy.yaml",
+        "policy: policy.yaml\naudit: {path: off, on_loss: deny}",
+        "5:29",
+        "nothing can be lost",
+        "",
+    ),
     Mistake("policy: policy.yaml", "policy: policy.yaml\ndrain_delay: 5", "5:14", "write a unit, such as 500ms", ""),
     Mistake("policy: policy.yaml", "policy: policy.yaml\ngrpc_server: grpc", "5:14", "h2corn or grpcio", "grpcio"),
     Mistake("policy: policy.yaml", "policy: policy.yaml\ngrpc_server: grpcio", "2:3", "write grpc: 127.0.0.1:9193", ""),

@@ -40,6 +40,7 @@ MATRIX = {
     Reason.IDENTITY_NOT_FORWARDABLE: (503, 14, ""),
     Reason.UNTRUSTED_PEER: (403, 7, ""),
     Reason.MISCONFIGURED_GATEWAY: (500, 13, ""),
+    Reason.AUDIT_UNAVAILABLE: (503, 14, ""),
     Reason.ABANDONED: (503, 14, ""),
     Reason.INTERNAL: (500, 13, ""),
 }

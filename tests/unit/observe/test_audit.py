@@ -6,17 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import BinaryIO
 
 import pytest
-from hypothesis import given, strategies as st
 
 from extauthz.authorizer import Authorizer
-from extauthz.core.contrast import Contrast, Kind
-from extauthz.core.decision import Allow, Reason, deny
+from extauthz.core.decision import Allow, Reason
 from extauthz.observe import audit
-from extauthz.observe.audit import AuditLog, render
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.audit import AuditLog, Stream
+from extauthz.observe.events import BATCH, Checked, Happened, Happening, Introspected, Observers
 from extauthz.testing import StubResolver, TickingClock, active, policy, request, rule
 
 EVENT = Checked(
@@ -45,6 +42,7 @@ class Pipe(io.BytesIO):
         self.open.set()
         self.entered = threading.Event()
         self.error: Exception | None = None
+        self.busy = False
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Wait while held up, then keep it or fail."""
@@ -52,11 +50,29 @@ class Pipe(io.BytesIO):
         self.open.wait(10)
         if self.error is not None:
             raise self.error
+        if self.busy:
+            return 0
         self.writes.append(bytes(data))
         return len(data)
 
     def lines(self) -> list[bytes]:
         return b"".join(self.writes).splitlines()
+
+
+class Disk(Pipe):
+    """A stream with so much room: what does not fit is left out, and then there is none."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def write(self, data: bytes) -> int:  # type: ignore[override] # as in BytesIO, for bytes alone
+        """Take as much as fits."""
+        if self.room == 0:
+            raise OSError(28, "No space left")
+        done = super().write(data[: self.room])
+        self.room -= done
+        return done
 
 
 class Losses:
@@ -69,7 +85,19 @@ class Losses:
         self.told.append(count)
 
 
-def log_to(stream: BinaryIO) -> tuple[AuditLog, Losses]:
+class Troubles:
+    """What the log said about itself."""
+
+    def __init__(self) -> None:
+        self.told: list[Happening] = []
+        self.details: list[str] = []
+
+    def __call__(self, event: Happened) -> None:
+        self.told.append(event.what)
+        self.details.append(event.detail)
+
+
+def log_to(stream: Stream) -> tuple[AuditLog, Losses]:
     losses = Losses()
     return AuditLog(stream, on_loss=losses), losses
 
@@ -85,74 +113,8 @@ def numbered(count: int) -> list[Checked]:
     return [EVENT._replace(request_id=str(number)) for number in range(count)]
 
 
-class TestLine:
-    """One JSON object with these members, and a line feed."""
-
-    @pytest.mark.shows("E76")
-    def test_an_allow(self) -> None:
-        """Who, what, when, why and how fast."""
-        line = render(EVENT)
-        assert line.endswith(b"}\n")
-        assert json.loads(line) == {
-            "time": "2023-11-14T22:13:20.250000+00:00",
-            "decision_id": "1",
-            "door": "envoy",
-            "request_id": "abc",
-            "method": "GET",
-            "host": "api.example.com",
-            "path": "/orders/1",
-            "outcome": "allow",
-            "reason": "allowed",
-            "status": 200,
-            "rule": "orders",
-            "sub": "u1",
-            "client_id": "app",
-            "level": "memory",
-            "took_us": 42,
-        }
-
-    @pytest.mark.parametrize(
-        ("reason", "status"),
-        [
-            (Reason.INACTIVE, 401),
-            (Reason.MALFORMED_CREDENTIALS, 400),
-            (Reason.NO_ROUTE, 403),
-            (Reason.SERVER_BUSY, 503),
-        ],
-    )
-    def test_a_denial_has_the_status_for_the_client(self, reason: Reason, status: int) -> None:
-        """Not the one on the wire to NGINX."""
-        line = json.loads(render(EVENT._replace(door="nginx", decision=deny(reason))))
-        assert (line["outcome"], line["reason"], line["status"], line["rule"]) == ("deny", reason.value, status, "")
-
-    def test_a_shadow_route_tells_why_it_would_have_denied(self) -> None:
-        """And that it did not."""
-        shadow = Allow(reason=Reason.SHADOW, rule="new", identity=(), absent=(), shadow=Reason.INACTIVE)
-        line = json.loads(render(EVENT._replace(decision=shadow)))
-        assert (line["outcome"], line["reason"], line["shadow"]) == ("allow", "shadow", "inactive")
-        assert "shadow" not in json.loads(render(EVENT))
-
-    def test_what_a_candidate_policy_says_otherwise_is_told(self) -> None:
-        """With its rule and reason, if it came to a decision."""
-        closed = Contrast(Kind.CLOSED, deny(Reason.INSUFFICIENT_SCOPE, rule="new"))
-        told = json.loads(render(EVENT._replace(contrast=closed)))["candidate"]
-        assert told == {"kind": "closed", "outcome": "deny", "reason": "insufficient_scope", "rule": "new"}
-        told = json.loads(render(EVENT._replace(contrast=Contrast(Kind.UNKNOWN))))["candidate"]
-        assert told == {"kind": "unknown"}
-        assert "candidate" not in json.loads(render(EVENT))
-
-    def test_a_fault_is_named_only_when_there_is_one(self) -> None:
-        """By its type; the text of an exception may hold anything."""
-        assert "fault" not in json.loads(render(EVENT))
-        assert json.loads(render(EVENT._replace(fault="KeyError")))["fault"] == "KeyError"
-
-    @pytest.mark.shows("E76")
-    @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-    def test_no_request_can_write_a_second_line(self, text: str) -> None:
-        """Line feeds and control characters of a client stay inside their strings."""
-        line = render(EVENT._replace(path=text, host=text, method=text, request_id=text))
-        assert (line.count(b"\n"), line[-1:]) == (1, b"\n")
-        assert json.loads(line)["path"] == text
+class TestWriting:
+    """From a thread of its own, in order, whole lines."""
 
     @pytest.mark.shows("S34", "E31", "E76", "N43")
     async def test_neither_token_nor_query_reaches_it(self) -> None:
@@ -171,10 +133,6 @@ class TestLine:
         assert len(pipe.lines()) == 3
         assert b"canary" not in b"".join(pipe.writes)
         assert {json.loads(line)["path"] for line in pipe.lines()} == {"/orders/1"}
-
-
-class TestWriting:
-    """From a thread of its own, in order, whole lines."""
 
     def test_close_writes_all_that_waits(self) -> None:
         """In the order of the decisions."""
@@ -214,7 +172,7 @@ class TestWriting:
     def test_workers_that_share_a_pipe_do_not_tear_lines(self) -> None:
         """Standard output of several workers is one pipe: only writes up to PIPE_BUF stay whole (POSIX `write`)."""
         reading, writing = os.pipe()
-        streams = [os.fdopen(descriptor, "wb") for descriptor in (writing, os.dup(writing))]
+        streams = [os.fdopen(descriptor, "wb", buffering=0) for descriptor in (writing, os.dup(writing))]
         logs = [log_to(stream)[0] for stream in streams]
         for event in numbered(2000):
             for log in logs:
@@ -249,34 +207,117 @@ class TestTrouble:
         assert time.monotonic() - started < 1.0, "requests are not held up"
         pipe.open.set()
         log.close()
-        assert len(pipe.lines()) == 1 + 10
-        assert sum(losses.told) == 990
+        assert len(pipe.lines()) == 10
+        assert sum(losses.told) == 991
 
     @pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left"), ValueError("closed file")])
-    def test_a_broken_stream_loses_and_goes_on(self, error: Exception) -> None:
-        """A disk that has room again is written to again."""
-        pipe = Pipe()
+    def test_what_a_broken_stream_does_not_take_waits(self, error: Exception) -> None:
+        """A disk that has room again gets all of it, in order; trouble is told once, and so is its end."""
+        pipe, troubles = Pipe(), Troubles()
         pipe.error = error
-        log, losses = log_to(pipe)
-        for event in numbered(7):
-            log.checked(event)
-        wait_until(lambda: sum(losses.told) == 7)
-        pipe.error = None
-        log.checked(EVENT)
-        log.close()
-        assert len(pipe.lines()) == 1
-        assert sum(losses.told) == 7
-
-    def test_a_loss_is_told_once(self) -> None:
-        """The counter is not counted up for ever."""
-        pipe = Pipe()
-        pipe.error = BrokenPipeError()
-        log, losses = log_to(pipe)
-        log.checked(EVENT)
-        wait_until(lambda: bool(losses.told))
+        losses = Losses()
+        log = AuditLog(pipe, on_loss=losses, on_trouble=troubles)
+        log.record(numbered(7))
+        wait_until(lambda: troubles.told == [Happening.AUDIT_FAILED])
         time.sleep(0.15)
+        pipe.error = None
+        wait_until(lambda: len(pipe.lines()) == 7)
         log.close()
-        assert losses.told == [1]
+        assert [json.loads(line)["request_id"] for line in pipe.lines()] == list("0123456")
+        assert troubles.told == [Happening.AUDIT_FAILED, Happening.AUDIT_BACK]
+        assert losses.told == []
+
+    def test_what_a_broken_stream_has_no_room_for_is_lost_and_counted_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first ones are kept: they may show how it began."""
+        monkeypatch.setattr(audit, "MAX_WAITING_LINES", 10)
+        pipe = Pipe()
+        pipe.error = OSError(28, "No space left")
+        log, losses = log_to(pipe)
+        log.record(numbered(25))
+        wait_until(lambda: sum(losses.told) == 15)
+        time.sleep(0.15)
+        pipe.error = None
+        log.close()
+        assert [json.loads(line)["request_id"] for line in pipe.lines()] == list("0123456789")
+        assert losses.told == [15]
+
+    def test_what_is_left_at_the_end_is_lost_and_told(self) -> None:
+        """The number stands in the log: nobody reads the metrics of a process that has ended."""
+        pipe, troubles = Pipe(), Troubles()
+        pipe.error = OSError(28, "No space left")
+        losses = Losses()
+        log = AuditLog(pipe, on_loss=losses, on_trouble=troubles)
+        log.record(numbered(7))
+        log.close()
+        assert losses.told == [7]
+        assert troubles.details[-1].startswith("7 decisions")
+
+    @pytest.mark.parametrize("room", [1, 100, 1500, 3333])
+    def test_a_line_that_a_full_disk_tears_is_written_anew(self, room: int) -> None:
+        """No line is lost or doubled; the torn piece stands on a line of its own."""
+        disk = Disk(room)
+        log, losses = log_to(disk)
+        log.record(numbered(20))
+        wait_until(lambda: disk.room == 0)
+        disk.room = 1_000_000
+        log.close()
+        assert losses.told == []
+        lines = b"".join(disk.writes).split(b"\n")
+        whole = [json.loads(line)["request_id"] for line in lines if line.endswith(b"}")]
+        assert whole == [str(number) for number in range(20)]
+        assert len(lines) - len(whole) <= 2, "one torn piece, and what is behind the last line feed"
+
+    def test_a_stream_that_takes_nothing_now_is_asked_again(self) -> None:
+        """Standard output may be a pipe that does not block: it says None when it is full."""
+        pipe = Pipe()
+        pipe.busy = True
+        log, losses = log_to(pipe)
+        log.record(numbered(3))
+        assert pipe.entered.wait(5)
+        pipe.busy = False
+        wait_until(lambda: len(pipe.lines()) == 3)
+        log.close()
+        assert losses.told == []
+
+
+class TestAble:
+    """Whether a decision can be recorded, for those who would rather deny than not know."""
+
+    def test_a_stream_that_fails_is_not_until_it_works_again(self) -> None:
+        """What was promised a place is written."""
+        pipe = Pipe()
+        log, losses = log_to(pipe)
+        assert log.able
+        pipe.error = OSError(28, "No space left")
+        log.checked(EVENT)
+        wait_until(lambda: not log.able)
+        pipe.error = None
+        wait_until(lambda: log.able)
+        log.close()
+        assert (len(pipe.lines()), losses.told) == (1, [])
+
+    def test_a_stream_that_hangs_is_not_once_there_is_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The rest of the room is for decisions that were made but are not handed on yet: none of them is lost."""
+        monkeypatch.setattr(audit, "MAX_WAITING_LINES", 3 * BATCH)
+        pipe = Pipe()
+        log, losses = log_to(pipe)
+        observers = Observers(log)
+        pipe.open.clear()
+        asked = 0
+        while log.able:
+            observers.checked(EVENT)
+            asked += 1
+        pipe.open.set()
+        observers.flush()
+        log.close()
+        assert asked >= BATCH
+        assert (len(pipe.lines()), losses.told) == (asked, [])
+
+
+class TestRoom:
+    """How long a stream may be slow."""
 
     def test_room_is_for_many(self) -> None:
         """A pause of the disk of a second at full load."""

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from extauthz.core.decision import Reason, deny
-from extauthz.observe.events import Checked, Introspected
+from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.logs import REPEAT_SECONDS, TroubleLog, configure
 from extauthz.testing import TickingClock
 
@@ -36,12 +36,17 @@ class Bench:
     def __init__(self, lines: list[Any]) -> None:
         self.clock = TickingClock()
         self.log = TroubleLog(self.clock)
-        self.lines = lines
+        self.everything = lines
+
+    @property
+    def lines(self) -> list[Any]:
+        """All above level debug."""
+        return [line for line in self.everything if line["log_level"] != "debug"]
 
     def told(self) -> list[tuple[str, str]]:
         """Level and reason, or the server for good news; forgets them."""
         told = [(line["log_level"], line.get("reason", line.get("server", ""))) for line in self.lines]
-        self.lines.clear()
+        self.everything.clear()
         return told
 
 
@@ -130,6 +135,22 @@ class TestTrouble:
         assert (line["server"], line["reason"], line["detail"]) == ("main", reason.value, "the detail")
         assert line["advice"]
         assert "503" in line["event"]
+
+
+class TestDebug:
+    """Told when it is asked for."""
+
+    def test_each_question_is_told(self, bench: Bench) -> None:
+        """Which server, how it ended, how long it took; not about whom."""
+        bench.log.introspected(GOOD)
+        (line,) = bench.everything
+        assert (line["log_level"], line["server"], line["outcome"], line["took_ms"]) == ("debug", "main", "active", 500)
+
+    def test_what_is_otherwise_only_counted_is_told(self, bench: Bench) -> None:
+        """Repetitions, overload, batches."""
+        bench.log.happened(Happened(what=Happening.RETRIED, subject="main", detail="server_error"))
+        (line,) = bench.everything
+        assert (line["log_level"], line["event"], line["subject"]) == ("debug", "retried", "main")
 
 
 class TestDecisions:

@@ -1,5 +1,6 @@
 """What is counted, under which labels, and how the numbers of several workers become one."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from hypothesis import given, settings, strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from extauthz.authorizer import Authorizer
 from extauthz.core.contrast import Contrast, Kind
 from extauthz.core.decision import ALLOWING, OUTCOMES, Allow, Decision, Reason, deny
+from extauthz.core.introspection import LEVELS
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.metrics import Metrics
+from extauthz.testing import StubResolver, TickingClock, active, policy, request, rule
 from extauthz.version import VERSION
 
 ALLOWED = Allow(reason=Reason.ALLOWED, rule="orders", identity=(("x-auth-sub", "canary"),), absent=())
@@ -251,6 +255,62 @@ def test_nothing_of_a_request_becomes_a_label(metrics: Metrics) -> None:
     metrics.checked(EVENT)
     metrics.introspected(Introspected(server="main", outcome="active", took_seconds=0.1, detail="canary"))
     assert b"canary" not in metrics.exposition()[0]
+
+
+ODDITY = st.text(max_size=20)
+KNOWN: dict[str, set[str]] = {
+    "door": {"envoy"},
+    "outcome": {"allow", "deny"},
+    "reason": {reason.value for reason in Reason},
+    "rule": {"", "orders", "open"},
+    "level": {"", *LEVELS},
+}
+"""What labels can say under a policy with these two rules."""
+
+
+@pytest.mark.shows("E78", "N43")
+@settings(deadline=None, max_examples=50)
+@given(texts=st.lists(st.tuples(*[ODDITY] * 5), min_size=1, max_size=5))
+def test_no_request_adds_a_value_to_a_label(texts: list[tuple[str, str, str, str, str]]) -> None:
+    """Whatever it is made of, and whatever the token says: rules are named by the policy, all else by us."""
+    metrics = Metrics()
+    rules = policy(rule(), rule(name="open", path="/{any}", anonymous=True, alternatives=()))
+    for method, target, host, token, request_id in texts:
+        state = active(sub=token, client_id=token)
+        authorizer = Authorizer(
+            policy=rules,
+            resolver=StubResolver({"t": state}),
+            observer=metrics,
+            wall=TickingClock(),
+            monotonic=TickingClock(),
+            decision_ids=str,
+        )
+        for asked in (
+            request(method, target=target, host=host, token="t", request_id=request_id),
+            request(target="/orders/1", host=host, token="t"),
+            request(target=f"/{target}", authorization=(token,)),
+        ):
+            asyncio.run(authorizer.check(asked))
+    labels = [labels for (name, labels) in read(metrics) if name.startswith(("extauthz_decisions", "extauthz_check_"))]
+    for name, value in {pair for each in labels for pair in each if pair[0] != "le"}:
+        assert value in KNOWN[name]
+
+
+def test_checks_under_way_are_counted_when_somebody_looks(metrics: Metrics) -> None:
+    """They need not be told of one by one."""
+    waiting = [3]
+    metrics.count_waiting(lambda: waiting[0])
+    assert value(metrics, "extauthz_checks_waiting") == 3.0
+    waiting[0] = 0
+    assert value(metrics, "extauthz_checks_waiting") == 0.0
+
+
+def test_the_circuit_of_a_server_is_told(metrics: Metrics) -> None:
+    """Closed at the start."""
+    metrics.asks("main")
+    assert value(metrics, "extauthz_circuit_open", server="main") == 0.0
+    metrics.happened(Happened(what=Happening.CIRCUIT_OPENED, subject="main"))
+    assert value(metrics, "extauthz_circuit_open", server="main") == 1.0
 
 
 def test_the_page_says_what_it_is(metrics: Metrics) -> None:

@@ -550,3 +550,27 @@ async def test_what_is_known_is_found_by_the_same_choice(bench: Bench) -> None:
     assert known is not None
     assert (known.state, known.level) == (active(), "memory")
     assert bench.resolver.known("main other", Token(JWT), None) is None
+
+
+class TestTime:
+    """How long the server took is told to the caller for whom it was asked."""
+
+    async def test_it_is_told_with_the_answer(self, bench: Bench) -> None:
+        """Not with the answer that is remembered, nor to whoever joined in."""
+        bench.main.takes, bench.main.gated = 0.25, True
+        callers = [bench.begin(), bench.begin()]
+        await settle()
+        bench.main.gates[0].set()
+        first, second = await asyncio.gather(*callers)
+        assert (first.level, first.took_seconds) == ("server", 0.25)
+        assert (second.level, second.took_seconds) == ("joined", 0.0)
+        assert (await bench.resolve()).took_seconds == 0.0
+
+    async def test_it_is_told_with_the_old_answer_too(self) -> None:
+        """The question was asked, if in vain."""
+        bench = Bench(stale_if_error=60.0)
+        await bench.resolve()
+        bench.pass_time(61.0)
+        bench.main.state, bench.main.takes = TROUBLE, 0.5
+        known = await bench.resolve()
+        assert (known.level, known.took_seconds) == ("stale", 0.5)

@@ -6,7 +6,7 @@ import pytest
 
 from extauthz.wire.asgi import Message
 from extauthz.wire.ops import OpsDoor
-from extauthz.wire.ops_guard import Guard
+from extauthz.wire.ops_access import Guard
 from extauthz.wire.ops_revoke import Name, RevokeDoor
 from extauthz.wire.readiness import Readiness
 
@@ -68,7 +68,7 @@ async def test_other_paths_are_not_found(bench: Bench, path: str) -> None:
     """The answer names those that are there."""
     status, _, body = await bench.get(path)
     assert status == 404
-    assert b"/livez, /readyz, /metrics or /revoke" in body
+    assert b"/livez, /readyz, /metrics, /revoke or /log" in body
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/revoke", "/nowhere"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from extauthz.wire.asgi import Message, Receive, Scope, Send, respond
-from extauthz.wire.ops_guard import Guard
+from extauthz.wire.ops_access import Guard
 from extauthz.wire.ops_reload import ReloadDoor
 
 SECRET = "a-secret-of-the-operator"

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 
 from extauthz.wire.asgi import Message
-from extauthz.wire.ops_guard import Answer, Guard
-from extauthz.wire.ops_revoke import MAX_BODY_BYTES, MAX_NAMES, Name, RevokeDoor
+from extauthz.wire.ops_access import MAX_BODY_BYTES, Answer, Guard
+from extauthz.wire.ops_revoke import MAX_NAMES, Name, RevokeDoor
 
 SECRET = "a-secret-of-the-operator"
 FORM = b"application/x-www-form-urlencoded"

@@ -145,6 +145,7 @@ class Live:
         self._policy_path = self._folder / settings.policy
         if settings.log != self.settings.log:
             configure(settings.log.level, settings.log.format)
+            self._service.log_level.reconfigure(settings.log.level)
         self.settings = settings
         held: list[object] = [old]
         del old

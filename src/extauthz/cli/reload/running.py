@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from extauthz.cli.reload.lines import Line, Worker
 from extauthz.cli.reload.live import Live, Report
@@ -14,6 +15,8 @@ from extauthz.cli.reload.reloads import Answer, Reloads
 from extauthz.cli.reload.watching import changes
 from extauthz.config.load import ServiceConfig
 from extauthz.config.reload import Reload
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
 
 Ask = Callable[[], "asyncio.Future[Answer]"]
 """Has the files read again; what became of it."""
@@ -36,10 +39,18 @@ async def alone(live: Live, config: ServiceConfig, config_path: Path) -> AsyncIt
     async def deliver(path: Path) -> Sequence[Report]:
         return [await live.take(path)]
 
-    with tempfile.TemporaryDirectory(prefix="extauthz-") as folder:
+    with _private_folder() as folder:
         reloads = Reloads(config_path, config.seen, Path(folder), deliver)
         async with meanwhile(keep_reloading(reloads, config.settings.reload)):
             yield reloads.ask
+
+
+def _private_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Where temporary files usually are; in memory where the file system of a container is read-only."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="extauthz-")
+    except OSError:
+        return tempfile.TemporaryDirectory(prefix="extauthz-", dir=MEMORY)
 
 
 @asynccontextmanager
