@@ -10,10 +10,10 @@ NODE_PACKAGES := tests/support/oidc_provider
 NODE := .venv/node/made-with-$(NODE_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz conformance differences protos lock install clean
+.PHONY: help demo test lint bench bench-guard profile scaling fuzz conformance differences protos lock install clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=1 ends after the tour
 	@tools/programs.sh nginx
@@ -27,8 +27,19 @@ lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: $(ENVIRONMENT) ## speed against floors and targets, in one run; writes bench/results/
-	@tools/programs.sh nginx nginx-set-misc wrk h2load redis-server
+	@tools/programs.sh nginx nginx-set-misc wrk h2load redis-server postgresql
+	@tools/programs.sh nginx-njs apache-oauth2 || echo "some peers will not be measured"
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-guard: $(ENVIRONMENT) ## instructions, calls and memory of a decision against bench/budget.yaml; ARGS=--update accepts
+	@$(BIN)/python -m bench.guard $(ARGS)
+
+profile: $(ENVIRONMENT) ## a flame graph of the hot path: bench/results/flame.svg
+	@tools/programs.sh nginx
+	@$(BIN)/python -m bench.flame $(ARGS)
+
+scaling: $(ENVIRONMENT) ## write the tables of docs/scaling.md from the newest results
+	@$(BIN)/python -m bench.simulate --write
 
 fuzz: $(ENVIRONMENT) ## fuzz with coverage, then parity at length; SECONDS=300, TARGETS="path_judge" for one alone
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"

@@ -7,16 +7,20 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from bench import report, targets
+from bench import peers, plot, report, simulate, targets
+from bench.cast import CAST
 from bench.figure import Figure
 from bench.load import check_programs
 from bench.measure import Sample, System, measure, systems
+from bench.prove import prove
 from bench.stage import NotAsExpected, Stage, open_stage
 from bench.walk import ConnectionLost
 from extauthz.cli.processes import MissingProgram, ProcessFailed
 
 _ROUNDS, _SECONDS = 3, 3.0
 _QUICK_SECONDS = 1.0
+_MANY, _QUICK_MANY = 100_000, 5_000
+"""Tokens where many are meant."""
 
 
 def main() -> int:
@@ -27,17 +31,22 @@ def main() -> int:
     begin = time.monotonic()
     try:
         check_programs()
-        with open_stage() as stage:
+        with open_stage(CAST, many=_QUICK_MANY if options.quick else _MANY) as stage:
             samples = _rows(stage, options)
             figures = [*report.ratios(samples), *_figures(stage, options)]
     except (MissingProgram, ProcessFailed, NotAsExpected, ConnectionLost) as error:
         _say(f"no result: {error}")
         return 1
-    print("\n".join([report.table(samples), targets.table(figures), "", *report.notes(samples)]))
+    remarks = [*report.notes(samples), *(peers.not_installed() if "peers" in options.only else [])]
+    print("\n".join([report.table(samples), targets.table(figures), "", *remarks]))
     took = f"{time.monotonic() - begin:.0f} s"
     if options.only == targets.ALL:
-        where = report.write(samples, figures, rounds=options.rounds, seconds=options.seconds, load_before=load_before)
-        print(f"{took}; all of it in {where}")
+        where = report.write(
+            samples, figures, remarks, rounds=options.rounds, seconds=options.seconds, load_before=load_before
+        )
+        pictures = plot.write(where)
+        simulate.write_page()
+        print(f"{took}; all of it in {where}, {len(pictures)} pictures beside it, docs/scaling.md made anew")
     else:
         print(f"{took}; no file is written for a part of it")
     return 0
@@ -48,8 +57,9 @@ def _rows(stage: Stage, options: argparse.Namespace) -> report.Samples:
     if not sections:
         return {}
     _say("starting all parts")
-    stage.start()
-    return _run([row for row in systems(stage) if row.section in sections], stage, options.rounds, options.seconds)
+    rows = systems(stage, sections)
+    prove(stage)
+    return _run(rows, stage, options.rounds, options.seconds)
 
 
 def _figures(stage: Stage, options: argparse.Namespace) -> Iterator[Figure]:

@@ -58,10 +58,10 @@ function setup(thread) worker = thread end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\\n{"requests": %d, "microseconds": %d, "wrong": %d, "p50_us": %d, "p99_us": %d}\\n',
+    '\\n{"requests": %d, "microseconds": %d, "wrong": %d, "p50_us": %d, "p99_us": %d, "p999_us": %d}\\n',
     summary.requests, summary.duration,
     worker:get("wrong") + errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """
 
@@ -171,23 +171,31 @@ def prove(port: int) -> None:
             raise RuntimeError(f"a token that is active: {active} is answered as {answer}")
 
 
-def measure(kind: str, folder: Path, *, tokens: int, seconds: float) -> None:
-    """Measure one kind of storage and print what came of it."""
+def run(
+    kind: str, folder: Path, *, tokens: int, seconds: float, rounds: int = 1
+) -> Iterator[tuple[Load, Usage, Usage]]:
+    """Rounds at one kind of storage: the load, and what the server had used before and after it."""
     script = folder / "walk.lua"
+    write_walk(script, tokens)
+    begin = time.monotonic()
+    with stored(kind, folder, tokens) as url, serving(url, folder) as (process, port):
+        prove(port)
+        print(f"{kind}: {tokens:,} tokens stored in {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+        run_wrk(port, script, 1.0)  # from here on nothing is new but the tokens
+        for _ in range(rounds):
+            before = usage(process.pid)
+            load = run_wrk(port, script, seconds)
+            yield load, before, usage(process.pid)
+
+
+def write_walk(script: Path, tokens: int) -> None:
+    """Write the walk for wrk."""
     length = len("token=") + len(token(0))
     words = {"PATH": PATH, "CREDENTIALS": credentials(), "LENGTH": str(length), "TOKENS": str(tokens)}
     text = _SCRIPT
     for name, word in words.items():
         text = text.replace(name, word)
     script.write_text(text, encoding="utf-8")
-    begin = time.monotonic()
-    with stored(kind, folder, tokens) as url, serving(url, folder) as (process, port):
-        prove(port)
-        print(f"{kind}: {tokens:,} tokens stored in {time.monotonic() - begin:.0f} s", flush=True)
-        run_wrk(port, script, 1.0)  # from here on nothing is new but the tokens
-        before = usage(process.pid)
-        load = run_wrk(port, script, seconds)
-        print(line(kind, load, before, usage(process.pid)), flush=True)
 
 
 def line(kind: str, load: Load, before: Usage, after: Usage) -> str:
@@ -213,7 +221,8 @@ def main() -> None:
     print(f"{CONNECTIONS} connections, load average {os.getloadavg()[0]:.1f}", flush=True)
     for kind in options.stores:
         with tempfile.TemporaryDirectory(prefix="extauthz-bench-", dir=_MEMORY if _MEMORY.is_dir() else None) as name:
-            measure(kind, Path(name), tokens=options.tokens, seconds=options.seconds)
+            for result in run(kind, Path(name), tokens=options.tokens, seconds=options.seconds):
+                print(line(kind, *result), flush=True)
 
 
 if __name__ == "__main__":

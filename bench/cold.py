@@ -13,43 +13,64 @@ from bench.walk import record, walk
 from bench.workload import token
 
 _FIRST_TOKEN = 1_000_000
-_WARM_UP = 2_000
+_WARM_UP = 1_000
 _ONE_BY_ONE = 500
+_SLOW_MS = 5
 _FORM = "token={}&token_type_hint=access_token"
 
 
 def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Figure]:
-    """Take turns: as many as it can, one at a time, and one at a time straight to the server.
+    """With a server at 0 ms, which the targets are about, and at 5 ms."""
+    numbers = itertools.count(_FIRST_TOKEN)
+    _, url = stage.start_backends()
+    fast = _Turns(stage, url, "0 ms", numbers)
+    slow = _Turns(stage, stage.start_server().url(_SLOW_MS), f"{_SLOW_MS} ms", numbers)
+    for number in range(1, rounds + 1):
+        for each in (fast, slow):
+            say(f"{number}/{rounds}  P4: {each.take(seconds)}")
+    for each in (fast, slow):
+        each.part.process.stop()
+    rate = "never-seen tokens per second and worker, server at"
+    added = "latency added to the server's own, p50, ms"
+    return [
+        Figure(key="P4a", title=f"{rate} 0 ms", values=fast.rates, target=">= 3000", digits=0),
+        Figure(key="P4b", title=added, values=fast.added, target="<= 1"),
+        Figure(key="P4_cpu", title="CPU of a decision about a never-seen token, µs", values=fast.costs, digits=0),
+        Figure(key="P4_slow", title=f"{rate} {_SLOW_MS} ms", values=slow.rates, digits=0),
+        Figure(key="P4_slow_added", title=f"there, {added}", values=slow.added),
+        Figure(key="P4_floor", title="the server at 0 ms itself, one question at a time, p50, ms", values=fast.floors),
+        Figure(key="P4_slow_floor", title=f"the server at {_SLOW_MS} ms itself, likewise", values=slow.floors),
+    ]
+
+
+class _Turns:
+    """As many as it can, one at a time, and one at a time straight to the server, which is the floor.
 
     The latencies are of the same load: one connection, one question in flight, each with a new token.
     """
-    _, url = stage.start_backends()
-    part = stage.start_extauthz("extauthz cold", url)
-    part.process.wait_for_port(part.port)
-    numbers = itertools.count(_FIRST_TOKEN)
-    walk(part.port, _new_token(stage, numbers), 0, at_least=_WARM_UP)
-    rates, costs, added = [], [], []
-    for number in range(1, rounds + 1):
-        rate, cost = _throughput(part, stage, numbers, seconds)
-        through, straight = _one_by_one(part, stage, numbers), _straight(url, numbers)
-        rates.append(rate)
-        costs.append(cost)
-        added.append(through - straight)
-        say(
-            f"{number}/{rounds}  P4: {rate:,.0f} new tokens/s at {cost:.0f} µs; {through:.2f} ms, {straight:.2f} without"
+
+    def __init__(self, stage: Stage, url: str, name: str, numbers: "itertools.count[int]") -> None:
+        self._stage, self._url, self._name, self._numbers = stage, url, name, numbers
+        self.rates: list[float] = []
+        self.costs: list[float] = []
+        self.added: list[float] = []
+        self.floors: list[float] = []
+        self.part = stage.start_extauthz(f"extauthz cold {name}", url)
+        self.part.process.wait_for_port(self.part.port)
+        walk(self.part.port, _new_token(stage, numbers), 0, at_least=_WARM_UP)
+
+    def take(self, seconds: float) -> str:
+        """One round; what it found."""
+        rate, cost = _throughput(self.part, self._stage, self._numbers, seconds)
+        through, straight = _one_by_one(self.part, self._stage, self._numbers), _straight(self._url, self._numbers)
+        self.rates.append(rate)
+        self.costs.append(cost)
+        self.added.append(through - straight)
+        self.floors.append(straight)
+        return (
+            f"server at {self._name}: {rate:,.0f} new tokens/s at {cost:.0f} µs;"
+            f" {through:.2f} ms, {straight:.2f} without"
         )
-    part.process.stop()
-    return [
-        Figure(
-            key="P4a",
-            title="never-seen tokens per second and worker, server at 0 ms",
-            values=rates,
-            target=">= 3000",
-            digits=0,
-        ),
-        Figure(key="P4b", title="latency added to the server's own, p50, ms", values=added, target="<= 1"),
-        Figure(key="P4_cpu", title="CPU of a decision about a never-seen token, µs", values=costs, digits=0),
-    ]
 
 
 def _new_token(stage: Stage, numbers: "itertools.count[int]") -> Callable[[int], bytes]:

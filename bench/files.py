@@ -1,5 +1,6 @@
 """The files that a run needs: both of extauthz's own, and the gateways' as shipped, changed only where a row says so."""
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +15,9 @@ from extauthz.cli.processes import render_gateway
 ROOT = Path(__file__).resolve().parents[1]
 
 EXPIRES = 4_000_000_000
+CLIENT_BASIC = base64.b64encode(f"gateway:{CLIENT_SECRET}".encode()).decode()
+"""How the gateway says at the authorization server who it is."""
+
 SHARED_KEY = "ab" * 32
 """For extauthz processes of this run that share a Redis of this run."""
 
@@ -40,6 +44,7 @@ def write_extauthz(
         "introspection_endpoint": introspection,
         "client": {"id": "gateway", "secret": {"file": "secret"}},
         "cache": {"ttl": "1h", "max_entries": 120_000},  # a walk asks about some more tokens than it must
+        "timeout": "2s",  # a machine that is held up for a moment is not what is measured
     }
     settings: dict[str, Any] = {
         "grpc_server": "grpcio" if grpc else "h2corn",
@@ -114,7 +119,7 @@ def write_backends(file: Path, *, app: int, introspection: int, inner: int) -> P
         "aud": AUDIENCE,
         "exp": EXPIRES,
     }
-    text = _STATIC.format(
+    text = STATIC.format(
         body=f"""
     map $http_x_form $answer {{
         default '{json.dumps(active)}';
@@ -146,11 +151,12 @@ def write_verdict(file: Path, *, port: int) -> Path:
         location / {{ return 200; }}
     }}
 """
-    file.write_text(_STATIC.format(body=body), encoding="utf-8")
+    file.write_text(STATIC.format(body=body), encoding="utf-8")
     return file
 
 
-_STATIC = """\
+# An NGINX that keeps nothing outside of its prefix.
+STATIC = """\
 worker_processes 1;
 pid nginx.pid;
 lock_file nginx.lock;

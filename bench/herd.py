@@ -4,6 +4,7 @@ import selectors
 import socket
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from bench.authorization_server import AuthorizationServer
 from bench.figure import Figure, Progress
@@ -26,7 +27,7 @@ def measure(stage: Stage, rounds: int, _seconds: float, say: Progress) -> list[F
     for part in (*alone, *pair):
         part.process.wait_for_http(f"http://127.0.0.1:{part.ops}/readyz")
     time.sleep(1)  # a process trusts what is shared once it has read the log of revocations
-    count, shared_count, last, shared_last = [], [], [], []
+    count, shared_count, last, shared_last, floor = [], [], [], [], []
     for number in range(rounds * _HERDS_A_ROUND):
         asked, milliseconds = _herd(alone, server, _FIRST_TOKEN + 2 * number)
         shared_asked, shared_milliseconds = _herd(pair, server, _FIRST_TOKEN + 2 * number + 1)
@@ -34,7 +35,10 @@ def measure(stage: Stage, rounds: int, _seconds: float, say: Progress) -> list[F
         last.append(milliseconds)
         shared_count.append(shared_asked)
         shared_last.append(shared_milliseconds)
-        say(f"P5: {asked} question, {milliseconds:.0f} ms; two workers {shared_asked}, {shared_milliseconds:.0f} ms")
+        floor.append(_floor(server))
+        say(
+            f"P5: {asked} question, {milliseconds:.0f} ms; two workers {shared_asked}, {shared_milliseconds:.0f} ms; {floor[-1]:.0f}"
+        )
     for part in (*alone, *pair):
         part.process.stop()
     title = f"{_HERD} at once, one never-seen token, server at {_SERVER_MS} ms"
@@ -50,6 +54,9 @@ def measure(stage: Stage, rounds: int, _seconds: float, say: Progress) -> list[F
             digits=0,
         ),
         Figure(key="P5_shared", title="there, the last of their answers, ms", values=shared_last, digits=1),
+        Figure(
+            key="P5_floor", title="as many questions straight to the server, last answer, ms", values=floor, digits=1
+        ),
     ]
 
 
@@ -61,16 +68,29 @@ def _herd(parts: Sequence[Part], server: AuthorizationServer, index: int) -> tup
         f"X-Original-Host: {HOST}\r\nAuthorization: Bearer {bearer}\r\n\r\n"
     ).encode()
     before = server.asked()
+    milliseconds = _at_once([part.port for part in parts], request)
+    return server.asked() - before, milliseconds
+
+
+def _floor(server: AuthorizationServer) -> float:
+    """The same herd without extauthz, each with a question of its own: ms until the last answer."""
+    url = urlsplit(server.url(_SERVER_MS))
+    assert url.port is not None
+    head = f"POST {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: 7\r\n\r\ntoken=a"
+    return _at_once([url.port], head.encode())
+
+
+def _at_once(ports: Sequence[int], request: bytes) -> float:
+    """Send it on all connections of a herd; ms until the last answer."""
     with selectors.DefaultSelector() as waiting:
         for number in range(_HERD):
-            connection = socket.create_connection(("127.0.0.1", parts[number % len(parts)].port), timeout=5)
+            connection = socket.create_connection(("127.0.0.1", ports[number % len(ports)]), timeout=5)
             waiting.register(connection, selectors.EVENT_READ)
         try:
-            seconds = _ask(waiting, request)
+            return _ask(waiting, request) * 1e3
         finally:
             for key in list(waiting.get_map().values()):
                 _socket(key).close()
-    return server.asked() - before, seconds * 1e3
 
 
 def _ask(waiting: selectors.BaseSelector, request: bytes) -> float:

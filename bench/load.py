@@ -16,7 +16,7 @@ from extauthz.wire.envoy.service import CHECK_PATH
 CONNECTIONS = 16
 STREAMS = 64
 
-_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc redis-server"
+_HINT = "apt-get install wrk nghttp2-client nginx libnginx-mod-http-set-misc redis-server postgresql"
 _SECONDS_TO_END = 30
 _SYSTEM_FOLDERS = ":/usr/sbin:/sbin"
 
@@ -36,11 +36,14 @@ class Load:
     wrong: int
     p50_ms: float
     p99_ms: float
+    p999_ms: float
 
 
 def check_programs() -> None:
     """Raise `MissingProgram` naming all that have to be installed first."""
     missing = [name for name in ("wrk", "h2load", "nginx", "redis-server") if _find(name) is None]
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        missing.append("postgresql")
     if missing:
         raise MissingProgram(f"not installed: {', '.join(missing)}. {_HINT}")
 
@@ -54,15 +57,15 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def wrk(port: int, script: Path, seconds: float, *, pairs: int) -> Load:
+def wrk(port: int, script: Path, seconds: float, *, pairs: int, connections: int = CONNECTIONS) -> Load:
     """Walk tokens and routes through a gateway, that many pairs of them over and over."""
-    return run_wrk(port, script, seconds, str(pairs))
+    return run_wrk(port, script, seconds, str(pairs), connections=connections)
 
 
-def run_wrk(port: int, script: Path, seconds: float, *arguments: str) -> Load:
+def run_wrk(port: int, script: Path, seconds: float, *arguments: str, connections: int = CONNECTIONS) -> Load:
     """Send what the script makes; it ends by printing a line of JSON with the members of `Load`, times in microseconds."""
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}"]
     said = json.loads(_run([*command, "--", *arguments], whole).splitlines()[-1])
     return Load(
         requests=said["requests"],
@@ -70,6 +73,7 @@ def run_wrk(port: int, script: Path, seconds: float, *arguments: str) -> Load:
         wrong=said["wrong"],
         p50_ms=said["p50_us"] / 1e3,
         p99_ms=said["p99_us"] / 1e3,
+        p999_ms=said["p999_us"] / 1e3,
     )
 
 
@@ -83,15 +87,17 @@ def h2load(port: int, messages: Sequence[bytes], seconds: float) -> Load:
         runs = [_h2load(port, message, seconds / len(messages), Path(folder)) for message in messages]
         waits = sorted(wait for _, waits in runs for wait in waits)
     return Load(
-        requests=sum(load.requests for load, _ in runs),
-        seconds=sum(load.seconds for load, _ in runs),
-        wrong=sum(load.wrong for load, _ in runs),
+        requests=sum(good for (good, _), _ in runs),
+        seconds=seconds,
+        wrong=sum(failures for (_, failures), _ in runs),
         p50_ms=percentile(waits, 50),
         p99_ms=percentile(waits, 99),
+        p999_ms=percentile(waits, 99.9),
     )
 
 
-def _h2load(port: int, message: bytes, seconds: float, folder: Path) -> tuple[Load, list[float]]:
+def _h2load(port: int, message: bytes, seconds: float, folder: Path) -> tuple[tuple[int, int], list[float]]:
+    """Good answers and failures; the wait for each, in milliseconds."""
     body, log = folder / "body", folder / "log"
     body.write_bytes(b"\0" + len(message).to_bytes(4) + message)
     log.unlink(missing_ok=True)
@@ -100,8 +106,7 @@ def _h2load(port: int, message: bytes, seconds: float, folder: Path) -> tuple[Lo
     said = _run(["h2load", *options, *headers, f"http://127.0.0.1:{port}{CHECK_PATH}"], seconds)
     lines = [line.split("\t") for line in log.read_text().splitlines()]
     waits = [int(microseconds) / 1e3 for _, _, microseconds in lines]
-    load = Load(requests=_number(said, r"(\d+) 2xx"), seconds=seconds, wrong=_failures(said), p50_ms=0.0, p99_ms=0.0)
-    return load, waits
+    return (_number(said, r"(\d+) 2xx"), _failures(said)), waits
 
 
 def _failures(said: str) -> int:

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 from bench.figure import Figure, Progress
+from bench.prove import fill
 from bench.stage import NotAsExpected, Part, Stage
-from bench.walk import IN_FLIGHT, walk
+from bench.walk import IN_FLIGHT
 from bench.workload import token
 
-_TOKENS = 100_000
 _WARM_UP = 2_000
 _FIRST_TOKEN = 3_000_000
 _KIB_PER_MIB = 1024
@@ -16,28 +16,28 @@ _KIB_PER_MIB = 1024
 
 def measure(stage: Stage, _rounds: int, _seconds: float, say: Progress) -> list[Figure]:
     """One worker: as it is when it is ready, after some work, and with so many tokens more."""
-    server = stage.start_server()
+    server, tokens = stage.start_server(), stage.many
     part = stage.start_extauthz("extauthz memory", server.url(0))
     part.process.wait_for_http(f"http://127.0.0.1:{part.ops}/readyz")
     stage.settle([part])
     at_rest, at_rest_shared = _kib(part, "Rss"), _kib(part, "Pss")
-    say(f"P7: {at_rest / _KIB_PER_MIB:.1f} MiB at rest; now {_TOKENS:,} tokens, which takes a while")
+    say(f"P7: {at_rest / _KIB_PER_MIB:.1f} MiB at rest; now {tokens:,} tokens, which takes a while")
     _ask(part, stage, 0, _WARM_UP)
     stage.settle([part])
     before = _kib(part, "Pss")
-    _ask(part, stage, _WARM_UP, _TOKENS - _WARM_UP)
+    _ask(part, stage, _WARM_UP, tokens - _WARM_UP)
     stage.settle([part])
-    per_token = (_kib(part, "Pss") - before) / (_TOKENS - _WARM_UP)
+    per_token = (_kib(part, "Pss") - before) / (tokens - _WARM_UP)
     asked = server.asked()
-    _ask(part, stage, 0, _TOKENS)
+    _ask(part, stage, 0, tokens)
     if server.asked() - asked > IN_FLIGHT:  # so many more may a walk ask about, and those are new
-        raise NotAsExpected(f"P7: {server.asked() - asked} of {_TOKENS} tokens were not in the cache")
+        raise NotAsExpected(f"P7: {server.asked() - asked} of {tokens} tokens were not in the cache")
     say(f"P7: {per_token:.2f} KiB for each token")
     part.process.stop()
     return [
         Figure(
             key="P7a",
-            title=f"memory for each of {_TOKENS:,} cached tokens, KiB",
+            title=f"memory for each of {tokens:,} cached tokens, KiB",
             values=[per_token],
             target="<= 1.5",
         ),
@@ -58,11 +58,7 @@ def measure(stage: Stage, _rounds: int, _seconds: float, say: Progress) -> list[
 
 
 def _ask(part: Part, stage: Stage, first: int, count: int) -> None:
-    load = walk(
-        part.port, lambda number: stage.questions.bearing(token(_FIRST_TOKEN + number)), 0, first=first, at_least=count
-    )
-    if load.wrong:
-        raise NotAsExpected(f"P7: {load.wrong} of {load.requests} answers were wrong")
+    fill(part, lambda number: stage.questions.bearing(token(_FIRST_TOKEN + first + number)), count)
 
 
 def _kib(part: Part, what: str) -> int:

@@ -3,18 +3,21 @@
 Apart from `workload`, because reading in Envoy's whole schema takes seconds, which the programs of a run need not wait.
 """
 
+import warnings
 from datetime import UTC, datetime
 
-from envoy_data_plane.envoy.config.core.v3 import Address, HeaderMap, HeaderValue, Metadata, SocketAddress
-from envoy_data_plane.envoy.service.auth.v3 import (
-    AttributeContext,
-    AttributeContextHttpRequest,
-    AttributeContextPeer,
-    AttributeContextRequest,
-    CheckRequest,
-)
-
 from bench.workload import HOST, REFUSED, ROUTES, TOKENS, pair, path, token
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of the schema's own code
+    from envoy_data_plane.envoy.config.core.v3 import Address, HeaderMap, HeaderValue, Metadata, SocketAddress
+    from envoy_data_plane.envoy.service.auth.v3 import (
+        AttributeContext,
+        AttributeContextHttpRequest,
+        AttributeContextPeer,
+        AttributeContextRequest,
+        CheckRequest,
+    )
 
 
 class Template:

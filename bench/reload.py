@@ -10,6 +10,7 @@ from typing import Self
 from bench.figure import Figure, Progress
 from bench.files import SHARED_KEY
 from bench.load import Load, wrk
+from bench.prove import expect_allow
 from bench.stage import NotAsExpected, Part, Stage
 from bench.workload import PAIRS, ROUTES, policy
 
@@ -57,12 +58,14 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
 
 def _start(stage: Stage) -> tuple[Part, int]:
     """An extauthz with all these routes and an Envoy before it; all tokens are in the cache."""
-    app, url = stage.start_backends()
+    _, url = stage.start_backends()
     more = {"ops": {"token": {"file": "keys"}}, "reload": {"watch": False}}
     part = stage.start_extauthz(_NAME, url, rules=_rules(0), more=more)
     part.process.wait_for_port(part.port)
-    port = stage.start_envoy("envoy reload", app, part.port)
-    warm = wrk(port, stage.script, 2, pairs=PAIRS)
+    gateway = stage.start_envoy("envoy reload", part)
+    expect_allow(gateway)
+    port = gateway.port
+    warm = wrk(port, stage.script(), 2, pairs=PAIRS)
     if warm.requests == 0:
         raise NotAsExpected("P11: nothing is answered through Envoy")
     return part, port
@@ -75,7 +78,7 @@ def _rules(number: int) -> str:
 
 
 def _load(port: int, stage: Stage, seconds: float) -> Load:
-    load = wrk(port, stage.script, seconds, pairs=PAIRS)
+    load = wrk(port, stage.script(), seconds, pairs=PAIRS)
     if load.wrong:
         raise NotAsExpected(f"P11: {load.wrong} of {load.requests} answers were wrong")
     return load

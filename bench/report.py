@@ -146,8 +146,8 @@ def _value(sample: Sample, name: str) -> float:
 def table(samples: Samples) -> str:
     """Rows as Markdown."""
     lines = [
-        "| | | requests/s | authorizer, CPU µs/request | gateway, CPU µs/request | p50 ms | p99 ms |",
-        "|---|---|---|---|---|---|---|",
+        "| | | requests/s | authorizer, CPU µs/request | gateway, CPU µs/request | p50 ms | p99 ms | p99.9 ms |",
+        "|---|---|---|---|---|---|---|---|",
         *(_line(row, rounds) for row, rounds in samples.items()),
         "",
     ]
@@ -161,6 +161,7 @@ def _line(row: Row, rounds: Sequence[Sample]) -> str:
         _cell(rounds, "gateway_us", lambda value: f"{value:.1f}"),
         _cell(rounds, "p50_ms", lambda value: f"{value:.2f}"),
         _cell(rounds, "p99_ms", lambda value: f"{value:.2f}"),
+        _cell(rounds, "p999_ms", lambda value: f"{value:.2f}"),
     )
     return f"| {' | '.join((*row, *cells))} |"
 
@@ -186,7 +187,15 @@ def notes(samples: Samples) -> list[str]:
     return found
 
 
-def write(samples: Samples, figures: Sequence[Figure], *, rounds: int, seconds: float, load_before: float) -> Path:
+def write(
+    samples: Samples,
+    figures: Sequence[Figure],
+    remarks: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    load_before: float,
+) -> Path:
     """Write the results file; its path."""
     now = datetime.now(UTC)
     document = {
@@ -203,7 +212,7 @@ def write(samples: Samples, figures: Sequence[Figure], *, rounds: int, seconds: 
         "targets": targets.judged(figures),
         "figures": {each.key: _figure(each) for each in figures},
         "systems": [_system(row, each) for row, each in samples.items()],
-        "notes": notes(samples),
+        "notes": remarks,
     }
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{now:%Y-%m-%d}-{_machine_name()}.json"
@@ -217,7 +226,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 
 def _system(row: Row, rounds: Sequence[Sample]) -> dict[str, Any]:
-    figures = ("rate", "authorizer_us", "gateway_us", "p50_ms", "p99_ms")
+    figures = ("rate", "authorizer_us", "gateway_us", "authorizer_mib", "gateway_mib", "p50_ms", "p99_ms", "p999_ms")
     spreads = {
         name: _rounded(Spread.of([_value(sample, name) for sample in rounds]))
         for name in figures

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from bench import cold, herd, memory, mix, reload, scale, start
+from bench import cold, embedded, herd, memory, mix, reload, scale, sharing, start, tokens
 from bench.figure import Figure, Progress
 from bench.stage import Stage
 
@@ -15,23 +15,40 @@ MEASURES: dict[str, Callable[[Stage, int, float, Progress], list[Figure]]] = {
     "P8": mix.measure,
     "P9": start.measure,
     "P11": reload.measure,
+    "tokens": tokens.measure,
+    "redis": sharing.measure,
+    "authserver": embedded.measure,
 }
 """What is measured by itself: each takes the stage, how many rounds, how many seconds each, and whom to tell."""
 
-_SECTIONS = {
+SECTIONS = {
     "P1": ("gRPC", "gRPC, few"),
     "P2": ("Envoy",),
     "P3": ("NGINX",),
     "P10": ("gRPC",),
+    "dialects": ("HTTP",),
+    "workers": ("workers",),
+    "options": ("options",),
+    "peers": ("peers",),
 }
 """What is measured by rows of the large table."""
 
-ALL = ("P1", "P2", "P3", *MEASURES, "P10")
+ALL = (
+    *(f"P{number}" for number in range(1, 12)),
+    "dialects",
+    "workers",
+    "options",
+    "tokens",
+    "redis",
+    "authserver",
+    "peers",
+)
+"""What `--only` takes: the targets, and what has none."""
 
 
 def sections(keys: Collection[str]) -> set[str]:
     """Those of the large table that these targets need."""
-    return {section for key in keys for section in _SECTIONS.get(key, ())}
+    return {section for key in keys for section in SECTIONS.get(key, ())}
 
 
 def judged(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:

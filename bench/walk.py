@@ -71,6 +71,7 @@ def walk(
         wrong=len(waits) - walked.allowed,
         p50_ms=percentile(waits, 50) * 1e3,
         p99_ms=percentile(waits, 99) * 1e3,
+        p999_ms=percentile(waits, 99.9) * 1e3,
     )
 
 

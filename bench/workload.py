@@ -20,6 +20,26 @@ AUDIENCE = "https://api.example.com"
 CLIENT_SECRET = "bench"  # noqa: S105 - between two programs of this run
 EDGE_SECONDS = 30
 
+_TARGET_IN_LINE = f" HTTP/1.1\r\nHost: {HOST}"
+
+WAYS = {
+    "": ("GET ", _TARGET_IN_LINE),
+    "nginx": (
+        f"GET /nginx HTTP/1.1\r\nHost: authz\r\nX-Original-Method: GET\r\nX-Original-Host: {HOST}\r\nX-Original-URI: ",
+        "",
+    ),
+    "forward-auth": (
+        (
+            "GET /forward-auth HTTP/1.1\r\nHost: authz\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\n"
+            f"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: {HOST}\r\nX-Forwarded-Uri: "
+        ),
+        "",
+    ),
+    "envoy": ("GET /envoy", _TARGET_IN_LINE),
+    "gateway-api": (f"GET /gateway-api HTTP/1.1\r\nHost: {HOST}\r\nMethod: GET\r\nPath: ", ""),
+}
+"""What stands before and behind the path: of a client's own request (the empty name), or in each dialect."""
+
 _AREAS = 10
 SCOPE = " ".join(f"area{area}:read" for area in range(_AREAS))
 """What every token holds; each route needs one word of it."""
@@ -73,12 +93,15 @@ def policy(*, edge_cache: bool = False, numbers: range = range(ROUTES, 2 * ROUTE
     return json.dumps({"version": 1, "realm": "api", "defaults": defaults, "routes": routes})
 
 
-def write_script(file: Path) -> None:
-    """Write the walk as a script for wrk. Its argument is the number of pairs after which it begins again."""
+def write_script(file: Path, way: str = "") -> None:
+    """Write the walk as a script for wrk, asked in one of the `WAYS`.
+
+    Its argument is the number of pairs after which it begins again.
+    """
     tokens = ",".join(f'"{token(index)}"' for index in range(TOKENS))
-    file.write_text(
-        _SCRIPT.replace("TOKENS", tokens).replace("ROUTES", str(ROUTES)).replace("HOST", HOST), encoding="utf-8"
-    )
+    before, after = (part.replace("\r\n", "\\r\\n") for part in WAYS[way])
+    text = _SCRIPT.replace("TOKENS", tokens).replace("ROUTES", str(ROUTES))
+    file.write_text(text.replace("BEFORE", before).replace("AFTER", after), encoding="utf-8")
 
 
 # Requests are put together by hand: wrk.format costs several times as much, on the core that others need.
@@ -88,10 +111,10 @@ local paths, tails, number, pairs = {}, {}, 0, 0
 
 function init(args)
   pairs = tonumber(args[1])
-  for route = 0, ROUTES - 1 do paths[route] = "GET /r" .. (ROUTES + route) .. "/items/" end
+  for route = 0, ROUTES - 1 do paths[route] = "BEFORE/r" .. (ROUTES + route) .. "/items/" end
   for index, token in ipairs(tokens) do
-    tails[index - 1] = string.format("%04d", index - 1) .. " HTTP/1.1\\r\\nHost: HOST\\r\\nAuthorization: Bearer "
-      .. token .. "\\r\\n\\r\\n"
+    tails[index - 1] = string.format("%04d", index - 1) .. "AFTER\\r\\nAuthorization: Bearer " .. token
+      .. "\\r\\n\\r\\n"
   end
 end
 
@@ -105,9 +128,9 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\\n{"requests": %d, "microseconds": %d, "wrong": %d, "p50_us": %d, "p99_us": %d}\\n',
+    '\\n{"requests": %d, "microseconds": %d, "wrong": %d, "p50_us": %d, "p99_us": %d, "p999_us": %d}\\n',
     summary.requests, summary.duration,
     errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 """

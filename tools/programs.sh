@@ -8,6 +8,7 @@ package_of() {
         h2load) echo nghttp2-client ;;
         nginx-set-misc) echo libnginx-mod-http-set-misc ;;
         nginx-njs) echo libnginx-mod-http-js ;;
+        apache-oauth2) echo libapache2-mod-oauth2 ;; # brings the program and no service
         *) echo "$1" ;;
     esac
 }
@@ -16,6 +17,7 @@ is_there() {
     case "$1" in # some are no programs
         nginx-set-misc) [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] ;;
         nginx-njs) [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] ;;
+        apache-oauth2) [ -e /usr/lib/apache2/modules/mod_oauth2.so ] ;;
         postgresql) ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ;; # not on the PATH
         *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] ;;
     esac
