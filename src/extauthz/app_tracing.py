@@ -119,10 +119,11 @@ class _TracedResolver:
         patience: float | None = None,
         address: str = "",
         *,
+        max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
         """The same: the steps have spans of their own."""
-        return await self._inner.resolve(server, token, max_age, patience, address, trace=trace)
+        return await self._inner.resolve(server, token, max_age, patience, address, max_stale=max_stale, trace=trace)
 
 
 class _TracedShared:

@@ -47,11 +47,13 @@ class TokenResolver(Protocol):
         patience: float | None = None,
         address: str = "",
         *,
+        max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
         """The state of a token at the named authorization server, no older than `max_age` seconds if given.
 
-        Answers within `patience` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
+        Answers within `patience` seconds if given. While the server cannot be asked, an answer may be too old by what
+        its settings allow, and by no more than `max_stale` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
         the request's. Cancelling the caller must not disturb others.
         """
 
@@ -125,8 +127,9 @@ class Authorizer:
                 rule.authorization_server,
                 token,
                 rule.max_age,
-                request.patience,
+                _least(request.patience, rule.patience),
                 request.source,
+                max_stale=rule.max_stale,
                 trace=request.trace,
             )
         finally:
@@ -243,6 +246,11 @@ def judge(request: AuthRequest, *, host_needed: bool) -> tuple[str, str] | Reaso
     if host is None or (host_needed and not host):
         return Reason.BAD_HOST
     return Reason.BAD_PATH if (path := canonical_path(request.target)) is None else (host, path)
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    """The smaller one of two limits, either of which may be none."""
+    return one if other is None else other if one is None else min(one, other)
 
 
 def _needed(request: AuthRequest, rule: Rule | None) -> tuple[str, ...]:

@@ -77,6 +77,8 @@ class RuleFields(TypedDict, total=False):
     issuers: frozenset[str]
     authorization_server: str
     max_age: float | None
+    patience: float | None
+    max_stale: float | None
     leeway: float
     edge_cache: int
     identity: IdentityHeaders
@@ -155,6 +157,7 @@ class Asked(NamedTuple):
     patience: float | None = None
     address: str = ""
     trace: str = ""
+    max_stale: float | None = None
 
 
 class StubResolver:
@@ -211,10 +214,11 @@ class StubResolver:
         patience: float | None = None,
         address: str = "",
         *,
+        max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience, address, trace))
+        self.asked.append(Asked(server, token, max_age, patience, address, trace, max_stale))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

@@ -56,6 +56,20 @@ async def test_the_resolver_is_asked_what_the_rule_says() -> None:
     assert bench.resolver.asked == [Asked("partner", Token("good"), 0.0, None, "10.0.0.7", "00-a-b-01")]
 
 
+@pytest.mark.parametrize(
+    ("gateway", "route", "patience"),
+    [(None, None, None), (0.9, None, 0.9), (None, 0.2, 0.2), (0.9, 0.2, 0.2), (0.1, 0.2, 0.1)],
+)
+async def test_the_one_with_less_patience_counts(
+    gateway: float | None, route: float | None, patience: float | None
+) -> None:
+    """Gateway or route; and the resolver learns how old an answer the route takes in an outage."""
+    bench = bench_of(rule(patience=route, max_stale=30.0))
+    await bench.check(request(token="good", patience=gateway))
+    (asked,) = bench.resolver.asked
+    assert (asked.patience, asked.max_stale) == (patience, 30.0)
+
+
 async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:
     """It is judged like any other, and the record says where it came from."""
     bench = bench_of()

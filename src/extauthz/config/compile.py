@@ -98,6 +98,8 @@ def _compile_rule(
         issuers=frozenset(entry.issuers or ()),
         authorization_server=" ".join(source_name(name, entry.mode, servers) for name in names),
         max_age=entry.freshness,
+        patience=entry.timeout,
+        max_stale=entry.stale_if_error,
         leeway=min((servers[name].leeway for name in names if name in servers), default=0.0),
         edge_cache=entry.edge_cache,
         identity=identities[forward_token],

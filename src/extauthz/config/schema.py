@@ -75,6 +75,8 @@ TOKENLESS_KEYS = (
     "mode",
     "freshness",
     "edge_cache",
+    "timeout",
+    "stale_if_error",
     "authorization_details",
     "actors",
     "require_sub",
@@ -336,7 +338,7 @@ class Defaults(Section):
 
 
 class RouteEntry(Section):
-    """One route. `freshness` and `edge_cache` are in seconds; a `freshness` of None leaves it to the cache."""
+    """One route. Times are in seconds; a `freshness` of None leaves it to the cache, other times then to the server."""
 
     name: RuleName = Field(examples=["read-orders"])
     path: RoutePath = Field(examples=['"/orders/{id}"'])
@@ -358,6 +360,8 @@ class RouteEntry(Section):
     mode: Mode | None = None
     freshness: Freshness = None
     edge_cache: EdgeCache = 0
+    timeout: Timeout | None = None
+    stale_if_error: Lifetime | None = None
     forward_token: Flag | None = None
 
     @field_validator("where")
@@ -383,6 +387,13 @@ class RouteEntry(Section):
         if info.data.get("allow") is not None:
             raise Misfit(f"take out {info.field_name}: a public route looks at no token")
         return value
+
+    @field_validator("stale_if_error")
+    @classmethod
+    def _never_live(cls, stale_if_error: float | None, info: ValidationInfo) -> float | None:
+        if stale_if_error and info.data.get("freshness") == 0:
+            raise Misfit("freshness: live asks every time, and takes no older answer: take out one of the two")
+        return stale_if_error
 
     @field_validator("edge_cache")
     @classmethod

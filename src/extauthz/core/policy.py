@@ -38,6 +38,9 @@ class Rule:
         authorization_server: name of the server that knows this route's tokens; or names, separated by spaces, among
             which each token chooses.
         max_age: seconds that a cached answer may be old; None leaves it to the cache, 0 asks every time.
+        patience: seconds that a request waits for the server; None leaves it to the server's settings and the gateway.
+        max_stale: seconds that an answer may be too old while the server cannot be asked, if its settings allow as much;
+            None leaves it to them.
         leeway: seconds of clock difference granted to `exp` and `nbf`.
         edge_cache: seconds that a gateway may keep an allow; 0 means not at all.
         identity: which claims go to the upstream, under which header names.
@@ -63,6 +66,8 @@ class Rule:
     issuers: frozenset[str] = frozenset()
     authorization_server: str = ""
     max_age: float | None = None
+    patience: float | None = None
+    max_stale: float | None = None
     leeway: float = 0.0
     edge_cache: int = 0
     identity: IdentityHeaders = NO_IDENTITY

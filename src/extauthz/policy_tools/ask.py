@@ -84,7 +84,8 @@ class _Known:
         _patience: float | None = None,
         _address: str = "",
         *,
+        max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
         """Nobody is asked."""
-        raise LookupError(trace)
+        raise LookupError(trace, max_stale)

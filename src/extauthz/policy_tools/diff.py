@@ -19,6 +19,8 @@ OPENED, CLOSED, CHANGED, SETTINGS = "opened", "closed", "changed", "settings"
 
 _SETTINGS = {
     "max_age": "freshness",
+    "patience": "timeout",
+    "max_stale": "stale_if_error",
     "edge_cache": "edge_cache",
     "authorization_server": "authorization_server",
     "identity": "identity_headers or forward_token",

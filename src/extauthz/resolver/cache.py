@@ -103,8 +103,10 @@ class TokenCache:
             return None
         return entry.resolution
 
-    def stale(self, key: bytes, max_age: float | None) -> Resolution | None:
+    def stale(self, key: bytes, max_age: float | None, max_stale: float | None = None) -> Resolution | None:
         """An active answer that is too old, but by no more than `stale_if_error`; never past `exp`, never a revoked one.
+
+        `max_stale` seconds, if given, are less than that.
 
         For a server that cannot be asked. None also where `max_age` is 0: that answer may not be old at all.
         """
@@ -117,7 +119,8 @@ class TokenCache:
         fresh_until = entry.resolution.fresh_until
         if max_age is not None:
             fresh_until = min(fresh_until, entry.resolution.asked_at + max_age)
-        if now >= fresh_until + self._settings.stale_if_error:
+        allowed = self._settings.stale_if_error
+        if now >= fresh_until + (allowed if max_stale is None else min(max_stale, allowed)):
             return None
         return Resolution(state=state, level="stale", fresh_until=now)
 

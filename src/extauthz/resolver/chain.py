@@ -91,6 +91,7 @@ class _Question(NamedTuple):
     key: bytes
     token: Token
     max_age: float | None
+    max_stale: float | None
     trace: str
 
 
@@ -135,13 +136,15 @@ class Resolver:
         patience: float | None = None,
         address: str = "",
         *,
+        max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
         """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
-        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. `trace`
-        is the `traceparent` of the request.
+        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. While the
+        server cannot be asked, an answer may be `max_stale` seconds too old, if the server's settings allow as much.
+        `trace` is the `traceparent` of the request.
         """
         source = self._sources.get(server) or self._chosen(server, token)
         if source is None:
@@ -157,7 +160,7 @@ class Resolver:
         wait = self._limiter.take(address)
         if wait > 0:
             return _too_many_inactive(wait)
-        resolution = await self._learn(_Question(source, key, token, max_age, trace), patience)
+        resolution = await self._learn(_Question(source, key, token, max_age, max_stale, trace), patience)
         if not isinstance(resolution.state, Inactive):
             self._limiter.give_back(address)
         return resolution
@@ -168,12 +171,12 @@ class Resolver:
 
     async def _learn(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 3 to 8."""
-        source, key, token, max_age, _ = question
+        source, key, token, max_age, max_stale, _ = question
         ask = partial(self._ask_within, question)
         local = source.local  # 3
         resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
         if isinstance(resolution.state, Unavailable):
-            stale = source.cache.stale(key, max_age)  # 8
+            stale = source.cache.stale(key, max_age, max_stale)  # 8
             return resolution if stale is None else replace(stale, took_seconds=resolution.took_seconds)
         return resolution
 
@@ -187,7 +190,7 @@ class Resolver:
 
     async def _share(self, question: _Question) -> Resolution:
         """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
-        source, key, _, max_age, trace = question
+        source, key, _, max_age, _, trace = question
         work = partial(self._fly, question)
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
@@ -202,7 +205,7 @@ class Resolver:
 
     async def _fly(self, question: _Question) -> Resolution:
         """Steps 5 to 7."""
-        source, key, token, max_age, _ = question
+        source, key, token, max_age, *_ = question
         shared = source.shared
         if shared is not None and max_age != 0:
             known = await shared.find(token, max_age)  # 5

@@ -71,6 +71,15 @@ def test_freshness_is_the_age_that_an_answer_may_have() -> None:
     assert ages == [0.0, None, 10.0]
 
 
+def test_a_route_has_its_own_limits_for_trouble() -> None:
+    """None leaves them to the server."""
+    rule = compiled(route(scopes=[], timeout="200ms", stale_if_error="30s"))
+    assert (rule.patience, rule.max_stale) == (0.2, 30.0)
+    rule = compiled(route(scopes=[]))
+    assert (rule.patience, rule.max_stale) == (None, None)
+    assert compiled(route(scopes=[], stale_if_error="0s", freshness="live")).max_stale == 0.0
+
+
 def test_a_route_overrides_the_defaults() -> None:
     """What is nearer counts."""
     rule = compiled(route(scopes=[], audience="urn:mine", authorization_server="main"), Defaults(audience="urn:all"))

@@ -384,6 +384,18 @@ class TestStale:
         bench.pass_time(age)
         assert self.stale(bench, max_age) == usable
 
+    @pytest.mark.parametrize(
+        ("max_stale", "age", "usable"),
+        [(0.0, TTL, False), (5.0, TTL + 4.9, True), (5.0, TTL + 5.0, False), (500.0, TTL + 30.0, False)],
+    )
+    def test_a_route_can_allow_less_and_not_more(self, max_stale: float, age: float, usable: bool) -> None:
+        """What the server's settings say is the most."""
+        bench = self.bench()
+        bench.put("t", active())
+        bench.pass_time(age)
+        found = bench.cache.stale(bench.cache.key(Token("t")), None, max_stale)
+        assert (found is not None) == usable
+
     def test_it_works_where_nothing_else_is_kept(self) -> None:
         """A ttl of 0 asks every time, as long as somebody answers."""
         bench = self.bench(ttl=0.0)

@@ -279,6 +279,18 @@ class TestTrouble:
         assert (await bench.resolve(max_age=0)).state == TROUBLE
         assert (await bench.resolve()).state == active()
 
+    @pytest.mark.parametrize(
+        ("max_stale", "level"), [(None, "stale"), (20.0, "stale"), (5.0, "server"), (0.0, "server")]
+    )
+    async def test_a_route_says_how_much_too_old_an_answer_may_be(self, max_stale: float | None, level: str) -> None:
+        """Within what the server's settings allow."""
+        bench = Bench(stale_if_error=30.0)
+        await bench.resolve()
+        bench.main.state = TROUBLE
+        bench.pass_time(70.0)
+        resolution = await bench.resolver.resolve("main", Token("t"), None, max_stale=max_stale)
+        assert resolution.level == level
+
     @pytest.mark.shows("S37")
     async def test_nothing_stale_is_served_when_the_entry_has_ended(self, bench: Bench) -> None:
         """An outage does not prolong a token."""
