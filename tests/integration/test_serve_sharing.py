@@ -166,6 +166,19 @@ class TestTwoHosts:
         assert pair[0].post({"all": True}, secret="wrong") == 401
         assert get(pair[0].ops, "/revoke").status == 405
 
+    def test_whoever_knows_it_sets_the_log_level(self, pair: list[Instance]) -> None:
+        """Of this host, and back."""
+        url = f"http://127.0.0.1:{pair[0].ops}/log"
+        for secret, level, status in (
+            ("wrong", "debug", 401),
+            (OPS_TOKEN, "debug", 200),
+            (OPS_TOKEN, "configured", 200),
+        ):
+            headers = {"authorization": f"Bearer {secret}"}
+            assert httpx.post(url, content=level, headers=headers, trust_env=False, timeout=10).status_code == status
+        assert [pair[0].service.stderr.count(f'"to": "{level}"') for level in ("debug", "info")] == [1, 1]
+        assert "log level changed" not in pair[1].service.stderr
+
     def test_metrics_say_how_old_an_answer_may_be(self, pair: list[Instance]) -> None:
         """And that notices arrive."""
         assert pair[0].gauge("extauthz_max_staleness_seconds") == 60

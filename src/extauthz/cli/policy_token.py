@@ -34,7 +34,8 @@ def live_state(config: Path | None, rule: Rule, text: str) -> TokenState:
 
 def _alone(config: ServiceConfig) -> ServiceConfig:
     """The same service without a record and without what it shares with others."""
-    settings = config.settings.model_copy(update={"audit": Audit(path="off"), "shared_cache": None})
+    changes = {"audit": Audit(path="off"), "shared_cache": None, "tracing": None}
+    settings = config.settings.model_copy(update=changes)
     return replace(config, settings=settings, own=replace(config.own, shared_keys=()))
 
 

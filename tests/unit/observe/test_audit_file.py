@@ -1,5 +1,6 @@
 """The file of the record is renamed, by others or by ourselves, and no line is lost or torn."""
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -79,6 +80,24 @@ class TestRotation:
             "audit.jsonl.2": b"45",
         }
         assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+
+    def test_a_file_that_another_process_is_renaming_is_not_renamed_again(self, tmp_path: Path) -> None:
+        """Else a nearly empty one would push out the oldest: who comes second waits, and finds a new one."""
+        path = tmp_path / "audit.jsonl"
+        file = AuditFile(path, Rotation(max_bytes=250, keep=2))
+        file.write(LINE * 2)
+        other = path.open("ab")
+        fcntl.flock(other, fcntl.LOCK_EX)
+        second = threading.Thread(target=file.write, args=(LINE,))
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()
+        path.rename(tmp_path / "audit.jsonl.1")
+        path.write_bytes(LINE)
+        other.close()
+        second.join(5)
+        file.close()
+        assert sizes(tmp_path) == {"audit.jsonl": 200, "audit.jsonl.1": 200}
 
     def test_what_is_larger_than_a_file_is_written_whole(self, tmp_path: Path) -> None:
         """Into one of its own."""
