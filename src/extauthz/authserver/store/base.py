@@ -176,5 +176,8 @@ class Store(Protocol):
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append to the audit record; every event has ``at``, ``kind`` and members of its own."""
 
+    async def delete_events(self, *, before: float, limit: int) -> int:
+        """Forget at most ``limit`` events from before that time; how many it were. Several servers may do so at once."""
+
     async def close(self) -> None:
         """Finish what was begun and let go of the storage. Later calls raise ``StoreError``."""

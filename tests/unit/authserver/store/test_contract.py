@@ -278,6 +278,17 @@ async def test_events_are_kept(store: Store) -> None:
     await store.add_events([{"at": 1.5, "kind": "introspected", "client_id": "rs"}, {"at": 2, "kind": "issued"}])
 
 
+async def test_old_events_are_forgotten_in_small_batches(replicas: Callable[[], Store]) -> None:
+    """No more at once than was asked for, each once whoever does it, and nothing that is younger."""
+    stores = [replicas(), replicas()]
+    await stores[0].add_events([{"at": number + 0.5, "kind": "k"} for number in range(40)])
+    assert await stores[0].delete_events(before=30.5, limit=7) == 7
+    counts = await asyncio.gather(*(store.delete_events(before=30.5, limit=4) for store in stores * 3))
+    rest = await stores[1].delete_events(before=30.5, limit=100)
+    assert sum(counts) + rest == 23
+    assert await stores[0].delete_events(before=100, limit=100) == 10
+
+
 async def test_a_closed_store_is_a_store_error(store: Store) -> None:
     """After close, which may be called twice, every call fails plainly."""
     await store.close()
