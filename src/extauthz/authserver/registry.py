@@ -63,6 +63,7 @@ class Wanted:
     networks: tuple[str, ...] = ()
     grants: tuple[str, ...] = ("client_credentials",)
     jwt_access_tokens: bool = False
+    certificate_bound_tokens: bool = False
     keys: str = ""
     certificate_subject: str = ""
     disabled: bool = False
@@ -184,6 +185,7 @@ def _shaped(wanted: Wanted, existing: ClientRecord | None, now: float) -> Client
         networks=wanted.networks,
         grants=wanted.grants,
         jwt_access_tokens=wanted.jwt_access_tokens,
+        certificate_bound_tokens=wanted.certificate_bound_tokens,
         auth_method=wanted.auth_method,
         keys=wanted.keys,
         certificate_subject=wanted.certificate_subject,

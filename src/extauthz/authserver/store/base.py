@@ -73,6 +73,8 @@ class ClientRecord:
     """Grant types that it may use."""
     jwt_access_tokens: bool = False
     """Its access tokens are JWTs (RFC 9068) instead of opaque."""
+    certificate_bound_tokens: bool = False
+    """Its access tokens are good only for whoever has the key of its certificate (RFC 8705 §3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ EVERY_DETAIL = ClientRecord(
     networks=("10.0.0.0/8", "::1/128"),
     grants=("client_credentials", "refresh_token"),
     jwt_access_tokens=True,
+    certificate_bound_tokens=True,
 )
 TOKEN = TokenRecord(
     digest=token_digest("t0ken"),
