@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -39,7 +41,12 @@ async def fill(path: Path, *, certificate_subject: str = "") -> str:
     clients = [
         ClientRecord(client_id="gateway", secret_hash=hash_secret(SECRET, rounds=4)),
         ClientRecord(client_id="elsewhere", secret_hash=hash_secret(SECRET, rounds=4), networks=("198.51.100.0/24",)),
-        ClientRecord(client_id="machine", auth_method=AuthMethod.TLS, certificate_subject=certificate_subject),
+        ClientRecord(
+            client_id="machine",
+            auth_method=AuthMethod.TLS,
+            certificate_subject=certificate_subject,
+            certificate_bound_tokens=True,
+        ),
     ]
     async with SqliteStore(path) as store:
         for client in clients:
@@ -242,6 +249,12 @@ def test_tls_clients_by_certificate_and_new_certificates_without_a_restart(tmp_p
     with running(tmp_path, more, verify=verify) as server:
         answer = server.http.post("/oauth2/introspect", data={"token": token, "client_id": "machine"})
         assert answer.json()["active"] is True
+        asked = {"grant_type": "client_credentials", "client_id": "machine"}
+        own = server.http.post("/oauth2/token", data=asked).json()["access_token"]
+        bound = server.http.post("/oauth2/introspect", data={"token": own, "client_id": "machine"}).json()
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(machine.certificate.read_text())).digest()
+        assert bound["cnf"] == {"x5t#S256": base64.urlsafe_b64encode(digest).decode().rstrip("=")}
+        assert bound["token_type"] == "Bearer"
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert server.introspect(token).status_code == 200
         before = serial(server.port, authority)

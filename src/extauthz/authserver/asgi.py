@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from extauthz.authserver import render
 from extauthz.authserver.anomaly import REUSED
-from extauthz.authserver.authenticator import subject_of
+from extauthz.authserver.certificate import presented_certificate
 from extauthz.authserver.client_auth import read_credentials
-from extauthz.authserver.endpoints import BATCH, ENDPOINTS, Endpoint
+from extauthz.authserver.endpoints import BATCH, ENDPOINTS, Endpoint, Posted
 from extauthz.authserver.errors import ErrorCode, MisconfiguredError, OAuthError, ReuseError
 from extauthz.authserver.events import Event, Kind
 from extauthz.authserver.forms import is_form, parse_form, parse_query_names
@@ -157,12 +157,12 @@ async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Rece
     await door.guard.admit(address)
     form = await _read_form(scope, receive, endpoint.max_body_bytes)
     authorization = [value.decode("latin-1") for value in _header(scope, b"authorization")]
-    subject = _certificate_subject(scope) if door.mutual_tls else None
-    credentials = read_credentials(authorization, form, certificate_subject=subject)
+    certificate = presented_certificate(scope) if door.mutual_tls else None
+    credentials = read_credentials(authorization, form, certificate_subject=certificate and certificate.subject)
     event.client_id = claimed_id(credentials)
     caller = await door.guard.authenticate(address, credentials, door.service.authenticate)
     event.client_id = caller.client_id
-    return await endpoint.handle(door.service, caller, form, events)
+    return await endpoint.handle(door.service, caller, Posted(form, certificate), events)
 
 
 def _note_failure(events: list[Event], error: Exception) -> None:
@@ -230,13 +230,6 @@ async def _read_body(receive: Receive, max_bytes: int) -> bytes:
 
 def _header(scope: Message, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]  # ASGI: names are in lower case
-
-
-def _certificate_subject(scope: Message) -> str | None:
-    """ASGI's TLS extension: the chain that the listener has verified. Its own spelling of the name is not needed."""
-    tls = scope.get("extensions", {}).get("tls") or {}
-    chain = tls.get("client_cert_chain")
-    return subject_of(chain[0]) if chain and not tls.get("client_cert_error") else None
 
 
 def _log_fault(endpoint: Endpoint, error: Exception) -> None:

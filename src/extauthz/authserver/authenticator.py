@@ -5,10 +5,9 @@ A refusal never tells whether the client exists, has another method or is disabl
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
-from cryptography.x509 import Name, load_pem_x509_certificate
+from cryptography.x509 import Name
 from cryptography.x509.oid import NameOID
 
 from extauthz.authserver.assertion import prove
@@ -97,15 +96,6 @@ def same_name(registered: str, presented: str) -> bool:
         return bool(registered) and _name(registered) == _name(presented)
     except ValueError:
         return False
-
-
-@lru_cache(maxsize=1024)
-def subject_of(pem: str) -> str | None:
-    """Return the subject of a certificate (RFC 4514); ``None`` for what is none."""
-    try:
-        return load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
-    except ValueError:
-        return None
 
 
 def _name(text: str) -> Name:

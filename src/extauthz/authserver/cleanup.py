@@ -30,26 +30,31 @@ async def clean_up(
     wall_clock: Callable[[], float],
     *,
     every_seconds: float = EVERY_SECONDS,
+    keep_events_seconds: float = 0.0,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Delete expired tokens and assertions, round after round, until cancelled.
+    """Delete expired tokens and assertions, and old events, round after round, until cancelled.
 
-    A storage that fails ends the round, is told once, and is tried again in the next. Several servers may clean up the
+    Events are kept for ``keep_events_seconds``, for 0 all of them. A storage that fails ends the round, is told once, and is tried again in the next. Several servers may clean up the
     same storage.
     """
     troubled = False
     while True:
         try:
-            await _round(store, int(wall_clock()), sleep)
+            await _round(store, wall_clock(), keep_events_seconds, sleep)
         except StoreError as error:
             if not troubled:
-                _log.warning("expired tokens are not deleted: %s", error)
+                _log.warning("what has expired is not deleted: %s", error)
             troubled = True
         else:
             troubled = False
         await sleep(every_seconds)
 
 
-async def _round(store: Store, before: int, sleep: Callable[[float], Awaitable[object]]) -> None:
-    while await store.delete_expired(before=before, limit=STEP) >= STEP:
+async def _round(
+    store: Store, now: float, keep_events_seconds: float, sleep: Callable[[float], Awaitable[object]]
+) -> None:
+    while await store.delete_expired(before=int(now), limit=STEP) >= STEP:
+        await sleep(PAUSE_SECONDS)
+    while keep_events_seconds and await store.delete_events(before=now - keep_events_seconds, limit=STEP) >= STEP:
         await sleep(PAUSE_SECONDS)

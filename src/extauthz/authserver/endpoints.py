@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from extauthz.authserver import render
 from extauthz.authserver.anomaly import ACTIVE
@@ -19,6 +19,7 @@ from extauthz.authserver.store.base import token_digest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from extauthz.authserver.certificate import Certificate
     from extauthz.authserver.meaning import Active
     from extauthz.authserver.render import Answer
     from extauthz.authserver.service import Service
@@ -33,19 +34,27 @@ MAX_BATCH_BYTES: Final = 512 * 1024
 _log = logging.getLogger(__name__)
 
 
+class Posted(NamedTuple):
+    """What a request holds besides credentials."""
+
+    form: dict[str, str]
+    certificate: Certificate | None = None
+    """Of the connection, verified by the listener, whatever the client authenticated with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """What is done for a client that is known."""
 
     realm: str
     kind: Kind
-    handle: Callable[[Service, ClientRecord, dict[str, str], list[Event]], Awaitable[Answer]]
+    handle: Callable[[Service, ClientRecord, Posted, list[Event]], Awaitable[Answer]]
     """Answers, and completes the event in the list, or puts one for each token in its place."""
     max_body_bytes: int = MAX_BODY_BYTES
 
 
-async def _token(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    event = events[0]
+async def _token(service: Service, caller: ClientRecord, posted: Posted, events: list[Event]) -> Answer:
+    event, form = events[0], posted.form
     if form.get("grant_type") == REFRESH_TOKEN:
         event.kind = Kind.EXCHANGE
     named = (form.get("audience"), form.get("resource"))
@@ -55,21 +64,22 @@ async def _token(service: Service, caller: ClientRecord, form: dict[str, str], e
         scope=form.get("scope"),
         audience=audience,
         refresh_token=form.get("refresh_token"),
+        certificate=posted.certificate,
     )
     issued = await service.issue(caller, request)
     event.result, event.jti, event.sub = "issued", issued.jti, issued.sub
     return render.issued(issued)
 
 
-async def _introspect(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    token = _required(form, "token")
+async def _introspect(service: Service, caller: ClientRecord, posted: Posted, events: list[Event]) -> Answer:
+    token = _required(posted.form, "token")
     state = await service.introspect(caller, token)
     _note_state(events[0], token, state)
     return render.introspected(state)
 
 
-async def _introspect_each(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
-    tokens = _required(form, "tokens").split(" ")
+async def _introspect_each(service: Service, caller: ClientRecord, posted: Posted, events: list[Event]) -> Answer:
+    tokens = _required(posted.form, "tokens").split(" ")
     states = await service.introspect_each(caller, tokens)
     events[:] = [replace(events[0]) for _ in tokens]
     for event, token, state in zip(events, tokens, states, strict=True):
@@ -86,13 +96,13 @@ def _note_state(event: Event, token: str, state: Active | Inactive) -> None:
         event.result = ACTIVE
 
 
-async def _revoke(service: Service, caller: ClientRecord, form: dict[str, str], events: list[Event]) -> Answer:
+async def _revoke(service: Service, caller: ClientRecord, posted: Posted, events: list[Event]) -> Answer:
     event = events[0]
 
     def found(record: TokenRecord) -> None:
         event.jti, event.sub = record.jti, record.sub
 
-    outcome = await service.revoke(caller, _required(form, "token"), found=found)
+    outcome = await service.revoke(caller, _required(posted.form, "token"), found=found)
     event.result = outcome.value
     if outcome is Revocation.OTHER_CLIENT:
         _log.warning("client %r asked to revoke a token of another client", caller.client_id)

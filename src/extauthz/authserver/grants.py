@@ -14,6 +14,7 @@ from extauthz.core.scopes import parse_scope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from extauthz.authserver.certificate import Certificate
     from extauthz.authserver.signing import SigningKeys
     from extauthz.authserver.store.base import ClientRecord, Store, TokenRecord
 
@@ -33,6 +34,8 @@ class TokenRequest:
     scope: str | None = None
     audience: tuple[str, ...] = ()
     refresh_token: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
+    """What the client showed on its connection; tokens may be bound to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,7 @@ class Grants:
             scope=_part_of_scope(client.scopes, request.scope),
             audience=_part_of_audience(registered, request.audience),
         )
+        grant = _bound(grant, client, request.certificate)
         token, record = await self._access_token(client, grant, self._wall_clock(), TOKEN_TTL_SECONDS)
         await self._store.add_tokens(record)
         return Issued(
@@ -106,6 +110,7 @@ class Grants:
             scope=_part_of_scope(old.scope, request.scope),
             audience=_part_of_audience(old.audience, request.audience),
         )
+        narrowed = _bound(narrowed, client, request.certificate)
         left = old.expires_at - int(now)
         ttl_seconds = min(TOKEN_TTL_SECONDS, left)
         access, access_record = await self._access_token(client, narrowed, now, ttl_seconds)
@@ -150,6 +155,19 @@ class Grants:
         if not record.audience:
             raise OAuthError(ErrorCode.INVALID_TARGET, "A JWT access token needs an audience")
         return await self._signing.as_jwt(record, self._issuer)
+
+
+def _bound(grant: Grant, client: ClientRecord, certificate: Certificate | None) -> Grant:
+    """The grant for whoever has the key of this certificate (RFC 8705 §3), if the client's tokens are to be so."""
+    if not client.certificate_bound_tokens:
+        return grant
+    if certificate is None:
+        raise OAuthError(
+            ErrorCode.INVALID_REQUEST, "The client's tokens are bound to a certificate, and it showed none"
+        )
+    known = grant.claims.get("cnf")
+    confirmation = {**(known if isinstance(known, dict) else {}), "x5t#S256": certificate.thumbprint}
+    return replace(grant, claims={**grant.claims, "cnf": confirmation})
 
 
 def _grant_of(record: TokenRecord) -> Grant:

@@ -15,6 +15,7 @@ from extauthz.authserver.sliding import SlidingCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 REDIS_SECONDS: Final = 0.25
 """How long Redis may take to connect or to answer."""
@@ -58,11 +59,18 @@ class MemoryCounts:
 class RedisCounts:
     """Counts in Redis, by the ``limits`` library; in this process alone as long as Redis fails."""
 
-    def __init__(self, url: str, monotonic: Callable[[], float], *, password: str | None = None) -> None:
-        """``url`` is ``redis://`` or ``rediss://``; the password is never told."""
+    def __init__(
+        self, url: str, monotonic: Callable[[], float], *, password: str | None = None, ca: Path | None = None
+    ) -> None:
+        """``url`` is ``redis://`` or ``rediss://``; ``ca`` is who signs its certificate, instead of the system's.
+
+        The password is never told.
+        """
         options: dict[str, Any] = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
         if password is not None:
             options["password"] = password
+        if ca is not None:
+            options["ssl_ca_certs"] = str(ca)
         storage = RedisStorage(
             f"async+{url}", wrap_exceptions=True, implementation="redispy", key_prefix="extauthz-as", **options
         )

@@ -37,6 +37,8 @@ class Metadata:
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
+    tls_client_certificate_bound_access_tokens: bool | None
+    """RFC 8705 §3.3."""
 
 
 def describe(issuer: str, *, signs: bool, mutual_tls: bool) -> Metadata:
@@ -59,6 +61,7 @@ def describe(issuer: str, *, signs: bool, mutual_tls: bool) -> Metadata:
         introspection_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
         revocation_endpoint_auth_methods_supported=methods,
         revocation_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
+        tls_client_certificate_bound_access_tokens=True if mutual_tls else None,
     )
 
 

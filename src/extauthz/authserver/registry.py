@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import bcrypt
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS: Final = 86_400
 """How long the secret before the last rotation is good, if nothing else is said."""
+
+
+MAX_FAMILY: Final = 10_000
+"""Tokens of one family that are looked at."""
+
+
+class Revoked(NamedTuple):
+    """How many tokens were revoked now, and the ``jti`` of each that is: some may have been revoked before."""
+
+    total: int
+    names: tuple[str, ...]
 
 
 class UnknownClientError(ValueError):
@@ -52,6 +63,7 @@ class Wanted:
     networks: tuple[str, ...] = ()
     grants: tuple[str, ...] = ("client_credentials",)
     jwt_access_tokens: bool = False
+    certificate_bound_tokens: bool = False
     keys: str = ""
     certificate_subject: str = ""
     disabled: bool = False
@@ -94,14 +106,20 @@ async def set_disabled(store: Store, client_id: str, *, disabled_at: int | None)
     return await _replace(store, replace(client, disabled_at=disabled_at))
 
 
-async def revoke_presented(store: Store, token: str, *, now: int) -> int:
-    """Revoke the token, with a refresh token its whole family; how many tokens it were."""
+async def revoke_presented(store: Store, token: str, *, now: int) -> Revoked:
+    """Revoke the token, with a refresh token its whole family."""
     record = await store.find_token(token_digest(token))
     if record is None:
-        return 0
+        return Revoked(0, ())
     if record.kind is TokenKind.REFRESH and record.family is not None:
-        return await store.revoke_tokens(family=record.family, revoked_at=now)
-    return await store.revoke_tokens(jti=record.jti, revoked_at=now)
+        count = await store.revoke_tokens(family=record.family, revoked_at=now)
+        return Revoked(count, await family_names(store, record.family))
+    return Revoked(await store.revoke_tokens(jti=record.jti, revoked_at=now), (record.jti,))
+
+
+async def family_names(store: Store, family: str) -> tuple[str, ...]:
+    """Return the ``jti`` of each token of the family, the newest first; what is older than these is out of use."""
+    return tuple(token.jti for token in await store.list_tokens(family=family, limit=MAX_FAMILY))
 
 
 async def plan_step(wanted: Wanted, existing: ClientRecord | None, *, now: float, grace_seconds: int) -> Step:
@@ -167,6 +185,7 @@ def _shaped(wanted: Wanted, existing: ClientRecord | None, now: float) -> Client
         networks=wanted.networks,
         grants=wanted.grants,
         jwt_access_tokens=wanted.jwt_access_tokens,
+        certificate_bound_tokens=wanted.certificate_bound_tokens,
         auth_method=wanted.auth_method,
         keys=wanted.keys,
         certificate_subject=wanted.certificate_subject,

@@ -15,6 +15,7 @@ from extauthz.authserver.errors import ErrorCode, OAuthError, ReuseError
 from extauthz.authserver.grants import Grants
 from extauthz.authserver.meaning import meaning
 from extauthz.authserver.metadata import checked_issuer, describe
+from extauthz.authserver.registry import family_names
 from extauthz.authserver.store.base import TokenKind, token_digest
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Service:
         return Revocation.REVOKED
 
     async def _tell_of_family(self, family: str) -> None:
-        for token in await self._store.list_tokens(family=family):
-            self._on_revoked(token.jti)
+        for jti in await family_names(self._store, family):
+            self._on_revoked(jti)
 
     def metadata(self, *, mutual_tls: bool = False) -> Metadata:
         """Describe the server (RFC 8414 §2); ``mutual_tls`` if its listener verifies client certificates."""

@@ -78,6 +78,7 @@ def _seen_from_here(store: StoreAddress, folder: Path) -> StoreAddress:
 
 def _unreadable_files(document: Document, folder: Path, settings: AuthServerFile) -> Iterator[Fault]:
     named: dict[Place, str | None] = {("signing_keys", index): key for index, key in enumerate(settings.signing_keys)}
+    named["limits", "redis_ca"] = settings.limits.redis_ca
     if settings.tls is not None:
         named |= {("tls", name): getattr(settings.tls, name) for name in ("certificate", "key", "client_ca")}
     for place, file in named.items():

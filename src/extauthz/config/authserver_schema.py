@@ -15,9 +15,12 @@ from extauthz.config.faults import nearest
 from extauthz.config.fields import Flag, ListenAddress, Pause, PerMinute, Text, TrustedNetwork, Url, Workers
 from extauthz.config.section import Section
 from extauthz.config.store_address import StoreAddress, parse_store
-from extauthz.config.values import Misfit, on_loopback, parse_text
+from extauthz.config.values import Misfit, on_loopback, parse_duration, parse_text
 
 _AUDIT_WORDS = ("off", "stdout", "store")
+_DAYS = re.compile(r"([0-9]{1,5})d")
+_DAY_SECONDS = 86_400.0
+_LEAST_KEPT_SECONDS = 3600.0
 _REDIS = re.compile(r"rediss?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]{1,4})?")
 
 
@@ -33,6 +36,17 @@ def _check_redis(text: str) -> str:
     return text
 
 
+def _parse_retention(value: object) -> float:
+    """Seconds; 0 for ever."""
+    if value == 0 and not isinstance(value, bool):
+        return 0.0
+    days = _DAYS.fullmatch(value) if isinstance(value, str) else None
+    seconds = parse_duration(value) if days is None else float(days[1]) * _DAY_SECONDS
+    if 0 < seconds < _LEAST_KEPT_SECONDS:
+        raise Misfit("write at least 1h, such as 30d, or 0 to keep all")
+    return seconds
+
+
 def check_webhook(url: str) -> str:
     if urlsplit(url).scheme == "http" and not on_loopback(url):
         raise Misfit("use https: what is told would cross the network in plain text")
@@ -42,6 +56,7 @@ def check_webhook(url: str) -> str:
 Store = Annotated[StoreAddress, PlainValidator(lambda value: parse_store(parse_text(value)))]
 Audit = Annotated[Text, AfterValidator(_check_audit)]
 Redis = Annotated[Text, AfterValidator(_check_redis)]
+Retention = Annotated[float, PlainValidator(_parse_retention)]
 Webhook = Annotated[Url, AfterValidator(check_webhook)]
 Source = Annotated[SecretSource, BeforeValidator(refuse_plain)]
 
@@ -63,6 +78,7 @@ class Limits(Section):
     failures_per_address: PerMinute = 60
     redis: Redis | None = None
     redis_password: Source | None = None
+    redis_ca: Text | None = None
 
     @field_validator("redis_password")
     @classmethod
@@ -70,6 +86,13 @@ class Limits(Section):
         if source is not None and info.data.get("redis") is None:
             raise Misfit("a password of no Redis: write redis: too")
         return source
+
+    @field_validator("redis_ca")
+    @classmethod
+    def _of_redis_with_tls(cls, file: str | None, info: ValidationInfo) -> str | None:
+        if file is not None and not (info.data.get("redis") or "").startswith("rediss://"):
+            raise Misfit("an authority is asked for only with TLS: write redis: rediss://…")
+        return file
 
 
 class Anomalies(Section):
@@ -99,7 +122,7 @@ class Notify(Section):
 
 
 class AuthServerFile(Section):
-    """`authserver.yaml`. `cleanup_every` is in seconds."""
+    """`authserver.yaml`. `audit_keep` and `cleanup_every` are in seconds."""
 
     listen: ListenAddress = Field(examples=["127.0.0.1:9190"])
     ops: ListenAddress | None = None
@@ -110,6 +133,7 @@ class AuthServerFile(Section):
     trusted_proxies: tuple[TrustedNetwork, ...] = ()
     limits: Limits = Limits()
     audit: Audit = "stdout"
+    audit_keep: Retention = 30 * _DAY_SECONDS
     anomalies: Anomalies = Anomalies()
     notify: Notify | None = None
     signing_keys: tuple[Text, ...] = ()

@@ -49,6 +49,7 @@ class ClientEntry(Section):
     networks: tuple[TrustedNetwork, ...] = ()
     grants: tuple[Grant, ...] = ("client_credentials",)
     jwt_access_tokens: Flag = False
+    certificate_bound_tokens: Flag = False
     disabled: Flag = False
 
     @field_validator("keys", "certificate_subject")

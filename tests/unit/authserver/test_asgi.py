@@ -707,6 +707,7 @@ async def test_a_verified_certificate_authenticates(
         assert answer.status_code == status
         metadata = (await http.get("/.well-known/oauth-authorization-server")).json()
         assert ("tls_client_auth" in metadata["introspection_endpoint_auth_methods_supported"]) is mutual_tls
+        assert metadata.get("tls_client_certificate_bound_access_tokens", False) is mutual_tls
 
 
 async def test_lifespan_is_acknowledged(world: World) -> None:

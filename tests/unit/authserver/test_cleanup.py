@@ -65,4 +65,16 @@ async def test_trouble_is_told_once_and_tried_again(caplog: pytest.LogCaptureFix
     store = Failing()
     await run(store, Sleeper(3))
     await store.close()
-    assert caplog.text.count("expired tokens are not deleted") == 1
+    assert caplog.text.count("what has expired is not deleted") == 1
+
+
+@pytest.mark.parametrize(("keep", "left"), [(100.0, 2), (0.0, STEP + 3)])
+async def test_old_events_go_in_steps_too(store: MemoryStore, keep: float, left: int) -> None:
+    """Those that are older than is asked for; 0 keeps all."""
+    await store.add_events([{"at": NOW - 101, "kind": "k"} for _ in range(STEP + 1)])
+    await store.add_events([{"at": NOW - 100, "kind": "k"}, {"at": NOW, "kind": "k"}])
+    sleeper = Sleeper(2 if keep else 1)
+    with pytest.raises(asyncio.CancelledError):
+        await clean_up(store, lambda: NOW, keep_events_seconds=keep, sleep=sleeper)
+    assert sleeper.slept == ([PAUSE_SECONDS] if keep else []) + [EVERY_SECONDS]
+    assert await store.delete_events(before=NOW + 1, limit=STEP * 2) == left

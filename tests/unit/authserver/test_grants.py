@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from extauthz.authserver.admin import issue_token
+from extauthz.authserver.certificate import Certificate
 from extauthz.authserver.errors import ErrorCode, MisconfiguredError, OAuthError, ReuseError
 from extauthz.authserver.grants import TOKEN_TTL_SECONDS, Grants, Issued, TokenRequest
 from extauthz.authserver.signing import SigningKey, SigningKeys
@@ -228,3 +229,35 @@ async def test_jwts_need_a_key_and_an_audience(memory: Store, clock: Clock) -> N
         await Grants(memory, ISSUER, clock).issue(client, request)
     with pytest.raises(OAuthError, match="invalid_target"):
         await Grants(memory, ISSUER, clock, signing=SIGNING).issue(replace(client, audiences=()), request)
+
+
+@pytest.mark.parametrize("as_jwt", [False, True])
+async def test_access_tokens_may_be_bound_to_a_certificate(memory: Store, clock: Clock, *, as_jwt: bool) -> None:
+    """The one of the connection on which each was asked for (RFC 8705 §3); a refresh token is bound to its client."""
+    grants = Grants(memory, ISSUER, clock, signing=SIGNING)
+    client = replace(APP, certificate_bound_tokens=True, jwt_access_tokens=as_jwt)
+    certificate = Certificate(subject="CN=app", thumbprint="t")
+    own = await grants.issue(client, TokenRequest(grant_type="client_credentials", certificate=certificate))
+    old = await a_refresh_token(memory, claims={"acr": "urn:mfa", "cnf": {"jkt": "k"}})
+    refreshed = await grants.issue(client, refreshing(old, certificate=certificate))
+    assert (await kept(memory, own.access_token)).claims == {"cnf": {"x5t#S256": "t"}}
+    bound = {"acr": "urn:mfa", "cnf": {"jkt": "k", "x5t#S256": "t"}}
+    assert (await kept(memory, refreshed.access_token)).claims == bound
+    assert (await kept(memory, refreshed.refresh_token)).claims == {"acr": "urn:mfa", "cnf": {"jkt": "k"}}
+    if as_jwt:
+        claims = jwt.decode(own.access_token, options={"verify_signature": False})
+        assert claims["cnf"] == {"x5t#S256": "t"}
+
+
+async def test_without_a_certificate_there_is_no_bound_token(memory: Store, clock: Clock) -> None:
+    """Rather none than one that anybody may use; the refresh token is not spent."""
+    grants = Grants(memory, ISSUER, clock)
+    client = replace(APP, certificate_bound_tokens=True)
+    token = await a_refresh_token(memory)
+    for request in (TokenRequest(grant_type="client_credentials"), refreshing(token)):
+        with pytest.raises(OAuthError, match="invalid_request"):
+            await grants.issue(client, request)
+    assert (await kept(memory, token)).used_at is None
+    certificate = Certificate(subject="CN=app", thumbprint="t")
+    unbound = await grants.issue(APP, TokenRequest(grant_type="client_credentials", certificate=certificate))
+    assert (await kept(memory, unbound.access_token)).claims == {}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from extauthz.authserver import limiting
 from extauthz.authserver.limiting import REDIS_PAUSE_SECONDS, MemoryCounts, RedisCounts
-from support.redis_server import RedisServer
+from support.certificates import Authority
+from support.redis_server import RedisServer, Tls
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 class Clock:
@@ -50,3 +52,17 @@ async def test_processes_count_together_in_redis_and_alone_without(
     told = [record.getMessage() for record in caplog.records if "counts alone" in record.getMessage()]
     assert len(told) == 2
     assert "geheim" not in caplog.text
+
+
+@pytest.mark.parametrize(("trusted", "allowed"), [(True, 1), (False, 2)])
+async def test_redis_over_tls_is_trusted_by_its_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool, allowed: int
+) -> None:
+    """With the authority that signed its certificate two processes count together, with another one each alone."""
+    monkeypatch.setattr(limiting, "REDIS_SECONDS", 5.0)  # a busy machine may need longer for the encryption
+    authority = Authority(tmp_path)
+    ca = (authority if trusted else Authority(tmp_path, "another authority")).path
+    with RedisServer(tmp_path, tls=Tls(authority=authority, server=authority.issue("redis"))) as server:
+        one, two = (RedisCounts(server.url, Clock(), ca=ca) for _ in range(2))
+        assert sum([await one.hit("k", "a", 1), await two.hit("k", "a", 1)]) == allowed
+    assert [await one.hit("k", "b", 1), await two.hit("k", "b", 1)] == [True, True]  # alone: the connections are gone

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from extauthz.authserver import notify
-from extauthz.authserver.notify import Notifier, notifying
+from extauthz.authserver.notify import Notifier, deliver, notifying
+from extauthz.cli.processes import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +55,7 @@ async def bench() -> AsyncIterator[Bench]:
     yield bench
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    await bench.notifier.close()
+    await bench.notifier.finish()
 
 
 async def settle() -> None:
@@ -144,5 +145,58 @@ async def test_all_addresses_are_told_of_everything() -> None:
     """Also when there is none."""
     async with notifying([]) as tell:
         tell("j1")
-    async with notifying([(URL, SECRET), (URL, SECRET)]) as tell:
+
+
+async def test_who_cannot_be_told_at_the_end_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the number of tokens that it does not know of; the end is not held up for long."""
+    monkeypatch.setattr(notify, "STOP_SECONDS", 0.05)
+    async with notifying([(f"http://127.0.0.1:{port}/revoke", SECRET) for port in free_ports(2)]) as tell:
         tell("j1")
+        tell("j2")
+    assert caplog.text.count("was not told of 2 revoked tokens: tell it by extauthz revoke --all") == 2
+
+
+async def test_at_the_end_what_waits_is_sent() -> None:
+    """Also what was under way, and what was refused before."""
+    bench = Bench()
+    bench.statuses = [503]
+    running = asyncio.create_task(bench.notifier.run())
+    bench.notifier.revoked("j1")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    bench.notifier.revoked("j2")
+    await bench.notifier.finish()
+    assert bench.taken == [{"jti": ["j1", "j2"]}]
+
+
+async def test_a_notice_about_everything_survives_an_end_that_comes_while_it_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was taken from what waits when it was sent."""
+    monkeypatch.setattr(notify, "MAX_WAITING", 1)
+    bench = Bench()
+    running = asyncio.create_task(bench.notifier.run())
+    bench.notifier.revoked("j1")
+    bench.notifier.revoked("j2")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await bench.notifier.finish()
+    assert bench.taken == [{"all": True}]
+
+
+async def test_a_command_tells_each_address_once_and_hears_what_came_of_it() -> None:
+    """Very many names are sent in pieces."""
+    bench = Bench()
+    bench.statuses = [200, 200, 503]
+    transport = httpx.MockTransport(bench.take)
+    names = [f"j{number}" for number in range(501)]
+    assert await deliver([(URL, SECRET)], {"jti": names}, transport=transport) == {URL: ""}
+    assert [len(notice["jti"]) for notice in bench.taken] == [500, 1]
+    assert await deliver([(URL, SECRET)], {"sub": ["alice"]}, transport=transport) == {URL: "status 503"}
+    assert await deliver([(URL, SECRET)], {"jti": []}, transport=transport) == {URL: ""}

@@ -48,8 +48,9 @@ ops: 127.0.0.1:9193
 store_password: {env: DB}
 tls: {certificate: tls.crt, key: tls.key, client_ca: ca.crt}
 trusted_proxies: [10.0.0.0/8]
-limits: {requests_per_client: 6000, requests_per_address: 600, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}}
+limits: {requests_per_client: 6000, requests_per_address: 600, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}, redis_ca: ca.crt}
 audit: store
+audit_keep: 90d
 anomalies: {new_address: false, webhook: "https://alerts.example.com/as", webhook_token: {file: hook}}
 signing_keys: [sign.pem]
 cleanup_every: 30s
@@ -62,6 +63,14 @@ workers: 2
     assert (config.store_password, config.redis_password, config.webhook_token) == ("d", "r", "what it holds")
     assert config.store.with_password("a/b") == "postgresql://as:a%2Fb@db.example.com/as"
     assert "'d'" not in repr(config)
+    assert config.settings.audit_keep == 90 * 86_400
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("0", 0), ("0d", 0), ("36h", 129_600), ("1h", 3600)])
+def test_the_record_is_kept_as_long_as_is_asked_for(tmp_path: Path, written: str, seconds: int) -> None:
+    """In days or in hours; 0 is for ever."""
+    config = load_authserver(write(tmp_path, f"audit_keep: {written}\n"), {})
+    assert config.settings.audit_keep == seconds
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,11 @@ workers: 2
         ("store_password: {env: X}\n", "4:", "a file of SQLite has no password"),
         ("limits: {redis_password: {env: X}}\n", "4:", "a password of no Redis"),
         ("limits: {redis: 'redis://:geheim@r/0'}\n", "4:17", "a password has a place of its own"),
+        ("limits: {redis: 'redis://r/0', redis_ca: ca.pem}\n", "4:", "write redis: rediss://"),
+        ("limits: {redis: 'rediss://r/0', redis_ca: no.pem}\n", "4:", "this file does not exist"),
+        ("audit_keep: 30\n", "4:13", "write a unit"),
+        ("audit_keep: 5m\n", "4:13", "write at least 1h"),
+        ("audit_keep: false\n", "4:13", "write a unit"),
         ("anomalies: {webhook: 'http://alerts.example.com/'}\n", "4:22", "use https"),
         ("anomalies: {webhook_token: geheim}\n", "4:", "secrets do not belong in this file"),
         ("anomalies: {webhook: 'https://a.example.com/', webhook_token: {env: X}}\n", "4:", "variable is not set"),

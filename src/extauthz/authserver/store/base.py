@@ -73,6 +73,8 @@ class ClientRecord:
     """Grant types that it may use."""
     jwt_access_tokens: bool = False
     """Its access tokens are JWTs (RFC 9068) instead of opaque."""
+    certificate_bound_tokens: bool = False
+    """Its access tokens are good only for whoever has the key of its certificate (RFC 8705 §3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,9 @@ class Store(Protocol):
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append to the audit record; every event has ``at``, ``kind`` and members of its own."""
+
+    async def delete_events(self, *, before: float, limit: int) -> int:
+        """Forget at most ``limit`` events from before that time; how many it were. Several servers may do so at once."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of the storage. Later calls raise ``StoreError``."""

@@ -74,6 +74,7 @@ def client_row(client: ClientRecord) -> Row:
         "networks": client.networks,
         "grants": client.grants,
         "jwt_access_tokens": client.jwt_access_tokens,
+        "certificate_bound_tokens": client.certificate_bound_tokens,
     }
     return (
         client.client_id,
@@ -105,6 +106,7 @@ def client(row: Row) -> ClientRecord:
             networks=tuple(details.get("networks", ())),
             grants=tuple(details.get("grants", ("client_credentials",))),
             jwt_access_tokens=details.get("jwt_access_tokens", False),
+            certificate_bound_tokens=details.get("certificate_bound_tokens", False),
         )
 
 

@@ -176,6 +176,12 @@ class SqlStore:
             *(Statement(sql, (float(event["at"]), str(event["kind"]), json.dumps(dict(event)))) for event in events)
         )
 
+    async def delete_events(self, *, before: float, limit: int) -> int:
+        """See ``Store``."""
+        old = f"SELECT id FROM event WHERE at < ? LIMIT ? {self._database.claiming}"  # noqa: S608 - constants
+        statement = Statement(f"DELETE FROM event WHERE id IN ({old})", (float(before), limit))  # noqa: S608 - constants
+        return sum(await self._database.change(statement) or ())
+
     async def _find_clients(self, ids: Sequence[str]) -> Mapping[str, ClientRecord]:
         sql = f"SELECT {rows.CLIENT} FROM client WHERE client_id = ?"  # noqa: S608 - constants
         return {row[0]: rows.client(row) for row in await self._database.read_each(sql, ids)}

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from extauthz.authserver.limiting import Counts
     from extauthz.authserver.store.base import Store
     from extauthz.config.authserver_load import AuthServerConfig
-    from extauthz.config.authserver_schema import Limits
 
 _STDOUT: Final = 1
 
@@ -57,10 +56,11 @@ def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[st
         service,
         batch=settings.batch,
         mutual_tls=settings.tls is not None and settings.tls.client_ca is not None,
-        guard=Guard(_guard_rules(config), _counts(settings.limits, config.redis_password)),
+        guard=Guard(_guard_rules(config), _counts(config)),
         observe=watch.saw,
     )
-    beside = [record.run(), clean_up(store, time.time, every_seconds=settings.cleanup_every)]
+    cleaning = clean_up(store, time.time, every_seconds=settings.cleanup_every, keep_events_seconds=settings.audit_keep)
+    beside = [record.run(), cleaning]
     if webhook is not None:
         beside.append(webhook.run())
     return Parts(app=app, metrics=metrics, background=tuple(beside))
@@ -83,10 +83,12 @@ def _webhook(config: AuthServerConfig, on_loss: Callable[[int], None]) -> Webhoo
     return None if url is None else Webhook(url, config.webhook_token, on_loss=on_loss)
 
 
-def _counts(limits: Limits, password: str | None) -> Counts:
+def _counts(config: AuthServerConfig) -> Counts:
+    limits = config.settings.limits
     if limits.redis is None:
         return MemoryCounts(time.monotonic)
-    return RedisCounts(limits.redis, time.monotonic, password=password)
+    ca = None if limits.redis_ca is None else config.folder / limits.redis_ca
+    return RedisCounts(limits.redis, time.monotonic, password=config.redis_password, ca=ca)
 
 
 def _guard_rules(config: AuthServerConfig) -> GuardRules:

@@ -65,6 +65,12 @@ def client() -> None:
     help="A grant type that it may use.",
 )
 @click.option("--jwt", "jwt_access_tokens", is_flag=True, help="Its access tokens are JWTs (RFC 9068).")
+@click.option(
+    "--certificate-bound",
+    "certificate_bound_tokens",
+    is_flag=True,
+    help="Its access tokens are bound to the certificate that it shows at the token endpoint (RFC 8705).",
+)
 @json_option
 def client_add(  # noqa: PLR0917 - one for each option
     client_id: str,
@@ -79,6 +85,7 @@ def client_add(  # noqa: PLR0917 - one for each option
     networks: tuple[str, ...],
     grants: tuple[str, ...],
     jwt_access_tokens: bool,
+    certificate_bound_tokens: bool,
     as_json: bool,
 ) -> None:
     """Register the client ID."""
@@ -91,6 +98,7 @@ def client_add(  # noqa: PLR0917 - one for each option
         networks=networks,
         grants=grants,
         jwt_access_tokens=jwt_access_tokens,
+        certificate_bound_tokens=certificate_bound_tokens,
         keys="" if keys_file is None else read_secret(keys_file),
         certificate_subject=certificate_subject,
     )
@@ -186,6 +194,7 @@ def _row(record: ClientRecord) -> dict[str, object]:
         "networks": list(record.networks),
         "grants": list(record.grants),
         "jwt": record.jwt_access_tokens,
+        "certificate bound": record.certificate_bound_tokens,
         "old secret until": _until(record),
         "disabled since": told_time(record.disabled_at),
     }

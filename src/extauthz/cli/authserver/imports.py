@@ -95,6 +95,7 @@ def _wanted(client: ReadClient) -> Wanted:
         networks=tuple(map(str, entry.networks)),
         grants=entry.grants,
         jwt_access_tokens=entry.jwt_access_tokens,
+        certificate_bound_tokens=entry.certificate_bound_tokens,
         keys=client.keys,
         certificate_subject=entry.certificate_subject or "",
         disabled=entry.disabled,

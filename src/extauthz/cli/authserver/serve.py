@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from extauthz.cli.authserver.options import existing_file, read_secret, store_options
+from extauthz.cli.authserver.configured import Checked, config_option, notified_by, notify_options, read_config
+from extauthz.cli.authserver.options import read_secret, store_options
 from extauthz.cli.authserver.running import STOP_SECONDS, work
 from extauthz.cli.authserver.stores import run
 from extauthz.cli.listeners import listening
 from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets
-from extauthz.config.authserver_load import AuthServerConfig, load_authserver
-from extauthz.config.authserver_schema import AuthServerFile, check_webhook
-from extauthz.config.faults import ConfigError
-from extauthz.config.values import Address, Misfit, check_url, parse_address
+from extauthz.config.authserver_load import AuthServerConfig
+from extauthz.config.authserver_schema import AuthServerFile
+from extauthz.config.values import Address, check_url, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from extauthz.config.store_address import StoreAddress
-
-BAD_CONFIGURATION = 2
-"""Exit status when the file has faults; nothing was started."""
 
 _LISTEN = "127.0.0.1:9190"
 _ISSUER = "http://127.0.0.1:9190"
 
 
-class Checked(click.ParamType[Any]):
-    """A value as the file has it."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except Misfit as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
-
-
 @click.command()
-@click.option("--config", "config_path", type=click.Path(path_type=Path), help="authserver.yaml.")
+@config_option
 @click.option("--listen", type=Checked("address", parse_address), help=f"HOST:PORT to listen on.  [default: {_LISTEN}]")
 @click.option(
     "--issuer", type=Checked("url", check_url), help=f"The URL that clients know it by.  [default: {_ISSUER}]"
 )
 @store_options(required=False)
-@click.option(
-    "--notify",
-    "urls",
-    type=Checked("url", check_webhook),
-    multiple=True,
-    help="Tell this address which tokens were revoked: http://HOST:PORT/revoke of extauthz's ops listener.",
-)
-@click.option("--notify-token-file", type=existing_file, help="The token of that ops listener.")
+@notify_options
 @click.option("--inherited", hidden=True, help="Descriptors of open listeners, from the supervisor.")
 @click.option("--together", hidden=True, expose_value=False, help="The workers' folder: these share nothing in it.")
 def serve(
@@ -81,17 +51,14 @@ def serve(
 ) -> None:
     """Serve token, introspection and revocation over HTTP until SIGTERM or SIGINT. SIGHUP reads certificates again."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
-    config = _from_options(address) if config_path is None else _from_file(config_path)
-    if urls and notify_token_file is None:
-        raise click.UsageError("--notify needs --notify-token-file")
-    token = "" if notify_token_file is None else read_secret(notify_token_file)
+    config = _from_options(address) if config_path is None else read_config(config_path)
     settings = {"listen": listen, "issuer": issuer}
     settings = {name: value for name, value in settings.items() if value is not None}
     config = replace(
         config,
         settings=config.settings.model_copy(update=settings),
         store=address or config.store,
-        notified=tuple((url, token) for url in urls) or config.notified,
+        notified=notified_by(urls, notify_token_file) or config.notified,
         store_password=config.store_password if password_file is None else read_secret(password_file),
     )
     if inherited is not None:
@@ -110,14 +77,6 @@ def _from_options(address: StoreAddress | None) -> AuthServerConfig:
         {"listen": _LISTEN, "issuer": _ISSUER, "store": str(address), "audit": "off"}
     )
     return AuthServerConfig(settings=settings, folder=Path(), store=address)
-
-
-def _from_file(path: Path) -> AuthServerConfig:
-    try:
-        return load_authserver(path, os.environ)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(BAD_CONFIGURATION)
 
 
 def _overrides(

@@ -29,7 +29,11 @@ def store_at(address: StoreAddress, password: str | None) -> SqlStore:
 
 def with_store(address: StoreAddress, password_file: Path | None, work: Callable[[Any], Awaitable[_T]]) -> _T:
     """Open the store, do the work with it, close it; trouble ends the command with its sentence."""
-    password = None if password_file is None else read_secret(password_file)
+    return with_store_at(address, None if password_file is None else read_secret(password_file), work)
+
+
+def with_store_at(address: StoreAddress, password: str | None, work: Callable[[Any], Awaitable[_T]]) -> _T:
+    """The same with the password itself."""
 
     async def opened() -> _T:
         async with store_at(address, password) as store:

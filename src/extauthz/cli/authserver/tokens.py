@@ -1,18 +1,18 @@
-"""``extauthz token``: issue, list and revoke tokens."""
+"""``extauthz token``: issue and list tokens; revoking them is in ``revoking``."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from extauthz.authserver.admin import issue_token
 from extauthz.authserver.meaning import why_unusable
-from extauthz.authserver.registry import revoke_presented
 from extauthz.authserver.store.base import TokenKind
 from extauthz.cli.authserver.options import Claim, ScopeText, WholeSeconds, json_option, store_options
+from extauthz.cli.authserver.revoking import token_revoke
 from extauthz.cli.authserver.stores import with_store
 from extauthz.cli.authserver.tables import show, told_time
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from extauthz.authserver.store.base import Store, TokenRecord
     from extauthz.config.store_address import StoreAddress
 
-MAX_TOKEN_BYTES = 16 * 1024
-"""A longer text in a file is no token."""
-
 
 @click.group()
 def token() -> None:
     """Issue and revoke tokens of the embedded authorization server."""
+
+
+token.add_command(token_revoke)
 
 
 @token.command("issue")
@@ -84,50 +84,6 @@ def token_list(
     records = with_store(address, password_file, read)
     now = time.time()
     show([_row(record, now) for record in records], as_json=as_json, nothing="no tokens")
-
-
-@token.command("revoke")
-@store_options()
-@click.option("--jti", help="The token with this jti.")
-@click.option("--sub", help="All tokens that stand for this user.")
-@click.option("--client", "client_id", help="All tokens that were issued to this client.")
-@click.option(
-    "--token-file",
-    type=click.File("rb"),
-    help="The token in this file, - for standard input; with a refresh token all that it led to.",
-)
-@json_option
-def token_revoke(
-    *,
-    address: StoreAddress,
-    password_file: Path | None,
-    jti: str | None,
-    sub: str | None,
-    client_id: str | None,
-    token_file: BinaryIO | None,
-    as_json: bool,
-) -> None:
-    """Revoke tokens, at once and for good. Of several conditions all must hold. Tells how many it were."""
-    named = {"jti": jti, "sub": sub, "client_id": client_id}
-    if any(value is not None for value in named.values()) is (token_file is not None):
-        raise click.UsageError("name what is to be revoked: --jti, --sub and --client, or else --token-file")
-    presented = None if token_file is None else _read_token(token_file)
-
-    async def revoke(store: Store) -> int:
-        now = int(time.time())
-        if presented is not None:
-            return await revoke_presented(store, presented, now=now)
-        return await store.revoke_tokens(**named, revoked_at=now)
-
-    count = with_store(address, password_file, revoke)
-    click.echo(json.dumps({"revoked": count}) if as_json else f"{count} revoked")
-
-
-def _read_token(file: BinaryIO) -> str:
-    content = file.read(MAX_TOKEN_BYTES + 1).strip()
-    if not content or len(content) > MAX_TOKEN_BYTES or not content.isascii() or len(content.split()) > 1:
-        raise click.ClickException("--token-file: this is not one token")
-    return content.decode()
 
 
 def _row(record: TokenRecord, now: float) -> dict[str, object]:

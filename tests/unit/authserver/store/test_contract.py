@@ -37,6 +37,7 @@ EVERY_DETAIL = ClientRecord(
     networks=("10.0.0.0/8", "::1/128"),
     grants=("client_credentials", "refresh_token"),
     jwt_access_tokens=True,
+    certificate_bound_tokens=True,
 )
 TOKEN = TokenRecord(
     digest=token_digest("t0ken"),
@@ -276,6 +277,17 @@ async def test_the_newest_tokens_are_listed_first(store: Store) -> None:
 async def test_events_are_kept(store: Store) -> None:
     """Any member of JSON, many at once."""
     await store.add_events([{"at": 1.5, "kind": "introspected", "client_id": "rs"}, {"at": 2, "kind": "issued"}])
+
+
+async def test_old_events_are_forgotten_in_small_batches(replicas: Callable[[], Store]) -> None:
+    """No more at once than was asked for, each once whoever does it, and nothing that is younger."""
+    stores = [replicas(), replicas()]
+    await stores[0].add_events([{"at": number + 0.5, "kind": "k"} for number in range(40)])
+    assert await stores[0].delete_events(before=30.5, limit=7) == 7
+    counts = await asyncio.gather(*(store.delete_events(before=30.5, limit=4) for store in stores * 3))
+    rest = await stores[1].delete_events(before=30.5, limit=100)
+    assert sum(counts) + rest == 23
+    assert await stores[0].delete_events(before=100, limit=100) == 10
 
 
 async def test_a_closed_store_is_a_store_error(store: Store) -> None:

@@ -75,6 +75,7 @@ async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
         ("token WHERE sub = 'x' ORDER BY issued_at DESC", "token_by_sub"),
         ("token WHERE client_id = 'x' ORDER BY issued_at DESC", "token_by_client"),
         ("token WHERE expires_at < 5 LIMIT 5", "token_by_expiry"),
+        ("event WHERE at < 5 LIMIT 5", "event_by_time"),
     ],
 )
 async def test_every_look_up_has_an_index(postgres_url: str, condition: str, index: str) -> None:

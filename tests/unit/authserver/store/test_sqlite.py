@@ -152,6 +152,7 @@ async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> 
         ("SELECT 1 FROM token WHERE client_id = ? ORDER BY issued_at DESC", "token_by_client"),
         ("SELECT 1 FROM token WHERE expires_at < ? LIMIT 5", "token_by_expiry"),
         ("SELECT 1 FROM assertion WHERE expires_at < ?", "assertion_by_expiry"),
+        ("SELECT id FROM event WHERE at < ? LIMIT 5", "event_by_time"),
     ],
 )
 async def test_every_look_up_has_an_index(path: Path, store: SqliteStore, query: str, index: str) -> None:

@@ -42,7 +42,18 @@ def fits(secret: str, secret_hash: str) -> bool:
 def test_a_client_lives_through_all_commands(store: str, extauthz: Command) -> None:
     """A client is added, listed, rotated, disabled and enabled, whatever the store is."""
     first = json.loads(
-        extauthz("client", "add", "app", "--scope", "a b", "--network", "10.0.0.0/8", "--jwt", "--json").stdout
+        extauthz(
+            "client",
+            "add",
+            "app",
+            "--scope",
+            "a b",
+            "--network",
+            "10.0.0.0/8",
+            "--jwt",
+            "--certificate-bound",
+            "--json",
+        ).stdout
     )
     assert first["client_id"] == "app"
     second = extauthz("client", "rotate", "app").stdout.strip()
@@ -50,6 +61,7 @@ def test_a_client_lives_through_all_commands(store: str, extauthz: Command) -> N
     assert second != first["client_secret"]
     row = listed(extauthz)["app"]
     assert (row["scopes"], row["networks"], row["jwt"]) == ("a b", ["10.0.0.0/8"], True)
+    assert row["certificate bound"] is True
     assert row["old secret until"] is not None
     extauthz("client", "disable", "app")
     assert listed(extauthz)["app"]["disabled since"] is not None

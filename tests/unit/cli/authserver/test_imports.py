@@ -22,6 +22,7 @@ clients:
   app:
     secret: {file: app.secret}
     scopes: [orders:read]
+    certificate_bound_tokens: true
 """
 
 
@@ -50,6 +51,7 @@ def test_a_second_import_changes_nothing(store: str, extauthz: Command, file: Pa
     assert changes(extauthz, file) == {"gateway": "unchanged", "app": "unchanged"}
     assert extauthz("client", "import", str(file)).stdout == "nothing to change\n"
     assert listed(extauthz)["gateway"]["networks"] == ["10.0.0.0/8"]
+    assert [listed(extauthz)[name]["certificate bound"] for name in ("gateway", "app")] == [False, True]
 
 
 def test_a_dry_run_tells_and_does_nothing(sqlite_store: Path, extauthz: Command, file: Path) -> None:

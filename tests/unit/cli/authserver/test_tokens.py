@@ -31,7 +31,7 @@ def test_tokens_are_listed_and_revoked_by_what_they_are(store: str, extauthz: Co
     assert extauthz("token", "revoke", "--sub", "alice", "--client", "app").stdout == "1 revoked\n"
     assert json.loads(
         extauthz("token", "revoke", "--token-file", "-", "--json", stdin=three["token"] + "\n").stdout
-    ) == {"revoked": 1}
+    ) == {"revoked": 1, "told": [], "not_told": {}}
     left = states(extauthz, "--client", "app")
     assert left == {one["jti"]: "revoked", two["jti"]: "revoked", three["jti"]: "revoked", four["jti"]: "active"}
     assert extauthz("token", "revoke", "--client", "app").stdout == "1 revoked\n"
