@@ -14,8 +14,9 @@ from extauthz.policy_tools.ask import Url, ask, question
 from extauthz.policy_tools.probe import probes
 from extauthz.policy_tools.samples import Place, Samples
 
-OPENED, CLOSED, CHANGED, SETTINGS = "opened", "closed", "changed", "settings"
-"""Passes now; does not pass any more; ends otherwise, passing or not; ends alike, but handled otherwise."""
+OPENED, CLOSED, CHANGED, UNKNOWN, SETTINGS = "opened", "closed", "changed", "unknown", "settings"
+"""Passes now; does not pass any more; ends otherwise, passing or not; ends as its token warrants, which the record does not
+tell; ends alike, but handled otherwise."""
 
 _SETTINGS = {
     "max_age": "freshness",
@@ -43,7 +44,7 @@ class Change:
     """A difference between two policies.
 
     Attributes:
-        kind: one of the four words above.
+        kind: one of the five words above.
         old: how it ended.
         new: how it ends.
         old_rule: which rule decided; empty for none.
@@ -82,7 +83,7 @@ def group(found: Iterable[tuple[Change, str, str]]) -> list[Seen]:
         Seen(change, (*dict.fromkeys(m for m, _ in where),), (*dict.fromkeys(p for _, p in where),), len(where))
         for change, where in together.items()
     ]
-    kinds = (OPENED, CLOSED, CHANGED, SETTINGS)
+    kinds = (OPENED, CLOSED, CHANGED, UNKNOWN, SETTINGS)
     return sorted(seen, key=lambda each: kinds.index(each.change.kind))
 
 
