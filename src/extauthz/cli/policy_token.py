@@ -15,6 +15,7 @@ from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.core.token import Token
+from extauthz.observe.logs import configure
 
 _DISCOVERY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
@@ -29,6 +30,7 @@ def live_state(config: Path | None, rule: Rule, text: str) -> TokenState:
         service = load_service(config or DEFAULT_CONFIG, os.environ)
     except ConfigError as error:
         fail(str(error))
+    configure("warning", "console")  # on standard error: the answer has standard output for itself
     return asyncio.run(_ask(_alone(service), rule, token))
 
 
