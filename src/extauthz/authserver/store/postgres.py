@@ -144,7 +144,7 @@ class PostgresDatabase:
             raise StoreError("the store is closed")
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                pool = await self._connected()
+                pool = await self._connected() if self._pool is None else self._pool
                 async with pool.acquire() as connection:
                     return await work(connection)
         except _TROUBLE as error:
@@ -153,7 +153,7 @@ class PostgresDatabase:
     async def _connected(self) -> asyncpg.Pool[Any]:
         async with self._opening:
             if self._pool is None:
-                pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS)
+                pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS, reset=_stay)
                 try:
                     await _check_schema(pool)
                 except BaseException:
@@ -161,6 +161,13 @@ class PostgresDatabase:
                     raise
                 self._pool = pool
         return self._pool
+
+
+async def _stay(_connection: object) -> None:
+    """What a connection is reset to, besides having no transaction: we set nothing that the next user should not find.
+
+    The usual reset is a round trip for each use.
+    """
 
 
 async def migrate(url: str) -> tuple[int, int]:
