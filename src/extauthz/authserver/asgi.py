@@ -25,7 +25,7 @@ from extauthz.authserver.forms import is_form, parse_form, parse_query_names
 from extauthz.authserver.guard import Guard, GuardRules, TooManyError, claimed_id
 from extauthz.authserver.limiting import MemoryCounts
 from extauthz.authserver.metadata import JWKS_PATH
-from extauthz.authserver.peer import peer_address
+from extauthz.authserver.peer import peer_address, shown
 from extauthz.authserver.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ async def _post(door: _Door, endpoint: Endpoint, scope: Message, receive: Receiv
 async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Receive, events: list[Event]) -> Answer:
     event = events[0]
     address = peer_address(scope, door.guard.rules.trusted_proxies)
-    event.address = str(address)
+    event.address = shown(address)
     event.user_agent = b" ".join(_header(scope, b"user-agent")).decode("latin-1")
     await door.guard.admit(address)
     form = await _read_form(scope, receive, endpoint.max_body_bytes)

@@ -44,16 +44,6 @@ class Record(Protocol):
         """Write what is queued until cancelled, and then what is left."""
 
 
-class NoRecord:
-    """Keeps nothing."""
-
-    def write(self, line: Line) -> None:
-        """See ``Record``."""
-
-    async def run(self) -> None:
-        """See ``Record``."""
-
-
 class _Queue:
     """Lines that wait, and how many found no room. ``on_loss`` is told how many were lost."""
 

@@ -41,6 +41,13 @@ def is_within(address: IPAddress | None, networks: Iterable[str]) -> bool:
     return address is not None and any(address in _network(network) for network in networks)
 
 
+@lru_cache(maxsize=4096)
+def shown(address: IPAddress | None) -> str:
+    """Return the address as text; making it costs more than finding it."""
+    return str(address)
+
+
+@lru_cache(maxsize=4096)
 def counted_as(address: IPAddress | None) -> str:
     """What limits count: an IPv4 address, or the /64 that an IPv6 address is in."""
     if isinstance(address, IPv6Address):

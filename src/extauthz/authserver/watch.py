@@ -20,7 +20,9 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Records, counts, and looks for anomalies. Nothing here waits for a disk or a network."""
 
-    def __init__(self, *, record: Record, metrics: Metrics, detector: Detector, webhook: Webhook | None = None) -> None:
+    def __init__(
+        self, *, record: Record | None, metrics: Metrics, detector: Detector, webhook: Webhook | None = None
+    ) -> None:
         self._record = record
         self._metrics = metrics
         self._detector = detector
@@ -28,13 +30,15 @@ class Watch:
 
     def saw(self, event: Event) -> None:
         """Tell of an event."""
-        self._record.write(recorded(event))
+        if self._record is not None:
+            self._record.write(recorded(event))
         self._metrics.saw(event)
         for alert in self._detector.saw(event):
             self._alert(alert)
 
     def _alert(self, alert: Alert) -> None:
-        self._record.write(alerted(alert))
+        if self._record is not None:
+            self._record.write(alerted(alert))
         self._metrics.alerted(alert)
         _log.warning("alert: %s: %r, %d in a minute", alert.rule, alert.subject[:MAX_TEXT], alert.count)
         if self._webhook is not None:

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from extauthz.authserver.peer import counted_as, is_within, peer_address
+from extauthz.authserver.peer import counted_as, is_within, peer_address, shown
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -30,6 +30,7 @@ def test_only_trusted_proxies_are_believed(connection: str, forwarded: list[str]
     """The address is the nearest one that no trusted proxy has."""
     scope = {"client": (connection, 1), "headers": [(b"x-forwarded-for", value.encode()) for value in forwarded]}
     assert peer_address(scope, PROXIES) == ip_address(address)
+    assert shown(peer_address(scope, PROXIES)) == address
 
 
 def test_without_proxies_no_header_is_read() -> None:

@@ -126,6 +126,9 @@ class PostgresDatabase:
         """See ``Database``."""
         return await self._run(lambda connection: connection.fetch(_any_of(sql), list(keys)))
 
+    def read_at_once(self, _sql: str, _key: object) -> None:
+        """See ``Database``: a database across the network takes longer than a moment."""
+
     async def change(self, *statements: Statement) -> list[int] | None:
         """See ``Database``."""
         return await self._run(lambda connection: _change(connection, statements))
@@ -141,7 +144,7 @@ class PostgresDatabase:
             raise StoreError("the store is closed")
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                pool = await self._connected()
+                pool = await self._connected() if self._pool is None else self._pool
                 async with pool.acquire() as connection:
                     return await work(connection)
         except _TROUBLE as error:
@@ -150,7 +153,7 @@ class PostgresDatabase:
     async def _connected(self) -> asyncpg.Pool[Any]:
         async with self._opening:
             if self._pool is None:
-                pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS)
+                pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS, reset=_stay)
                 try:
                     await _check_schema(pool)
                 except BaseException:
@@ -158,6 +161,13 @@ class PostgresDatabase:
                     raise
                 self._pool = pool
         return self._pool
+
+
+async def _stay(_connection: object) -> None:
+    """What a connection is reset to, besides having no transaction: we set nothing that the next user should not find.
+
+    The usual reset is a round trip for each use.
+    """
 
 
 async def migrate(url: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -87,6 +88,7 @@ def client_row(client: ClientRecord) -> Row:
     )
 
 
+@lru_cache(maxsize=1024)  # one client asks about many tokens
 def client(row: Row) -> ClientRecord:
     """Return the client of a row of ``CLIENT``."""
     with _reading("client"):
@@ -124,6 +126,7 @@ class _reading:  # noqa: N801 - used like a function
             raise StoreError(f"a row of {self._table} is damaged: {error}") from error
 
 
+@lru_cache(maxsize=1024)  # many tokens are for the same scopes and audiences
 def _texts(packed: str) -> tuple[str, ...]:
     texts = orjson.loads(packed)
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from extauthz.authserver.anomaly import AnomalyRules, Detector
 from extauthz.authserver.asgi import create_app
-from extauthz.authserver.audit import FileRecord, NoRecord, StoreRecord
+from extauthz.authserver.audit import FileRecord, StoreRecord
 from extauthz.authserver.cleanup import clean_up
 from extauthz.authserver.guard import Guard, GuardRules
 from extauthz.authserver.limiting import MemoryCounts, RedisCounts
@@ -60,16 +60,14 @@ def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[st
         observe=watch.saw,
     )
     cleaning = clean_up(store, time.time, every_seconds=settings.cleanup_every, keep_events_seconds=settings.audit_keep)
-    beside = [record.run(), cleaning]
-    if webhook is not None:
-        beside.append(webhook.run())
-    return Parts(app=app, metrics=metrics, background=tuple(beside))
+    beside = tuple(part.run() for part in (record, webhook) if part is not None)
+    return Parts(app=app, metrics=metrics, background=(cleaning, *beside))
 
 
-def _record(config: AuthServerConfig, store: Store, on_loss: Callable[[int], None]) -> Record:
+def _record(config: AuthServerConfig, store: Store, on_loss: Callable[[int], None]) -> Record | None:
     match config.settings.audit:
         case "off":
-            return NoRecord()
+            return None
         case "store":
             return StoreRecord(store, on_loss=on_loss)
         case "stdout":

@@ -149,3 +149,38 @@ def test_a_store_may_be_closed_before_it_was_used() -> None:
     """Nothing was opened, nothing is left."""
     with closing(asyncio.new_event_loop()) as loop:
         loop.run_until_complete(PostgresStore("postgresql://nowhere").close())
+
+
+async def test_a_look_up_is_one_round_trip(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said to the database before or after it; a connection has no state that would have to be reset."""
+    said: list[str] = []
+
+    def note(_self: object, query: str, *_: object, **__: object) -> None:
+        said.append(query)
+
+    async with PostgresStore(postgres_url) as store:
+        await store.add_tokens(TOKEN)
+        assert await store.find_token(TOKEN.digest) == TOKEN
+        monkeypatch.setattr(asyncpg.Connection, "execute", note)
+        assert await store.find_token(TOKEN.digest) == TOKEN
+    assert said == []
+
+
+async def test_an_abandoned_change_leaves_nothing_behind(postgres_url: str) -> None:
+    """Whoever gets its connection next finds no transaction, and no lock is held."""
+    async with PostgresStore(postgres_url) as store:
+        await store.add_tokens(TOKEN)
+        other = await asyncpg.connect(postgres_url)
+        async with other.transaction():
+            await other.execute("UPDATE token SET used_at = 1")
+            waiting = asyncio.create_task(store.revoke_token(TOKEN.digest, revoked_at=2))
+            await until_somebody_waits(other)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        await store.revoke_token(TOKEN.digest, revoked_at=3)
+        found = await store.find_token(TOKEN.digest)
+        locks = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        assert await other.fetchval(locks) == 0
+        await other.close()
+    assert found is not None
+    assert found.revoked_at == 3

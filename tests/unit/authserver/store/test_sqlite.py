@@ -15,7 +15,7 @@ import pytest
 
 from extauthz.authserver.store import sqlite
 from extauthz.authserver.store.base import ClientRecord, StoreError, TokenRecord, token_digest
-from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.authserver.store.sqlite import SqliteDatabase, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -168,7 +168,7 @@ async def test_every_look_up_has_an_index(path: Path, store: SqliteStore, query:
 _WRITER = """
 import asyncio, sys
 from extauthz.authserver.admin import issue_token
-from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.authserver.store.sqlite import SqliteDatabase, SqliteStore
 
 async def main() -> None:
     async with SqliteStore(sys.argv[1]) as store:
@@ -263,7 +263,7 @@ async def test_store_recovers_when_the_trouble_is_over(tmp_path: Path) -> None:
 async def test_reads_and_changes_have_a_thread_each_that_is_not_the_loops(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Concurrent calls share two worker threads; the event loop's own never touches the file."""
+    """Concurrent calls share two worker threads; the event loop's own reads single rows by their key and no more."""
     threads: list[int] = []
     guarded = sqlite._Lane._guarded  # noqa: SLF001 - where the work happens
 
@@ -272,7 +272,7 @@ async def test_reads_and_changes_have_a_thread_each_that_is_not_the_loops(
         return guarded(self, work)
 
     monkeypatch.setattr(sqlite._Lane, "_guarded", noted)  # noqa: SLF001 - same
-    await asyncio.gather(*(store.find_client(f"c{number}") for number in range(20)))
+    await asyncio.gather(*(store.list_tokens(sub=f"u{number}") for number in range(20)))
     assert len(set(threads)) == 1
     await asyncio.gather(*(store.revoke_token(bytes(32), revoked_at=1) for _ in range(5)))
     assert len(set(threads)) == 2
@@ -290,3 +290,50 @@ async def test_a_change_that_takes_long_holds_up_no_read(store: SqliteStore, pat
     other.execute("COMMIT")
     await change
     other.close()
+
+
+class TestOneRowByItsKey:
+    """It is read in the thread of the event loop, as soon as a lane has the file open."""
+
+    async def test_no_lane_is_asked(self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A trip to a thread and back takes longer than the row."""
+        await store.open()
+        await store.add_client(CLIENT)
+        await store.add_tokens(TOKEN)
+
+        async def refuse(*_: object) -> list[object]:
+            raise AssertionError("a lane was asked")
+
+        monkeypatch.setattr(SqliteDatabase, "read_each", refuse)
+        assert await store.find_client(CLIENT.client_id) == CLIENT
+        assert await store.find_token(TOKEN.digest) == TOKEN
+        assert (await store.find_client("nobody"), await store.find_token(token_digest("nothing"))) == (None, None)
+
+    async def test_what_another_process_changed_is_seen(self, store: SqliteStore, path: Path) -> None:
+        """Each read begins after all that had been committed."""
+        await store.add_tokens(TOKEN)
+        await store.open()
+        assert (await store.find_token(TOKEN.digest)) == TOKEN
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE token SET revoked_at = 5")
+            connection.commit()
+        assert (await store.find_token(TOKEN.digest)) == dataclasses.replace(TOKEN, revoked_at=5)
+
+    async def test_somebody_who_writes_is_not_waited_for(self, store: SqliteStore, path: Path) -> None:
+        """The row is as it was before."""
+        await store.add_tokens(TOKEN)
+        await store.open()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("UPDATE token SET revoked_at = 5")
+            assert await store.find_token(TOKEN.digest) == TOKEN
+            connection.execute("ROLLBACK")
+
+    async def test_trouble_is_told_by_the_lane(self, store: SqliteStore, path: Path) -> None:
+        """In its words; the event loop waits for nobody meanwhile."""
+        await store.add_tokens(TOKEN)
+        await store.open()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("ALTER TABLE token RENAME TO gone")
+        with pytest.raises(StoreError, match="no such table"):
+            await store.find_token(TOKEN.digest)
