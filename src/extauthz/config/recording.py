@@ -26,6 +26,13 @@ def _parse_share(value: object) -> float:
     return float(value)
 
 
+def _can_send_spans() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
+
+
 FileBytes = Annotated[int, PlainValidator(_parse_file_size), WithJsonSchema({"type": "string"})]
 Share = Annotated[float, PlainValidator(_parse_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
 
@@ -77,6 +84,6 @@ class Tracing(Section):
     @field_validator("endpoint")
     @classmethod
     def _can_be_sent_to(cls, endpoint: str) -> str:
-        if find_spec("opentelemetry") is None:
+        if not _can_send_spans():
             raise Misfit("traces need more packages: pip install 'extauthz[otel]'")
         return endpoint
