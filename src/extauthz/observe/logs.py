@@ -24,6 +24,7 @@ _ADVICE = {
 }
 
 
+_EVERYTHING = structlog.make_filtering_bound_logger(logging.DEBUG)
 _COUNTED_ONLY = frozenset({Happening.RETRIED, Happening.OVERLOADED, Happening.BATCHED})
 TROUBLE: Mapping[Happening, str] = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
@@ -68,6 +69,11 @@ def set_level(level: str) -> None:
     structlog.configure(**structlog.get_config() | {"wrapper_class": wrapper})
 
 
+def _tells_everything() -> bool:
+    """Whether somebody asked for level debug; a command that never configured its logs did not."""
+    return structlog.get_config()["wrapper_class"] is _EVERYTHING
+
+
 @dataclass(slots=True)
 class _Trouble:
     """What was told about one server: each kind and when, and whether the end of it all is still to be told."""
@@ -99,7 +105,8 @@ class TroubleLog:
         """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
         advice = TROUBLE.get(event.what)
         if event.what in _COUNTED_ONLY:
-            self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
+            if _tells_everything():
+                self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
         elif advice is None:
             self._log.info(event.what.value, subject=event.subject, detail=event.detail)
         else:
@@ -107,8 +114,9 @@ class TroubleLog:
 
     def introspected(self, event: Introspected) -> None:
         """Tell of trouble when it begins, every ten seconds while it lasts, and when it ends; at level debug, of each."""
-        took_ms = round(event.took_seconds * 1000, 1)
-        self._log.debug("introspected", server=event.server, outcome=event.outcome, took_ms=took_ms)
+        if _tells_everything():
+            took_ms = round(event.took_seconds * 1000, 1)
+            self._log.debug("introspected", server=event.server, outcome=event.outcome, took_ms=took_ms)
         if event.outcome in ("active", "inactive"):
             self._answered(event)
             return

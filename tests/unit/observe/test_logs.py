@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from extauthz.core.decision import Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
-from extauthz.observe.logs import REPEAT_SECONDS, TroubleLog, configure
+from extauthz.observe.logs import REPEAT_SECONDS, TroubleLog, configure, set_level
 from extauthz.testing import TickingClock
 
 TIMEOUT = Introspected(server="main", outcome="server_timeout", took_seconds=0.5, detail="no answer within 0.5 seconds")
@@ -137,22 +137,6 @@ class TestTrouble:
         assert "503" in line["event"]
 
 
-class TestDebug:
-    """Told when it is asked for."""
-
-    def test_each_question_is_told(self, bench: Bench) -> None:
-        """Which server, how it ended, how long it took; not about whom."""
-        bench.log.introspected(GOOD)
-        (line,) = bench.everything
-        assert (line["log_level"], line["server"], line["outcome"], line["took_ms"]) == ("debug", "main", "active", 500)
-
-    def test_what_is_otherwise_only_counted_is_told(self, bench: Bench) -> None:
-        """Repetitions, overload, batches."""
-        bench.log.happened(Happened(what=Happening.RETRIED, subject="main", detail="server_error"))
-        (line,) = bench.everything
-        assert (line["log_level"], line["event"], line["subject"]) == ("debug", "retried", "main")
-
-
 class TestDecisions:
     """They are the audit log's business, except for our own defects."""
 
@@ -172,6 +156,34 @@ class TestDecisions:
 def configured() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("configured")
+class TestDebug:
+    """Told when it is asked for."""
+
+    def test_each_question_is_told(self, bench: Bench) -> None:
+        """Which server, how it ended, how long it took; not about whom."""
+        set_level("debug")
+        bench.log.introspected(GOOD)
+        (line,) = bench.everything
+        assert (line["log_level"], line["server"], line["outcome"], line["took_ms"]) == ("debug", "main", "active", 500)
+
+    def test_what_is_otherwise_only_counted_is_told(self, bench: Bench) -> None:
+        """Repetitions, overload, batches."""
+        set_level("debug")
+        bench.log.happened(Happened(what=Happening.RETRIED, subject="main", detail="server_error"))
+        (line,) = bench.everything
+        assert (line["log_level"], line["event"], line["subject"]) == ("debug", "retried", "main")
+
+    @pytest.mark.parametrize("level", ["", "info"])
+    def test_nothing_of_it_is_told_otherwise(self, bench: Bench, level: str) -> None:
+        """Nor by a command whose output is its own, which has configured nothing."""
+        if level:
+            set_level(level)
+        bench.log.introspected(GOOD)
+        bench.log.happened(Happened(what=Happening.RETRIED, subject="main"))
+        assert bench.everything == []
 
 
 @pytest.mark.usefixtures("configured")
