@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 import cases
 from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.store.sqlite import SqliteStore
+from extauthz.cli import main
 from extauthz.cli.processes import Process, free_ports
 from support.redis_server import RedisServer
 from support.serving import SECRET, Answer, Service, ask, get, metadata, wait_until, write_files
@@ -301,23 +303,26 @@ def test_an_outage_lets_in_who_was_known_before(tmp_path: Path, server: StubServ
     assert '"reason":"allowed_stale"' in instance.config.with_name("audit.jsonl").read_text()
 
 
-async def issue(store: Path) -> str:
-    """A token of a client that may revoke it, and a client that may ask about it."""
+async def issue(store: Path) -> list[str]:
+    """Two tokens of a client that may revoke them, and a client that may ask about them."""
     async with SqliteStore(store) as opened:
         for name, can_introspect in (("gateway", True), ("app", False)):
             audiences = ("*",) if can_introspect else (AUDIENCE,)
             await add_client(
                 opened, client_id=name, secret=SECRET, can_introspect=can_introspect, audiences=audiences, scopes=SCOPES
             )
-        token, _ = await issue_token(
-            opened, client_id="app", sub="u1", scope=SCOPES, audience=(AUDIENCE,), ttl_seconds=600, now=time.time()
-        )
-    return token
+        issued = [
+            await issue_token(
+                opened, client_id="app", sub="u1", scope=SCOPES, audience=(AUDIENCE,), ttl_seconds=600, now=time.time()
+            )
+            for _ in range(2)
+        ]
+    return [token for token, _ in issued]
 
 
 def test_the_embedded_authorization_server_tells_what_it_revoked(tmp_path: Path) -> None:
-    """Long before the answer in the cache would have ended."""
-    token = asyncio.run(issue(tmp_path / "as.db"))
+    """Long before the answer in the cache would have ended; and so does its command line, which names the user."""
+    token, other = asyncio.run(issue(tmp_path / "as.db"))
     (port,) = free_ports(1)
     issuer = f"http://127.0.0.1:{port}"
     servers = server_at(f"{issuer}/oauth2/introspect", ttl="1h")
@@ -325,12 +330,17 @@ def test_the_embedded_authorization_server_tells_what_it_revoked(tmp_path: Path)
     instance = Instance(tmp_path / "one", "", authorization_servers=servers)
     command = [sys.executable, "-m", "extauthz", "authserver", "serve", "--store", f"sqlite:///{tmp_path / 'as.db'}"]
     command += ["--listen", f"127.0.0.1:{port}", "--issuer", issuer]
-    command += ["--notify", f"http://127.0.0.1:{instance.ops}/revoke"]
-    command += ["--notify-token-file", str(instance.config.with_name("ops-token"))]
+    notify = ["--notify", f"http://127.0.0.1:{instance.ops}/revoke"]
+    notify += ["--notify-token-file", str(instance.config.with_name("ops-token"))]
+    command += notify
     with Process("authserver", command, log=tmp_path / "as.log") as process:
         process.wait_for_port(port)
         with instance.service.ready(instance.ops):
-            assert ask(instance.gateway, token) == 200
+            assert [ask(instance.gateway, each) for each in (token, other)] == [200, 200]
             form = {"token": token, "client_id": "app", "client_secret": SECRET}
             assert httpx.post(f"{issuer}/oauth2/revoke", data=form, trust_env=False).status_code == 200
             wait_until(lambda: ask(instance.gateway, token) == 401, ARRIVES_SECONDS)
+            assert ask(instance.gateway, other) == 200
+            revoke = ["token", "revoke", "--store", f"sqlite:///{tmp_path / 'as.db'}", "--sub", "u1", *notify]
+            assert CliRunner().invoke(main, revoke).output == "1 revoked, 1 of 1 told\n"
+            assert ask(instance.gateway, other) == 401
