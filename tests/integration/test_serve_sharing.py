@@ -300,7 +300,8 @@ def test_an_outage_lets_in_who_was_known_before(tmp_path: Path, server: StubServ
         server.replies["known"] = active
         assert dict(instance.answer("known").headers)["x-authz-reason"] == "allowed"
         assert instance.gauge("extauthz_max_staleness_seconds") == 0.1
-    assert '"reason":"allowed_stale"' in instance.config.with_name("audit.jsonl").read_text()
+        record = instance.config.with_name("audit.jsonl")
+        wait_until(lambda: '"reason":"allowed_stale"' in record.read_text())
 
 
 async def issue(store: Path) -> list[str]:
