@@ -5,6 +5,7 @@ Asked over gRPC by the client of the rows, as long as it is watched. Watching an
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,9 @@ from bench.workload import TOKENS
 PICTURE = RESULTS / "flame.svg"
 
 _SAMPLES_A_SECOND = 500
+_TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*<')
+"""py-spy writes its command line there, with the folders of this machine."""
+
 _SECONDS = 15
 _LONGER = 2
 """The load goes on for a while after the watching has ended."""
@@ -36,6 +40,9 @@ def draw(stage: Stage, seconds: int, picture: Path) -> None:
         subprocess.run(_command(part, seconds, picture), check=True, timeout=seconds + 60)
     finally:
         load.join()
+    picture.write_text(
+        _TITLE.sub(r"\1extauthz: cached tokens over gRPC<", picture.read_text(encoding="utf-8")), encoding="utf-8"
+    )
 
 
 def _command(part: Part, seconds: int, picture: Path) -> list[str]:
