@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from bench.figure import Figure, Progress
 from bench.stage import NotAsExpected, Part, Stage
 from bench.walk import record, walk
+from bench.walk_cost import walk_cost
 from bench.workload import token
 
 _FIRST_TOKEN = 1_000_000
@@ -79,13 +80,8 @@ def _new_token(stage: Stage, numbers: "itertools.count[int]") -> Callable[[int],
 
 def _throughput(part: Part, stage: Stage, numbers: "itertools.count[int]", seconds: float) -> tuple[float, float]:
     """Tokens per second, and CPU µs for each."""
-    stage.settle([part])
-    before = part.cpu_seconds()
-    load = walk(part.port, _new_token(stage, numbers), seconds)
-    stage.settle([part])
-    if load.wrong:
-        raise NotAsExpected(f"P4: {load.wrong} of {load.requests} new tokens were refused")
-    return load.requests / load.seconds, (part.cpu_seconds() - before) * 1e6 / load.requests
+    load, cost = walk_cost(stage, part, _new_token(stage, numbers), seconds, "P4")
+    return load.requests / load.seconds, cost
 
 
 def _one_by_one(part: Part, stage: Stage, numbers: "itertools.count[int]") -> float:

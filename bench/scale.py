@@ -5,8 +5,8 @@ from collections.abc import Callable
 from bench.figure import Figure, Progress
 from bench.prove import fill
 from bench.questions import Template
-from bench.stage import NotAsExpected, Part, Stage
-from bench.walk import walk
+from bench.stage import Part, Stage
+from bench.walk_cost import walk_cost
 from bench.workload import TOKENS, policy, token
 
 _FEW, _MANY = 10, 10_000
@@ -30,7 +30,8 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
     costs: dict[int, list[float]] = {routes: [] for routes in parts}
     for number in range(1, rounds + 1):
         for routes, part in parts.items():
-            costs[routes].append(_cost(stage, part, routes or _FEW, seconds))
+            _, cost = walk_cost(stage, part, _question(routes or _FEW), seconds, f"P6, {_name(routes)}")
+            costs[routes].append(cost)
         say(f"{number}/{rounds}  P6: " + ", ".join(f"{_name(n)} {each[-1]:.1f} µs" for n, each in costs.items()))
     for part in parts.values():
         part.process.stop()
@@ -73,14 +74,3 @@ def _question(routes: int) -> Callable[[int], bytes]:
 
 def _path(route: int, item: int) -> bytes:
     return b"/r%d/items/%04d" % (_FIRST_NUMBER + route, item)
-
-
-def _cost(stage: Stage, part: Part, routes: int, seconds: float) -> float:
-    question = _question(routes)
-    stage.settle([part])
-    before = part.cpu_seconds()
-    load = walk(part.port, question, seconds)
-    stage.settle([part])
-    if load.wrong:
-        raise NotAsExpected(f"P6: {load.wrong} of {load.requests} answers were wrong with {routes} routes")
-    return (part.cpu_seconds() - before) * 1e6 / load.requests

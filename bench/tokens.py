@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from bench.figure import Figure, Progress
 from bench.prove import fill
-from bench.stage import NotAsExpected, Part, Stage
-from bench.walk import walk
+from bench.stage import Stage
+from bench.walk_cost import walk_cost
 from bench.workload import token
 
 _COUNTS = (1, 100, 10_000, 100_000)
@@ -28,7 +28,7 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
     for number in range(1, rounds + 1):
         for count, values in costs.items():
             asked = part if count else floor
-            values.append(_cost(stage, asked, _question(stage, count or 1), seconds))
+            values.append(walk_cost(stage, asked, _question(stage, count or 1), seconds, "tokens")[1])
         say(f"{number}/{rounds}  tokens: " + ", ".join(f"{_name(n)} {each[-1]:.1f} µs" for n, each in costs.items()))
     for each in (floor, part):
         each.process.stop()
@@ -47,13 +47,3 @@ def _question(stage: Stage, count: int) -> Callable[[int], bytes]:
         return stage.questions.bearing(token(_FIRST_TOKEN + number * _STRIDE % count), number)
 
     return question
-
-
-def _cost(stage: Stage, part: Part, question: Callable[[int], bytes], seconds: float) -> float:
-    stage.settle([part])
-    before = part.cpu_seconds()
-    load = walk(part.port, question, seconds)
-    stage.settle([part])
-    if load.wrong:
-        raise NotAsExpected(f"tokens: {load.wrong} of {load.requests} answers were wrong")
-    return (part.cpu_seconds() - before) * 1e6 / load.requests

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,13 +22,14 @@ from extauthz.app_resolver import prepare
 from extauthz.cli.level_signals import change_level_on_signals
 from extauthz.cli.reload.lines import Hub, Line
 from extauthz.cli.reload.reloads import Reloads
+from extauthz.cli.reload.running import meanwhile
 from extauthz.cli.worker import STOP_SECONDS, Sockets
 from extauthz.observe.log_level import LogLevel
 
 RESTART_SECONDS = 1.0
 """A worker that dies sooner than this after its start is started again only after this time."""
 
-Reloading = Callable[[Path, Hub], tuple[Reloads, Awaitable[object]]]
+Reloading = Callable[[Path, Hub], tuple[Reloads, Coroutine[None, None, None]]]
 """What reloads workers, and what keeps it going; outcomes go into the folder."""
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("extauthz")
@@ -83,12 +84,8 @@ class Supervisor:
             yield
             return
         self._reloads, running = self._reloading(together, self._hub)
-        task = asyncio.ensure_future(running)
-        try:
+        async with meanwhile(running):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     def _hang_up(self) -> None:
         if self._reloads is not None:

@@ -160,7 +160,7 @@ def _read(line: bytes) -> Recorded | None:
         return None
     if not all(isinstance(text, str) for text in texts.values()):
         return None
-    scope = said.get("scope", said.get("scopes_held"))
+    scope = said.get("scope")
     return Recorded(
         reason=reason,
         shadow="shadow" in said,
