@@ -6,8 +6,9 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Client
 from extauthz.config.files import tls_files
@@ -16,7 +17,7 @@ from extauthz.config.secret import Secret
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
 from extauthz.jwk_set import read_jwks_file
-from extauthz.keyfiles import PrivateKey, check_hmac_secret, read_private_key, read_secret, tls_context
+from extauthz.keyfiles import check_hmac_secret, read_secret, tls_context
 from extauthz.observe.events import Observer
 from extauthz.resolver.caller import Caller, Known, configured, introspection
 from extauthz.resolver.client_auth import (
@@ -36,6 +37,9 @@ from extauthz.resolver.select import Marks
 from extauthz.resolver.settings import AssertionSettings, ClientAuth, ServerSettings
 from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Current, Fixed, Watched
+
+if TYPE_CHECKING:
+    from extauthz.signatures import PrivateKey
 
 T = TypeVar("T")
 
@@ -102,6 +106,8 @@ class ServerParts:
     @cached_property
     def verifier(self) -> JwtVerifier:
         """What judges the server's JWTs."""
+        if self.server.mode != "introspect":
+            import_module("extauthz.signatures")  # now, and not while the first request waits
         jwt = self.server.jwt
         settings = JwtSettings(
             issuer=self.server.issuer or "",
@@ -192,7 +198,7 @@ class ServerParts:
                 secret = self._secret(client, lambda text: text)
                 return SecretAuth(name, secret, method=method, raw=client.basic_encoding == "raw")
 
-    def _assertion(self, client: Client, key: Current[str | PrivateKey]) -> AssertionAuth:
+    def _assertion(self, client: Client, key: "Current[str | PrivateKey]") -> AssertionAuth:
         how = AssertionSettings(
             audience=client.assertion.audience or self.server.issuer or "",
             algorithm=client.assertion.algorithm or "",
@@ -207,7 +213,9 @@ class ServerParts:
         path = self._folder / client.secret.file
         return self._watched((path,), lambda: check(read_secret(path)))
 
-    def _key(self, client: Client) -> Current[PrivateKey]:
+    def _key(self, client: Client) -> "Current[PrivateKey]":
+        from extauthz.signatures import read_private_key  # noqa: PLC0415 - as that module says
+
         path = self._folder / ("" if client.key is None else client.key.file)
         algorithm = client.assertion.algorithm or ""
         return self._watched((path,), lambda: read_private_key(path, algorithm))

@@ -1,24 +1,18 @@
 """A set of public keys (RFC 7517), read with suspicion."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from jwt import algorithms
+from typing import TYPE_CHECKING, Final
 
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.strict_json import GarbageError, strict_object
-from extauthz.keyfiles import PublicKey, UnusableError, algorithms_of, read_file
+from extauthz.keyfiles import UnusableError, read_file
+
+if TYPE_CHECKING:
+    from extauthz.signatures import PublicKey
 
 MAX_KEYS: Final = 64
 """More keys in one document are not looked at."""
-
-_READERS: Final[Mapping[str, Callable[[dict[str, Any]], object]]] = {
-    "RSA": algorithms.RSAAlgorithm.from_jwk,
-    "EC": algorithms.ECAlgorithm.from_jwk,
-    "OKP": algorithms.OKPAlgorithm.from_jwk,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +21,7 @@ class VerificationKey:
 
     kid: str
     algorithms: tuple[str, ...]
-    key: PublicKey
+    key: "PublicKey"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +54,14 @@ def _read_key(jwk: object) -> VerificationKey | None:
     if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig":
         return None
     operations, kid, algorithm = jwk.get("key_ops", ["verify"]), jwk.get("kid", ""), jwk.get("alg")
-    reader = _READERS.get(str(jwk.get("kty")))
-    if reader is None or not isinstance(operations, list) or "verify" not in operations or not isinstance(kid, str):
+    if not isinstance(operations, list) or "verify" not in operations or not isinstance(kid, str):
         return None
-    try:
-        key = reader(jwk)
-    except Exception:  # noqa: BLE001 - a key that cannot be read is not used, whatever is wrong with it
+    from extauthz import signatures  # noqa: PLC0415 - as that module says
+
+    key = signatures.read_public_key(jwk)
+    if key is None:
         return None
-    if not isinstance(key, PublicKey):
-        return None
-    usable = tuple(name for name in algorithms_of(key) if algorithm in (None, name))
+    usable = tuple(name for name in signatures.algorithms_of(key) if algorithm in (None, name))
     return VerificationKey(kid=kid, algorithms=usable, key=key) if usable else None
 
 

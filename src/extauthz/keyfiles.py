@@ -1,4 +1,4 @@
-"""Secrets, keys and certificates as operators keep them in files.
+"""Secrets and certificates as operators keep them in files; private keys: `signatures.py`.
 
 Read at the start by the configuration, and again when they change by whoever uses them. An error says what is wrong
 with a file and repeats nothing of what is in it.
@@ -11,27 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 MAX_SECRET_BYTES = 64 * 1024
 """A larger file is neither a secret nor a key."""
-
-MIN_RSA_BITS = 2048
-"""RFC 7518 §3.3."""
 
 MIN_HMAC_BYTES = 32
 """RFC 7518 §3.2, for HS256."""
 
 SHARED_KEY_BYTES = 32
 """Of each key for what processes share."""
-
-RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-EC_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
-
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -104,7 +92,7 @@ def read_secret(path: Path) -> str:
     Raises:
         UnusableError: when there is none.
     """
-    content = _read_small(path)
+    content = read_small(path)
     try:
         return check_secret(content.removesuffix(b"\n").removesuffix(b"\r").decode())
     except UnicodeDecodeError:
@@ -131,7 +119,7 @@ def read_shared_keys(path: Path) -> tuple[bytes, ...]:
         UnusableError: when there is none, or anything else.
     """
     try:
-        return check_shared_keys(_read_small(path).decode())
+        return check_shared_keys(read_small(path).decode())
     except UnicodeDecodeError:
         raise UnusableError("this file is not UTF-8 text") from None
 
@@ -171,38 +159,6 @@ def check_hmac_secret(text: str) -> str:
     return text
 
 
-def read_private_key(path: Path, algorithm: str = "") -> PrivateKey:
-    """A private key in PEM, not encrypted: RSA of 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519.
-
-    Raises:
-        UnusableError: when there is none, or none that signs with the algorithm.
-    """
-    try:
-        key = load_pem_private_key(_read_small(path), password=None)
-    except TypeError:
-        raise UnusableError("this key is encrypted: write it to a file without a password") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise UnusableError("this file has no private key in PEM") from None
-    if not isinstance(key, PrivateKey) or not algorithms_of(key):
-        raise UnusableError(
-            "this key cannot be used: RSA of 2048 bits or more, EC on P-256, P-384 or P-521, or Ed25519"
-        )
-    if algorithm and algorithm not in algorithms_of(key):
-        raise UnusableError(f"this key does not sign with {algorithm}, but with {', '.join(algorithms_of(key))}")
-    return key
-
-
-def algorithms_of(key: PrivateKey | PublicKey) -> tuple[str, ...]:
-    """The JWS algorithms of a key, the one that every server knows first; none when the key is too weak or too odd."""
-    match key:
-        case rsa.RSAPrivateKey() | rsa.RSAPublicKey():
-            return RSA_ALGORITHMS if key.key_size >= MIN_RSA_BITS else ()
-        case ec.EllipticCurvePrivateKey() | ec.EllipticCurvePublicKey():
-            return EC_ALGORITHMS.get(key.curve.name, ())
-        case _:
-            return ("EdDSA", "Ed25519")  # RFC 8037 and its update RFC 9864
-
-
 def tls_context(files: TlsFiles) -> ssl.SSLContext:
     """How to talk TLS to a server, from what is in the files now; the server's certificate is always checked.
 
@@ -210,7 +166,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         UnusableError: when a file cannot be used.
     """
     for path in files.paths:
-        _read_small(path)
+        read_small(path)
     try:
         context = (
             httpx.create_ssl_context(trust_env=False)
@@ -234,7 +190,7 @@ def check_listener_files(files: TlsFiles) -> None:
         UnusableError: when it cannot.
     """
     for path in files.paths:
-        _read_small(path)
+        read_small(path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         if files.certificate is not None:
@@ -248,7 +204,12 @@ def check_listener_files(files: TlsFiles) -> None:
         raise UnusableError(f"{files.ca} has no certificate in PEM") from None
 
 
-def _read_small(path: Path) -> bytes:
+def read_small(path: Path) -> bytes:
+    """The content of a file that holds a secret, a key or certificates.
+
+    Raises:
+        UnusableError: when it cannot be read, or is too large to be any of those.
+    """
     content = read_file(path, MAX_SECRET_BYTES)
     if len(content) > MAX_SECRET_BYTES:
         raise UnusableError(f"this file is larger than {MAX_SECRET_BYTES} bytes: it cannot be a secret")

@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
-from extauthz.keyfiles import PrivateKey
+from extauthz.signatures import PrivateKey
 
 ISSUER = "https://as.example.com"
 AUDIENCE = "https://api.example.com"

@@ -9,7 +9,7 @@ from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
 from extauthz.config.validate import described_servers, sound
 from extauthz.jwk_set import read_jwks_file
-from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, read_private_key, tls_context
+from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, tls_context
 
 
 def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret]) -> list[Fault]:
@@ -36,6 +36,8 @@ def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
 
 def _check_client(client: Client | None, folder: Path, secret: Secret | None) -> Iterator[tuple[Place, str]]:
     if client is not None and client.key is not None:
+        from extauthz.signatures import read_private_key  # noqa: PLC0415 - as that module says
+
         try:
             read_private_key(folder / client.key.file, client.assertion.algorithm or "")
         except UnusableError as error:

@@ -6,17 +6,18 @@ from abc import ABC, abstractmethod
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-import jwt
 import orjson
 
 from extauthz.core.introspection import Unavailable
-from extauthz.keyfiles import PrivateKey, algorithms_of
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.settings import AssertionSettings, ClientAuth
 from extauthz.resolver.watched_file import Current
+
+if TYPE_CHECKING:
+    from extauthz.signatures import PrivateKey
 
 ASSERTION_SECONDS: Final = 60
 """How long a client assertion may be used; each is used once."""
@@ -104,7 +105,7 @@ class AssertionAuth(ClientAuthenticator):
     def __init__(
         self,
         client_id: str,
-        key: Current[str | PrivateKey],
+        key: "Current[str | PrivateKey]",
         settings: AssertionSettings,
         *,
         wall: Clock,
@@ -129,7 +130,9 @@ class AssertionAuth(ClientAuthenticator):
         return self._key.look()
 
 
-def sign_assertion(client_id: str, key: str | PrivateKey, settings: AssertionSettings, *, now: float, jti: str) -> str:
+def sign_assertion(
+    client_id: str, key: "str | PrivateKey", settings: AssertionSettings, *, now: float, jti: str
+) -> str:
     """A client assertion: `iss` and `sub` are the client, `aud` is one text and no list, and it lives for a minute."""
     claims = {
         "iss": client_id,
@@ -142,7 +145,9 @@ def sign_assertion(client_id: str, key: str | PrivateKey, settings: AssertionSet
     headers = {"typ": settings.kind} | ({"kid": settings.key_id} if settings.key_id else {})
     if isinstance(key, str):
         return _sign_with_secret(headers, claims, key, settings.algorithm or "HS256")
-    return jwt.encode(claims, key, settings.algorithm or algorithms_of(key)[0], headers)
+    from extauthz.signatures import sign_jwt  # noqa: PLC0415 - as that module says
+
+    return sign_jwt(claims, key, settings.algorithm, headers)
 
 
 def _sign_with_secret(headers: dict[str, str], claims: dict[str, object], secret: str, algorithm: str) -> str:

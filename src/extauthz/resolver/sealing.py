@@ -9,12 +9,10 @@ import hashlib
 import hmac
 import os
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SECRET_BYTES: Final = 32
 TOKEN_HASH_BYTES: Final = 24
@@ -32,10 +30,10 @@ class Keys:
     @classmethod
     def derive(cls, secret: bytes) -> Self:
         """All keys of a secret."""
+        extracted = hmac.digest(bytes(SECRET_BYTES), secret, "sha256")
 
         def key(purpose: str) -> bytes:
-            label = f"extauthz 1 {purpose}".encode()
-            return HKDF(algorithm=SHA256(), length=SECRET_BYTES, salt=None, info=label).derive(secret)
+            return hmac.digest(extracted, f"extauthz 1 {purpose}".encode() + b"\x01", "sha256")
 
         return cls(tokens=key("tokens"), names=key("names"), values=key("values"))
 
@@ -54,11 +52,15 @@ class Keys:
 
     def open(self, box: bytes, *, bound_to: bytes, header_bytes: int) -> bytes | None:
         """What is in a box, or None when it is not one of ours, not for `bound_to`, or was changed in any bit."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - takes 6 MiB, and without Redis there is no box
+
         header, nonce = box[:header_bytes], box[header_bytes : header_bytes + _NONCE_BYTES]
         try:
             return self._cipher(bound_to).decrypt(nonce, box[header_bytes + _NONCE_BYTES :], header + bound_to)
         except (InvalidTag, ValueError):
             return None
 
-    def _cipher(self, bound_to: bytes) -> AESGCM:
+    def _cipher(self, bound_to: bytes) -> "AESGCM":
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
         return AESGCM(hmac.digest(self.values, bound_to, "sha256"))

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from cryptography import x509
-
 from extauthz.wire.asgi import App, Receive, Scope, Send, respond
 
 _GRPC_REFUSED = [(b"content-type", b"application/grpc"), (b"grpc-status", b"7")]
@@ -32,6 +30,8 @@ class KnownPeers:
 @lru_cache(maxsize=256)
 def subject_alternative_names(certificate: str) -> frozenset[str]:
     """The DNS names and URIs of a PEM certificate (RFC 5280 §4.2.1.6); its subject is no name."""
+    from cryptography import x509  # noqa: PLC0415 - takes 8 MiB, and most gateways need no certificate
+
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     try:
         found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

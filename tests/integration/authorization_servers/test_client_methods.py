@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.keyfiles import PrivateKey, TlsFiles, tls_context
+from extauthz.keyfiles import TlsFiles, tls_context
 from extauthz.resolver.caller import Caller, configured
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.client_auth import AssertionAuth, CertificateAuth, ClientAuthenticator, SecretAuth
@@ -21,6 +21,7 @@ from extauthz.resolver.metadata import Expected, Metadata
 from extauthz.resolver.settings import AssertionSettings
 from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Fixed
+from extauthz.signatures import PrivateKey
 from extauthz.testing import RecordingObserver
 from support.asking import client_of, with_secret
 from support.django_toolkit import DjangoToolkit

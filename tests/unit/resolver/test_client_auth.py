@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given, strategies as st
 
 from extauthz.core.introspection import Unavailable
-from extauthz.keyfiles import PrivateKey
 from extauthz.resolver.client_auth import (
     AssertionAuth,
     CertificateAuth,
@@ -29,6 +28,7 @@ from extauthz.resolver.client_auth import (
 from extauthz.resolver.metadata import Metadata
 from extauthz.resolver.settings import AssertionSettings, ClientAuth
 from extauthz.resolver.watched_file import Fixed
+from extauthz.signatures import PrivateKey
 from extauthz.testing import TickingClock
 
 ISSUER = "https://as.example.com"

@@ -15,8 +15,8 @@ from extauthz.core.introspection import Active, Inactive
 from extauthz.core.leniency import Leniency
 from extauthz.core.token import Token
 from extauthz.jwk_set import KeySet, read_jwks
-from extauthz.keyfiles import PrivateKey
 from extauthz.resolver.jwt import ALGORITHMS, JwtJudge, JwtSettings, Signed, UnknownKey, Verified
+from extauthz.signatures import PrivateKey
 from support.tokens import AUDIENCE, CLAIMS, ISSUER, NOW, b64, dump, jwk, jwks, minted
 
 P256 = ec.generate_private_key(ec.SECP256R1())

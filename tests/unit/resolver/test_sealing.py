@@ -1,6 +1,8 @@
 """Keys of one secret, the hashes and the boxes that are made with them."""
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, strategies as st
 
 from extauthz.resolver.sealing import Keys
@@ -76,3 +78,12 @@ def test_the_keys_of_a_secret_have_nothing_in_common() -> None:
     keys = {KEYS.tokens, KEYS.names, KEYS.values, b"a" * 32}
     assert len(keys) == 4
     assert repr(KEYS) == "Keys()"
+
+
+def test_the_keys_are_those_of_rfc_5869() -> None:
+    """Another implementation derives the same ones."""
+    secret = bytes(range(32))
+    ours = Keys.derive(secret)
+    for purpose, key in {"tokens": ours.tokens, "names": ours.names, "values": ours.values}.items():
+        other = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"extauthz 1 {purpose}".encode())
+        assert key == other.derive(secret)
