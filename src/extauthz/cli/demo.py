@@ -11,10 +11,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from extauthz.cli.processes import MissingProgram, ProcessFailed
 from extauthz.cli.stage import GATEWAYS, PARTS, NotReady, Stage, open_stage
@@ -35,38 +31,43 @@ def demo(*, once: bool) -> None:
     Starts an authorization server, extauthz, Envoy, NGINX and an application, sends requests through both gateways,
     and says what came back. The exit status is 1 when an answer is not the expected one.
     """
-    console = Console(highlight=False)
     try:
         with _interruptible(), open_stage() as stage:
-            differences = _show(stage, console)
+            differences = _show(stage)
             if not once:
-                _stay(stage.tokens, console)
+                _stay(stage.tokens)
     except (MissingProgram, ProcessFailed, NotReady) as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(1 if differences else 0)
 
 
-def _show(stage: Stage, console: Console) -> int:
+def _show(stage: Stage) -> int:
     """Start and walk the tour; the number of answers that are not the expected ones."""
     begin = time.monotonic()
-    with Live(_status(stage), console=console) as live:
-        for _ in stage.start():
-            live.update(_status(stage))
-    differences = sum(_play(stage, chapter, console) for chapter in tour(stage.tokens))
+    _start(stage)
+    differences = sum(_play(stage, chapter) for chapter in tour(stage.tokens))
     seconds = time.monotonic() - begin
     if differences:
-        console.print(f"\n{differences} answers are not the expected ones, after {seconds:.1f} s", style="bold red")
+        click.secho(f"\n{differences} answers are not the expected ones, after {seconds:.1f} s", fg="red", bold=True)
     else:
-        console.print(f"\nevery answer is the expected one, after {seconds:.1f} s", style="bold green")
+        click.secho(f"\nevery answer is the expected one, after {seconds:.1f} s", fg="green", bold=True)
     return differences
 
 
-def _stay(tokens: Tokens, console: Console) -> None:
+def _start(stage: Stage) -> None:
+    """Start all parts, each with a line once it is up."""
+    click.secho(f"{'part':<22}{'on 127.0.0.1':<15}state", bold=True)
+    for name in stage.start():
+        ports = ", ".join(map(str, PARTS[name]))
+        click.echo(f"{name:<22}{ports:<15}" + click.style(f"up after {stage.up[name]:.1f} s", fg="green"))
+
+
+def _stay(tokens: Tokens) -> None:
     """Wait for Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
-        console.print(Text(_curl(tokens)), soft_wrap=True)
+        click.echo(_curl(tokens))
         signal.pause()
-    console.print("ending")
+    click.echo("ending")
 
 
 @contextlib.contextmanager
@@ -87,11 +88,11 @@ def _interruptible() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _play(stage: Stage, chapter: Chapter, console: Console) -> int:
+def _play(stage: Stage, chapter: Chapter) -> int:
     """One chapter; the number of differences."""
-    console.print(f"\n{chapter.title}", style="bold underline")
+    click.secho(f"\n{chapter.title}", bold=True, underline=True)
     _ACTS[chapter.act](stage)
-    return sum(_walk(stage, row, console) for row in chapter.rows)
+    return sum(_walk(stage, row) for row in chapter.rows)
 
 
 def _revoke(stage: Stage) -> None:
@@ -107,19 +108,20 @@ _ACTS: dict[Act, Callable[[Stage], None]] = {
 }
 
 
-def _walk(stage: Stage, row: Row, console: Console) -> int:
+def _walk(stage: Stage, row: Row) -> int:
     """One row through each gateway; the number of differences."""
-    console.print(Text.assemble((row.title, "bold"), "   ", _asked(row.request)), soft_wrap=True)
-    console.print(Text(f"  expected  {_told(row.expected)}", style="dim"), soft_wrap=True)
+    click.echo(click.style(row.title, bold=True) + f"   {_asked(row.request)}")
+    click.secho(f"  expected  {_told(row.expected)}", dim=True)
     differences = 0
     for gateway, port in GATEWAYS.items():
         actual, seconds = _patiently(stage, port, row)
         right = actual == row.expected
         differences += not right
-        mark, style = ("ok ", "green") if right else ("NOT", "bold red")
         waited = f"   after {seconds:.1f} s" if row.within_seconds else ""
-        line = Text.assemble((f"  {mark} {gateway}  ", style), (_told(actual) + waited, "" if right else style))
-        console.print(line, soft_wrap=True)
+        if right:
+            click.echo(click.style(f"  ok  {gateway}  ", fg="green") + _told(actual) + waited)
+        else:
+            click.secho(f"  NOT {gateway}  {_told(actual)}{waited}", fg="red", bold=True)
     return differences
 
 
@@ -184,14 +186,6 @@ def _seen(identity: Headers | None) -> tuple[str, ...]:
     if identity is None:
         return ()
     return ("upstream saw " + (", ".join(f"{name}: {value}" for name, value in identity) or "no identity"),)
-
-
-def _status(stage: Stage) -> Table:
-    table = Table("part", "on 127.0.0.1", "state", title="extauthz demo", title_justify="left")
-    for name, ports in PARTS.items():
-        state = f"[green]up after {stage.up[name]:.1f} s[/]" if name in stage.up else "starting"
-        table.add_row(name, ", ".join(map(str, ports)), state)
-    return table
 
 
 def _curl(tokens: Tokens) -> str:

@@ -10,9 +10,8 @@ from typing import NoReturn
 
 import click
 import httpx
-from rich.console import Console
-from rich.text import Text
 
+from extauthz.cli.table import harmless
 from extauthz.config.faults import ConfigError
 from extauthz.doctor.envoy_release import ask_release
 from extauthz.doctor.expected import Expected, load_expected
@@ -24,7 +23,7 @@ from extauthz.doctor.probe import MAX_REQUESTS, open_client, probe
 UNUSABLE = 2
 """Exit status for wrong usage, and for files that cannot be read."""
 
-_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.OK: "green"}
+_COLOURS = {Severity.ERROR: "bright_red", Severity.WARNING: "bright_yellow", Severity.OK: "green"}
 _COUNTED = {Severity.ERROR: "wrong", Severity.WARNING: "doubtful", Severity.OK: "good"}
 _LAST_PORT = 65535
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -113,25 +112,24 @@ def _read(path: Path) -> str:
 
 def _print(findings: Sequence[Finding]) -> None:
     """Errors first; what is as it should be takes one line each."""
-    console = Console(highlight=False)
     for each in _sorted(findings):
-        console.print(_paragraph(each), soft_wrap=True)
+        click.echo(_paragraph(each))
     counts = Counter(each.severity for each in findings)
     summary = ", ".join(f"{counts[severity]} {name}" for severity, name in _COUNTED.items())
-    console.print(summary, style=_STYLES[Severity.ERROR if counts[Severity.ERROR] else Severity.OK])
+    click.secho(summary, fg=_COLOURS[Severity.ERROR if counts[Severity.ERROR] else Severity.OK])
 
 
 def _sorted(findings: Sequence[Finding]) -> list[Finding]:
     return [each for severity in Severity for each in findings if each.severity is severity]
 
 
-def _paragraph(finding: Finding) -> Text:
-    head = Text.assemble((f"{finding.severity.value:<8}", _STYLES[finding.severity]))
+def _paragraph(finding: Finding) -> str:
+    head = click.style(f"{finding.severity.value:<8}", fg=_COLOURS[finding.severity])
     if finding.severity is Severity.OK:
-        return Text.assemble(head, finding.what, (f"   {finding.where}", "dim"))
+        return head + harmless(finding.what) + click.style(f"   {harmless(finding.where)}", dim=True)
     lines = (("where", finding.where), ("why", finding.why), ("fix", finding.fix))
-    rest = [Text.assemble((f"\n        {name:<6}", "dim"), text) for name, text in lines]
-    return Text.assemble(head, (finding.what, "bold"), *rest, "\n")
+    rest = [click.style(f"\n        {name:<6}", dim=True) + harmless(text) for name, text in lines]
+    return "".join((head, click.style(harmless(finding.what), bold=True), *rest, "\n"))
 
 
 def _print_json(findings: Sequence[Finding]) -> None:

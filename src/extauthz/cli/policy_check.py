@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from extauthz.cli.policy_files import FOUND, UNUSABLE, config_option, open_policy, open_sound, policy_argument
+from extauthz.cli.table import print_table
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.policy_tools.listing import COLUMNS, listing
 from extauthz.policy_tools.source import SoundSource, Source
@@ -44,10 +45,7 @@ def routes(policy: Path | None, config: Path | None, *, as_json: bool) -> None:
         return
     for row in rows:
         row["line"] = row["line"] if row["file"] == source.document.file else f"{row['file']}:{row['line']}"
-    table = [[column.upper() for column in COLUMNS], *([str(row[column]) for column in COLUMNS] for row in rows)]
-    widths = [max(len(line[index]) for line in table) for index in range(len(COLUMNS))]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table([column.upper() for column in COLUMNS], [[str(row[column]) for column in COLUMNS] for row in rows])
 
 
 def _as_text(source: Source, faults: Iterable[Fault], warned: Iterable[Warned]) -> str:

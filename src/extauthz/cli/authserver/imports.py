@@ -8,12 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-from rich.progress import track
 
 from extauthz.authserver.registry import Change, Step, Wanted, carry_out, plan_prune, plan_step
 from extauthz.cli.authserver.options import WholeSeconds, existing_file, json_option, store_options
 from extauthz.cli.authserver.stores import with_store
-from extauthz.cli.authserver.tables import progress_console, show
+from extauthz.cli.authserver.tables import show
 from extauthz.config.clients_file import load_clients
 from extauthz.config.faults import ConfigError
 
@@ -77,8 +76,10 @@ async def _plan(store: Store, wanted: Sequence[Wanted], *, grace_seconds: int, p
     existing = {client.client_id: client for client in await store.list_clients()}
     now = time.time()
     # Most of the time goes into bcrypt: a fifth of a second for each secret.
-    shown = track(wanted, "comparing", console=progress_console(), disable=not sys.stderr.isatty())
-    steps = [await plan_step(one, existing.get(one.client_id), now=now, grace_seconds=grace_seconds) for one in shown]
+    with click.progressbar(wanted, label="comparing", file=sys.stderr, hidden=not sys.stderr.isatty()) as shown:
+        steps = [
+            await plan_step(one, existing.get(one.client_id), now=now, grace_seconds=grace_seconds) for one in shown
+        ]
     if prune:
         steps += plan_prune(list(existing.values()), frozenset(one.client_id for one in wanted), now=now)
     return steps

@@ -11,7 +11,7 @@ from extauthz.authserver.store.opening import open_store
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.authserver.options import read_secret, store_options
 from extauthz.cli.authserver.stores import run
-from extauthz.cli.authserver.tables import progress_console
+from extauthz.cli.authserver.tables import tell_person
 
 if TYPE_CHECKING:
     from extauthz.config.store_address import StoreAddress
@@ -30,8 +30,8 @@ def migrate(*, address: StoreAddress, password_file: Path | None) -> None:
         click.echo(f"{address}: up to date")
         return
     password = None if password_file is None else read_secret(password_file)
-    with progress_console().status("migrating"):
-        before, after = run(_migrate(address.with_password(password)))
+    tell_person("migrating")
+    before, after = run(_migrate(address.with_password(password)))
     click.echo(f"{address}: up to date" if before == after else f"{address}: from schema {before} to {after}")
 
 
@@ -46,8 +46,8 @@ def backup(*, address: StoreAddress, password_file: Path | None, target: Path) -
         raise click.UsageError("a SQLite store has no password")
     if not Path(address.path).exists():
         raise click.ClickException(f"{address.path}: there is no such store")
-    with progress_console().status("copying"):
-        run(_back_up(address.path, target))
+    tell_person("copying")
+    run(_back_up(address.path, target))
     click.echo(f"{target}: {target.stat().st_size} bytes")
 
 

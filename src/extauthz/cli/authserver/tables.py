@@ -8,15 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from extauthz.cli.table import harmless, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_PIPE_WIDTH = 250
-"""Columns where there is no terminal: enough that nothing is folded."""
 
 
 def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -> None:
@@ -26,7 +22,7 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -
     elif not rows:
         click.echo(nothing)
     else:
-        _print_table(rows)
+        print_table([*rows[0]], [[_cell(value) for value in row.values()] for row in rows])
 
 
 def told_time(seconds: int | None) -> str | None:
@@ -34,26 +30,17 @@ def told_time(seconds: int | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def progress_console() -> Console:
-    """Where progress is shown: standard error, and only to a person."""
-    return Console(stderr=True)
-
-
-def _print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+def tell_person(what: str) -> None:
+    """Say on standard error that something is under way, to a person alone."""
+    if sys.stderr.isatty():
+        click.echo(f"{what} ...", err=True)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else _word(value)
-    # A name that a client chose must not steer the terminal.
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return harmless(text)
 
 
 def _word(value: object) -> str:
