@@ -23,7 +23,7 @@ from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.redis import Mode, Passwords, RedisClient, RedisSettings, Tls
 from extauthz.resolver.revocation import Kind, Revocations
 from extauthz.resolver.revocation_feed import RevocationFeed
-from extauthz.resolver.revocation_log import FileLog, RedisLog, RevocationLog
+from extauthz.resolver.revocation_log import RedisLog, RevocationLog
 from extauthz.resolver.sealing import SECRET_BYTES, Keys
 from extauthz.resolver.settings import ServerSettings
 from extauthz.resolver.shared_cache import SharedCache
@@ -100,7 +100,11 @@ class Sharing:
     def _log(self, together: Path | None) -> RevocationLog | None:
         if self._redis is not None:
             return RedisLog(self._redis, prefix=self._prefix)
-        return None if together is None else FileLog(together / LOG_FILE)
+        if together is None:
+            return None
+        from extauthz.resolver.revocation_file import FileLog  # noqa: PLC0415 - one process alone needs no SQLite
+
+        return FileLog(together / LOG_FILE)
 
 
 def _secret(together: Path | None) -> bytes:

@@ -10,6 +10,9 @@ ROOT = Path(__file__).parents[2]
 LANGUAGE = {"base64", "collections", "dataclasses", "enum", "functools", "itertools", "json", "re", "typing"}
 """Of the standard library: what has no clock, no randomness and no way out of the process."""
 
+ON_DEMAND = {"asyncpg", "bcrypt", "cryptography", "grpc", "jwt", "limits", "opentelemetry", "re2", "redis", "sqlite3"}
+"""Libraries that only some configurations need: each takes memory in every worker, and time at every start."""
+
 
 def test_the_import_contracts_hold() -> None:
     """The output of `lint-imports` names the import that breaks one."""
@@ -24,3 +27,10 @@ def test_the_core_imports_nothing_but_the_language() -> None:
     core = {"extauthz.core", *graph.find_descendants("extauthz.core")}
     imported = {module for name in core for module in graph.find_modules_directly_imported_by(name)}
     assert imported - core <= LANGUAGE
+
+
+def test_a_worker_has_read_in_no_library_that_it_may_not_need() -> None:
+    """An `import` at the top of a module is enough to break this: it belongs where the library is first used."""
+    code = "import sys, extauthz.cli.serve; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+    assert not ON_DEMAND & set(done.stdout.split())

@@ -1,22 +1,15 @@
-"""The log of revocations that processes share: a file among the workers of one supervisor, a Redis stream among hosts.
+"""The log of revocations that processes share: a Redis stream among hosts; among the workers of one, `revocation_file.py`.
 
 Positions follow each other without gaps, so a reader that finds one missing knows that it missed notices. A log keeps
 the latest `MAX_NOTICES`.
 """
 
-import asyncio
 import re
-import sqlite3
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from extauthz.resolver.redis import RedisClient, RedisTrouble
 from extauthz.resolver.revocation import ALL, MAX_NOTICES, Kind, Notice
-
-A = TypeVar("A")
-R = TypeVar("R")
 
 PAGE: Final = 1000
 """Notices read at once."""
@@ -47,67 +40,6 @@ class RevocationLog(Protocol):
 
     async def close(self) -> None:
         """Give back what is open."""
-
-
-class FileLog:
-    """A log in a database file, for processes of one host."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = asyncio.Lock()
-        self._database: sqlite3.Connection | None = None
-
-    async def append(self, notices: Sequence[Notice], known: int) -> int:  # noqa: ARG002 - this log loses nothing
-        """Write notices one after the other and return the position of the last."""
-        return await self._run(self._append, notices)
-
-    async def read(self, after: int) -> Sequence[Logged]:
-        """The notices after a position."""
-        return await self._run(self._read, after)
-
-    async def close(self) -> None:
-        """Close the file."""
-        async with self._lock:
-            if self._database is not None:
-                self._database.close()
-
-    async def _run(self, work: Callable[[A], R], argument: A) -> R:
-        async with self._lock:
-            try:
-                return await asyncio.to_thread(work, argument)
-            except sqlite3.Error as error:
-                raise LogTrouble(f"{self._path}: {error}") from None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            self._database = sqlite3.connect(self._path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
-            _let_readers_and_writers_be(self._database)
-            self._database.execute("PRAGMA synchronous = OFF")  # it need not survive the host
-            self._database.execute(
-                "CREATE TABLE IF NOT EXISTS notice"
-                " (position INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, value TEXT NOT NULL)"
-            )
-        return self._database
-
-    def _append(self, notices: Sequence[Notice]) -> int:
-        database = self._open()
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            last = 0
-            for kind, value in notices:
-                row = database.execute("INSERT INTO notice (kind, value) VALUES (?, ?)", (kind.value, value))
-                last = row.lastrowid or 0
-            database.execute("DELETE FROM notice WHERE position <= ?", (last - MAX_NOTICES,))
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        return last
-
-    def _read(self, after: int) -> Sequence[Logged]:
-        query = "SELECT position, kind, value FROM notice WHERE position > ? ORDER BY position LIMIT ?"
-        rows = self._open().execute(query, (after, PAGE)).fetchall()
-        return [Logged(position, _notice(kind, value)) for position, kind, value in rows]
 
 
 _PRELUDE: Final = """
@@ -149,20 +81,6 @@ _NUMBER_BITS: Final = 32
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,9})")
 
 
-def _let_readers_and_writers_be(database: sqlite3.Connection) -> None:
-    """Switch to WAL. Processes that meet at this switch are told so at once: the time limit does not cover it."""
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 class RedisLog:
     """A log in a Redis stream, for processes of many hosts.
 
@@ -202,7 +120,7 @@ class RedisLog:
 def _logged(entry: Any) -> Logged:  # noqa: ANN401 - whatever is in the stream
     match entry:
         case [bytes(id_), [bytes(kind), bytes(value), *_]]:
-            return Logged(_position(id_), _notice(kind.decode("latin-1"), value.decode("latin-1")))
+            return Logged(_position(id_), read_notice(kind.decode("latin-1"), value.decode("latin-1")))
     raise LogTrouble("the stream holds something else than notices of ours: give us another prefix")
 
 
@@ -213,7 +131,7 @@ def _position(id_: bytes) -> int:
     return (int(match[1]) << _NUMBER_BITS) + int(match[2])
 
 
-def _notice(kind: str, value: str) -> Notice:
+def read_notice(kind: str, value: str) -> Notice:
     """A notice as it was written; one of a kind that only later versions know may be about anything."""
     return Notice(Kind(kind), value) if kind in _KINDS else ALL
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from extauthz.resolver import revocation_log
+from extauthz.resolver import revocation_file
 from extauthz.resolver.revocation import ALL, Kind, Notice
-from extauthz.resolver.revocation_log import PAGE, FileLog, LogTrouble
+from extauthz.resolver.revocation_file import FileLog
+from extauthz.resolver.revocation_log import PAGE, LogTrouble
 
 
 def about(*names: str) -> list[Notice]:
@@ -73,7 +74,7 @@ async def test_a_long_log_is_read_in_pages(logs: Logs) -> None:
 
 async def test_the_oldest_notices_are_dropped(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who needed them sees that they are missing."""
-    monkeypatch.setattr(revocation_log, "MAX_NOTICES", 3)
+    monkeypatch.setattr(revocation_file, "MAX_NOTICES", 3)
     log = logs.open()
     for name in "abcde":
         await log.append(about(name), 0)
@@ -82,7 +83,7 @@ async def test_the_oldest_notices_are_dropped(logs: Logs, monkeypatch: pytest.Mo
 
 async def test_positions_are_never_used_twice(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when all notices were dropped."""
-    monkeypatch.setattr(revocation_log, "MAX_NOTICES", 0)
+    monkeypatch.setattr(revocation_file, "MAX_NOTICES", 0)
     for place in (1, 2, 3):
         assert await logs.open().append(about("a"), 0) == place
 
