@@ -9,6 +9,9 @@ NODE_VERSION := 24.19.0
 NODE_PACKAGES := tests/support/oidc_provider
 NODE := .venv/node/made-with-$(NODE_VERSION)
 
+# Tests start hundreds of processes: each would compile the whole program where this is set, as in many containers.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench bench-guard profile scaling fuzz conformance differences protos lock install clean
 

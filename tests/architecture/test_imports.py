@@ -10,7 +10,19 @@ ROOT = Path(__file__).parents[2]
 LANGUAGE = {"base64", "collections", "dataclasses", "enum", "functools", "itertools", "json", "re", "typing"}
 """Of the standard library: what has no clock, no randomness and no way out of the process."""
 
-ON_DEMAND = {"asyncpg", "bcrypt", "cryptography", "grpc", "jwt", "limits", "opentelemetry", "re2", "redis", "sqlite3"}
+ON_DEMAND = {
+    "asyncpg",
+    "bcrypt",
+    "cryptography",
+    "grpc",
+    "jwt",
+    "limits",
+    "opentelemetry",
+    "re2",
+    "redis",
+    "rich",
+    "sqlite3",
+}
 """Libraries that only some configurations need: each takes memory in every worker, and time at every start."""
 
 
