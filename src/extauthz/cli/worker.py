@@ -132,6 +132,7 @@ def _server(
     config = Config(
         **(tls or {}),
         bind=(f"fd://{descriptor}",),
+        runtime_threads=1,  # more than Python's one can feed; two of them wake each other for every answer
         grpc=grpc,
         request_policies=tuple(_grpc_limits(path) for path in (CHECK_PATH, HEALTH_PATH)) if grpc else (),
         lifespan="off",
