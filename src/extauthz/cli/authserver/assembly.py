@@ -39,8 +39,8 @@ class Parts:
     background: tuple[Coroutine[object, object, None], ...]
 
 
-def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[str], None]) -> Parts:
-    """Put the server together. ``on_revoked`` is told the ``jti`` of each token that was revoked.
+def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[], None]) -> Parts:
+    """Put the server together. ``on_revoked`` is called whenever the store has a new notice of revocation.
 
     Raises ``ValueError`` for an issuer or a signing key that cannot be used, ``OSError`` for a key that cannot be read.
     """

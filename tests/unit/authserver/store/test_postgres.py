@@ -76,6 +76,7 @@ async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
         ("token WHERE client_id = 'x' ORDER BY issued_at DESC", "token_by_client"),
         ("token WHERE expires_at < 5 LIMIT 5", "token_by_expiry"),
         ("event WHERE at < 5 LIMIT 5", "event_by_time"),
+        ("notice WHERE expires_at < 5 LIMIT 5", "notice_by_expiry"),
     ],
 )
 async def test_every_look_up_has_an_index(postgres_url: str, condition: str, index: str) -> None:
