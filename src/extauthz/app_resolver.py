@@ -58,7 +58,7 @@ class Sharing:
         self._prefix = "" if section is None else section.prefix
         self._redis = None if section is None else _redis(section, own, config.folder, observer)
         self._keyring = [Keys.derive(secret) for secret in own.shared_keys or (_secret(together),)]
-        self.revocations = Revocations(self._keyring[0].name_hash)
+        self.revocations = Revocations(*(keys.name_hash for keys in self._keyring))
         self.feed = RevocationFeed(self.revocations, self._log(together), keyring=self._keyring, observer=observer)
 
     def cache(self, settings: ServerSettings) -> TokenCache:

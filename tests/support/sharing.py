@@ -93,7 +93,7 @@ class Worker:
         self.monotonic = TickingClock(1000.0)
         self.wall = TickingClock(NOW)
         self.observer = RecordingObserver()
-        self.revocations = Revocations(keyring[0].name_hash)
+        self.revocations = Revocations(*(keys.name_hash for keys in keyring))
         self.revocations.current = True
         self.breaker = Breaker(BreakerSettings(failures=3, window=3), self.monotonic, random=lambda: 0.0)
         self.redis = RedisClient(redis, self.breaker)

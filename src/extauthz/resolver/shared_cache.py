@@ -161,7 +161,9 @@ class SharedCache:
             self._troubles.count(Happening.SHARED_CACHE_UNREADABLE)
             return None
         revocations, age = self._cache.revocations, self._wall() - asked_at
-        if age < -MAX_SKEW_SECONDS or revocations.last(token_hash(key), learnt.state).position > learnt.position:
+        # A notice about the token may be older than our first key: then it was written under the key of the value.
+        noticed = max(revocations.last(token_hash(each), learnt.state).position for each in {key, place.key})
+        if age < -MAX_SKEW_SECONDS or noticed > learnt.position:
             return None
         self._cache.put(key, learnt.state, self._monotonic() - max(0.0, age), revocations.number)
         known = self._cache.get(key, max_age)
