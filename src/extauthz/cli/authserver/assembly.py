@@ -94,6 +94,7 @@ def _guard_rules(config: AuthServerConfig) -> GuardRules:
     return GuardRules(
         requests_per_client=limits.requests_per_client,
         requests_per_address=limits.requests_per_address,
+        inactive_per_client=limits.inactive_per_client,
         failures_per_client=limits.failures_per_client,
         failures_per_address=limits.failures_per_address,
         trusted_proxies=config.settings.trusted_proxies,
