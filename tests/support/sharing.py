@@ -100,6 +100,7 @@ class Worker:
         self.cache = TokenCache(
             settings,
             secret=keyring[0].tokens,
+            older=[keys.tokens for keys in keyring[1:]],
             monotonic=self.monotonic,
             wall=self.wall,
             revocations=self.revocations,

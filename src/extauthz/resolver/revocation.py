@@ -77,6 +77,10 @@ class Revocations:
         self._floor = Mark()
         self._marks: dict[Notice, Mark] = {}
 
+    def rotate(self, *hash_claims: Hash) -> None:
+        """Look for notices under these keys from now on."""
+        self._hash_claims = hash_claims
+
     def take(self, notice: Notice, position: int = ONLY_HERE) -> bool:
         """Take a notice in; False when it is known, because the log also tells its writer what it wrote."""
         known = self._floor if notice == ALL else self._marks.get(notice, self._floor)

@@ -102,7 +102,7 @@ class SharedCache:
         self._settings = settings
         self._cache = cache
         self._redis = redis
-        self._keyring = [(keys, fingerprint(settings, keys.tokens)) for keys in keyring]
+        self.rotate(keyring)
         self._prefix = prefix
         self._owner = owner
         self._monotonic = monotonic
@@ -112,6 +112,10 @@ class SharedCache:
         self._leased: set[bytes] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._troubles = _Troubles(settings.name, observer, monotonic)
+
+    def rotate(self, keyring: Sequence[Keys]) -> None:
+        """Use these keys from now on; `cache` has to use the first of them too."""
+        self._keyring = [(keys, fingerprint(self._settings, keys.tokens)) for keys in keyring]
 
     async def find(self, token: Token, max_age: float | None) -> Resolution | None:
         """An answer that may be used, maybe one that another process is just getting; or None: then ask, and `keep`."""
