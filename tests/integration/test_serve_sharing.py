@@ -133,6 +133,11 @@ def let_in(server: StubServer, instances: list[Instance], token: str, **members:
     assert {ask(instance.gateway, token) for instance in instances} == {200}
 
 
+def told_of_keys(instance: Instance) -> int:
+    """How often it has said that it read the keys again."""
+    return sum("secret_reloaded" in line and "shared_cache" in line for line in instance.service.stderr.splitlines())
+
+
 class TestTwoHosts:
     """Two processes, one Redis."""
 
@@ -141,6 +146,19 @@ class TestTwoHosts:
         let_in(server, pair, "common")
         assert server.calls["common"] == 1
         wait_until(lambda: '"level":"shared"' in pair[1].config.with_name("audit.jsonl").read_text())
+
+    def test_keys_change_without_a_restart(self, pair: list[Instance], server: StubServer) -> None:
+        """Step by step; afterwards what one learns and forgets the other still does."""
+        new = f"{'cd' * 32}\n"
+        for step, content in enumerate((KEYS + new, new + KEYS, new), start=1):
+            for instance in pair:
+                instance.config.with_name("keys").write_text(content)
+            wait_until(lambda step=step: [*map(told_of_keys, pair)] == [step] * 2)  # type: ignore[misc] # a lambda has no types
+        let_in(server, pair, "after")
+        assert server.calls["after"] == 1
+        server.replies["after"] = lambda: INACTIVE
+        assert pair[0].post({"token": "after"}) == 200
+        wait_until(lambda: ask(pair[1].gateway, "after") == 401)
 
     @pytest.mark.parametrize("kind", ["token", "jti", "sub", "client_id", "all"])
     def test_a_revocation_at_one_reaches_the_other(self, pair: list[Instance], server: StubServer, kind: str) -> None:

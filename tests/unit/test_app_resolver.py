@@ -187,7 +187,7 @@ class TestKeysThatChange:
         self, tmp_path: Path, file: Path
     ) -> None:
         """Tokens have the same names for both, at every step, whenever a cache was made."""
-        section = {"redis": "redis://127.0.0.1:1", "keys": {"file": file.name}}
+        section: dict[str, Any] = {"redis": "redis://127.0.0.1:1", "keys": {"file": file.name}}
         before = sharing(tmp_path, **section)
         settings = settings_of_main(tmp_path)
         cache = before.cache(settings)
@@ -202,10 +202,11 @@ class TestKeysThatChange:
             await after.close()
         await before.close()
 
-    async def test_a_notice_and_a_value_are_found_at_every_step(self, tmp_path: Path, file: Path) -> None:
+    @pytest.mark.parametrize("kind", [Kind.TOKEN, Kind.SUB])
+    async def test_a_notice_and_a_value_are_found_at_every_step(self, tmp_path: Path, file: Path, kind: Kind) -> None:
         """Between two processes of which one is a step ahead."""
         with RedisServer(tmp_path) as redis:
-            section = {"redis": redis.url, "timeout": "5s", "keys": {"file": file.name}}
+            section: dict[str, Any] = {"redis": redis.url, "timeout": "5s", "keys": {"file": file.name}}
             ahead, behind = sharing(tmp_path, **section), sharing(tmp_path, **section)
             settings = settings_of_main(tmp_path)
             caches = {process: process.cache(settings) for process in (ahead, behind)}
@@ -216,15 +217,16 @@ class TestKeysThatChange:
                 write(file, content)
                 await look(ahead)
                 for writer, reader in ((ahead, behind), (behind, ahead)):
-                    token = Token(f"t{step}{writer is ahead}")
+                    name = f"n{step}{writer is ahead}"
+                    token = Token(name)
                     there, here = shared[writer], shared[reader]
                     assert there is not None
                     assert here is not None
                     position = writer.revocations.position
-                    there.keep(token, active(sub="u1"), 0.0, position)
+                    there.keep(token, active(sub=name), 0.0, position)
                     await there.close()
                     assert await here.find(token, None) is not None
-                    await writer.revoke([("token", token.reveal())])
+                    await writer.revoke([(kind.value, name)])
                     for page in [await reader.feed._log.read(reader.revocations.position)]:  # type: ignore[union-attr] # noqa: SLF001 - one reading
                         reader.feed._take_page(page)  # noqa: SLF001 - same
                     assert caches[reader].get(caches[reader].key(token), None) is None
