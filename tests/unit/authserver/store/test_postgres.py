@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from extauthz.authserver.store import postgres
 from extauthz.authserver.store.base import StoreError, TokenRecord, token_digest
 from extauthz.authserver.store.postgres import SCHEMA, PostgresStore, migrate
 from support.postgres_server import PostgresServer
@@ -54,6 +55,26 @@ async def test_the_schema_is_brought_up_to_date_by_command_alone(postgres_url: s
     assert sorted(done) == [(0, SCHEMA), (SCHEMA, SCHEMA)]
     async with PostgresStore(postgres_url) as store:
         await store.add_tokens(TOKEN)
+
+
+async def test_a_database_of_the_first_version_is_brought_up_to_date(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then a server says what to type; what it held is still there, and revocations are told."""
+    await execute(postgres_url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    with monkeypatch.context() as before:
+        before.setattr(postgres, "_MIGRATIONS", postgres._MIGRATIONS[:1])  # noqa: SLF001 - as it was
+        before.setattr(postgres, "SCHEMA", 1)
+        assert await migrate(postgres_url) == (0, 1)
+        async with PostgresStore(postgres_url) as store:
+            await store.add_tokens(TOKEN)
+    with pytest.raises(StoreError, match="run extauthz authserver migrate"):
+        await PostgresStore(postgres_url).__aenter__()
+    assert await migrate(postgres_url) == (1, SCHEMA)
+    async with PostgresStore(postgres_url) as store:
+        assert await store.find_token(TOKEN.digest) == TOKEN
+        await store.revoke_token(TOKEN.digest, revoked_at=1030)
+        assert [notice.name for notice in await store.list_notices(limit=9)] == [TOKEN.jti]
 
 
 async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
