@@ -18,19 +18,25 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
     floor.process.wait_for_port(floor.port)
     tokens, figures, floors = _TOKENS_FOR_ONE * stage.many, [], []
     for kind, target in _TARGETS.items():
-        rates, costs = [], []
+        rates, costs, tails, memory = [], [], [], []
         with tempfile.TemporaryDirectory(prefix="extauthz-bench-", dir=stage.folder) as name:
             for load, before, after in authserver.run(kind, Path(name), tokens=tokens, seconds=seconds, rounds=rounds):
                 if load.wrong:
                     raise NotAsExpected(f"authserver: {load.wrong} of {load.requests} answers were wrong")
                 rates.append(load.requests / load.seconds)
                 costs.append((after.cpu_seconds - before.cpu_seconds) * 1e6 / load.requests)
+                tails.append(load.p99_ms)
+                memory.append(after.resident_mib - before.resident_mib)
                 floors.append(_floor(floor, Path(name) / "walk.lua", seconds))
                 say(f"authserver: {kind} {rates[-1]:,.0f}/s at {costs[-1]:.0f} µs; no-op {floors[-1]:,.0f}/s")
         title = f"introspections/s of the embedded server, {tokens:,} tokens in {kind}"
         figures += [
             Figure(key=f"AS_{kind}", title=title, values=rates, target=target, digits=0),
             Figure(key=f"AS_{kind}_cpu", title="CPU of each of them, µs", values=costs, digits=0),
+            Figure(key=f"AS_{kind}_p99", title="their p99 with 16 calls in flight, ms", values=tails),
+            Figure(
+                key=f"AS_{kind}_memory", title="memory that the server gained in a round of them, MiB", values=memory
+            ),
         ]
     floor.process.stop()
     return [*figures, Figure(key="AS_floor", title="the same load at a no-op, requests/s", values=floors, digits=0)]

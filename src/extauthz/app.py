@@ -191,7 +191,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         resolver=resolver,
         audit=recorders.audit,
         check_servers=_self_checks(sources, servers, observer),
-        background=(sharing.feed.run, *(run for server in servers for run in server.background())),
+        background=(sharing.feed.run, sharing.follow_keys, *(run for server in servers for run in server.background())),
         sharing=sharing,
         tracing=tracing,
     )

@@ -5,9 +5,10 @@ without, several workers                they share a log in their folder, and a 
 without, one process                    nothing is shared, and the key is made now
 """
 
+import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from extauthz.config.load import ServiceConfig
 from extauthz.config.own_secrets import OwnSecrets
 from extauthz.config.secret import Secret
 from extauthz.config.sharing import SharedCache as SharedCacheSection
-from extauthz.keyfiles import read_secret
+from extauthz.keyfiles import UnusableError, read_secret, read_shared_keys
 from extauthz.observe.events import Happened, Happening, Observer
 from extauthz.resolver.breaker import Breaker, BreakerSettings, State
 from extauthz.resolver.cache import TokenCache
@@ -27,7 +28,7 @@ from extauthz.resolver.revocation_log import RedisLog, RevocationLog
 from extauthz.resolver.sealing import SECRET_BYTES, Keys
 from extauthz.resolver.settings import ServerSettings
 from extauthz.resolver.shared_cache import SharedCache
-from extauthz.resolver.watched_file import Current, Fixed, Watched
+from extauthz.resolver.watched_file import LOOK_SECONDS, Current, Fixed, Watched
 
 SECRET_FILE: Final = "secret"  # noqa: S105 - its name
 LOG_FILE: Final = "revocations"
@@ -57,25 +58,32 @@ class Sharing:
         self._owner = secrets.token_hex(16)
         self._prefix = "" if section is None else section.prefix
         self._redis = None if section is None else _redis(section, own, config.folder, observer)
-        self._keyring = [Keys.derive(secret) for secret in own.shared_keys or (_secret(together),)]
-        self.revocations = Revocations(self._keyring[0].name_hash)
+        self._secrets = _secrets(section, own, config.folder, together, observer)
+        self._keyring = [Keys.derive(secret) for secret in self._secrets()]
+        self._caches: list[TokenCache] = []
+        self._shared: list[SharedCache] = []
+        self.revocations = Revocations(*(keys.name_hash for keys in self._keyring))
         self.feed = RevocationFeed(self.revocations, self._log(together), keyring=self._keyring, observer=observer)
 
     def cache(self, settings: ServerSettings) -> TokenCache:
         """The memory of this process for one server."""
-        return TokenCache(
+        newest, *older = (keys.tokens for keys in self._keyring)
+        cache = TokenCache(
             settings,
-            secret=self._keyring[0].tokens,
+            secret=newest,
+            older=older,
             monotonic=time.monotonic,
             wall=time.time,
             revocations=self.revocations,
         )
+        self._caches.append(cache)
+        return cache
 
     def shared(self, settings: ServerSettings, cache: TokenCache) -> SharedCache | None:
         """The memory of all processes for it, if they have one."""
         if self._redis is None:
             return None
-        return SharedCache(
+        shared = SharedCache(
             settings,
             cache=cache,
             redis=self._redis,
@@ -86,6 +94,25 @@ class Sharing:
             monotonic=time.monotonic,
             wall=time.time,
         )
+        self._shared.append(shared)
+        return shared
+
+    async def follow_keys(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        """Use what the file of keys says, whenever it has changed, until cancelled."""
+        while True:
+            await sleep(LOOK_SECONDS)
+            if self._secrets.look():
+                self._rotate([Keys.derive(secret) for secret in self._secrets()])
+
+    def _rotate(self, keyring: list[Keys]) -> None:
+        self._keyring = keyring
+        newest, *older = (keys.tokens for keys in keyring)
+        self.revocations.rotate(*(keys.name_hash for keys in keyring))
+        self.feed.rotate(keyring)
+        for cache in self._caches:
+            cache.rotate(newest, older)
+        for shared in self._shared:
+            shared.rotate(keyring)
 
     async def revoke(self, names: Sequence[tuple[str, str]]) -> bool:
         """Forget what is named, here and elsewhere; False when others could not be told yet."""
@@ -105,6 +132,27 @@ class Sharing:
         from extauthz.resolver.revocation_file import FileLog  # noqa: PLC0415 - one process alone needs no SQLite
 
         return FileLog(together / LOG_FILE)
+
+
+def _secrets(
+    section: SharedCacheSection | None, own: OwnSecrets, folder: Path, together: Path | None, observer: Observer
+) -> Current[tuple[bytes, ...]]:
+    """The secrets that keys are made of; those of a file may change, as long as one of them stays."""
+    if section is None:
+        return Fixed((_secret(together),))
+    if section.keys.file is None:
+        return Fixed(own.shared_keys)
+    path, known = folder / section.keys.file, own.shared_keys
+
+    def read() -> tuple[bytes, ...]:
+        nonlocal known
+        found = read_shared_keys(path)
+        if not {*found} & {*known}:  # until all have changed, notices of one would not reach the other
+            raise UnusableError("none of the keys until now is among the new ones: add one before you remove one")
+        known = found
+        return found
+
+    return Watched("shared_cache", (path,), read, observer=observer, monotonic=time.monotonic)
 
 
 def _secret(together: Path | None) -> bytes:

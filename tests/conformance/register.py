@@ -52,7 +52,7 @@ class Statement:
 class Part:
     """A group of statements under one letter, numbered from `first` without a hole.
 
-    Of a part that is not `owed`, only what a test shows is on the page.
+    Of a part that is not `owed`, only what a test shows is on the page, and what is to come later.
     """
 
     letter: str
@@ -143,7 +143,9 @@ def render(register: Register, claims: Claims) -> str:
 
 
 def _table(part: Part, claims: Claims) -> str:
-    listed = [statement for statement in part.statements if part.owed or statement.identifier in claims]
+    listed = [
+        statement for statement in part.statements if part.owed or statement.identifier in claims or not statement.due
+    ]
     rows = (_row(statement, claims.get(statement.identifier, {})) for statement in listed)
     head = ["", f"## {part.title}", "", part.intro.strip(), "", "| id | statement | shown by |", "| --- | --- | --- |"]
     return "\n".join([*head, *rows, ""])

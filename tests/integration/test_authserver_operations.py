@@ -184,6 +184,7 @@ def test_failures_of_an_address_count_in_all_workers_and_raise_an_alert(server: 
     assert refused.json()["error"] == "too_many_requests"
     assert server.introspect(token, headers=from_("192.0.2.3")).status_code == 200
     eventually(lambda: any(is_alert(line) for line in server.recorded()))
+    assert sum(map(is_alert, server.recorded())) == 1
 
 
 def is_alert(line: dict[str, Any]) -> bool:

@@ -1,7 +1,9 @@
 """Real processes that share a Redis, and workers that share a folder: what one learns or forgets, all do."""
 
 import asyncio
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -131,6 +133,11 @@ def let_in(server: StubServer, instances: list[Instance], token: str, **members:
     assert {ask(instance.gateway, token) for instance in instances} == {200}
 
 
+def told_of_keys(instance: Instance) -> int:
+    """How often it has said that it read the keys again."""
+    return sum("secret_reloaded" in line and "shared_cache" in line for line in instance.service.stderr.splitlines())
+
+
 class TestTwoHosts:
     """Two processes, one Redis."""
 
@@ -139,6 +146,19 @@ class TestTwoHosts:
         let_in(server, pair, "common")
         assert server.calls["common"] == 1
         wait_until(lambda: '"level":"shared"' in pair[1].config.with_name("audit.jsonl").read_text())
+
+    def test_keys_change_without_a_restart(self, pair: list[Instance], server: StubServer) -> None:
+        """Step by step; afterwards what one learns and forgets the other still does."""
+        new = f"{'cd' * 32}\n"
+        for step, content in enumerate((KEYS + new, new + KEYS, new), start=1):
+            for instance in pair:
+                instance.config.with_name("keys").write_text(content)
+            wait_until(lambda step=step: [*map(told_of_keys, pair)] == [step] * 2)  # type: ignore[misc] # a lambda has no types
+        let_in(server, pair, "after")
+        assert server.calls["after"] == 1
+        server.replies["after"] = lambda: INACTIVE
+        assert pair[0].post({"token": "after"}) == 200
+        wait_until(lambda: ask(pair[1].gateway, "after") == 401)
 
     @pytest.mark.parametrize("kind", ["token", "jti", "sub", "client_id", "all"])
     def test_a_revocation_at_one_reaches_the_other(self, pair: list[Instance], server: StubServer, kind: str) -> None:
@@ -321,27 +341,72 @@ async def issue(store: Path) -> list[str]:
     return [token for token, _ in issued]
 
 
+class AuthorizationServer:
+    """The embedded one, whose answers one instance caches for an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "as.db"
+        self.tokens = asyncio.run(issue(self.store))
+        (self.port,) = free_ports(1)
+        self.issuer = f"http://127.0.0.1:{self.port}"
+        servers = server_at(f"{self.issuer}/oauth2/introspect", ttl="1h")
+        servers["main"]["issuer"] = self.issuer
+        self.instance = Instance(folder / "one", "", authorization_servers=servers)
+        self.log = folder / "as.log"
+
+    def notify(self, port: int) -> list[str]:
+        """Whom the server or a command is to tell."""
+        token = str(self.instance.config.with_name("ops-token"))
+        return ["--notify", f"http://127.0.0.1:{port}/revoke", "--notify-token-file", token]
+
+    @contextmanager
+    def serving(self, *, notified: int) -> Iterator[Process]:
+        """Serve, and tell whoever listens on this port."""
+        command = [sys.executable, "-m", "extauthz", "authserver", "serve", "--store", f"sqlite:///{self.store}"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--issuer", self.issuer, *self.notify(notified)]
+        with Process("authserver", command, log=self.log) as process:
+            process.wait_for_port(self.port)
+            yield process
+
+    def revoke(self, token: str) -> None:
+        """As its client does."""
+        form = {"token": token, "client_id": "app", "client_secret": SECRET}
+        assert httpx.post(f"{self.issuer}/oauth2/revoke", data=form, trust_env=False).status_code == 200
+
+    def command(self, *arguments: str) -> str:
+        """Run it on the store of the server."""
+        result = CliRunner().invoke(main, [*arguments, "--store", f"sqlite:///{self.store}"])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+
 def test_the_embedded_authorization_server_tells_what_it_revoked(tmp_path: Path) -> None:
     """Long before the answer in the cache would have ended; and so does its command line, which names the user."""
-    token, other = asyncio.run(issue(tmp_path / "as.db"))
-    (port,) = free_ports(1)
-    issuer = f"http://127.0.0.1:{port}"
-    servers = server_at(f"{issuer}/oauth2/introspect", ttl="1h")
-    servers["main"]["issuer"] = issuer
-    instance = Instance(tmp_path / "one", "", authorization_servers=servers)
-    command = [sys.executable, "-m", "extauthz", "authserver", "serve", "--store", f"sqlite:///{tmp_path / 'as.db'}"]
-    command += ["--listen", f"127.0.0.1:{port}", "--issuer", issuer]
-    notify = ["--notify", f"http://127.0.0.1:{instance.ops}/revoke"]
-    notify += ["--notify-token-file", str(instance.config.with_name("ops-token"))]
-    command += notify
-    with Process("authserver", command, log=tmp_path / "as.log") as process:
-        process.wait_for_port(port)
-        with instance.service.ready(instance.ops):
+    server = AuthorizationServer(tmp_path)
+    instance, (token, other) = server.instance, server.tokens
+    with server.serving(notified=instance.ops), instance.service.ready(instance.ops):
+        assert [ask(instance.gateway, each) for each in (token, other)] == [200, 200]
+        server.revoke(token)
+        wait_until(lambda: ask(instance.gateway, token) == 401, ARRIVES_SECONDS)
+        assert ask(instance.gateway, other) == 200
+        told = server.command("token", "revoke", "--sub", "u1", *server.notify(instance.ops))
+        assert told == "1 revoked, 1 of 1 told\n"
+        assert ask(instance.gateway, other) == 401
+
+
+def test_a_server_tells_what_a_killed_one_and_a_command_have_left(tmp_path: Path) -> None:
+    """`kill -9` after the 200 and before the notice; and a client that is disabled by a command that tells nobody."""
+    server = AuthorizationServer(tmp_path)
+    instance, (token, other) = server.instance, server.tokens
+    (nobody,) = free_ports(1)
+    with instance.service.ready(instance.ops):
+        with server.serving(notified=nobody) as process:
             assert [ask(instance.gateway, each) for each in (token, other)] == [200, 200]
-            form = {"token": token, "client_id": "app", "client_secret": SECRET}
-            assert httpx.post(f"{issuer}/oauth2/revoke", data=form, trust_env=False).status_code == 200
+            server.revoke(token)
+            os.kill(process.pid, signal.SIGKILL)
+        assert [ask(instance.gateway, each) for each in (token, other)] == [200, 200]
+        with server.serving(notified=instance.ops):
             wait_until(lambda: ask(instance.gateway, token) == 401, ARRIVES_SECONDS)
             assert ask(instance.gateway, other) == 200
-            revoke = ["token", "revoke", "--store", f"sqlite:///{tmp_path / 'as.db'}", "--sub", "u1", *notify]
-            assert CliRunner().invoke(main, revoke).output == "1 revoked, 1 of 1 told\n"
-            assert ask(instance.gateway, other) == 401
+            server.command("client", "disable", "app")
+            wait_until(lambda: ask(instance.gateway, other) == 401, ARRIVES_SECONDS)

@@ -287,6 +287,19 @@ class TestRotation:
         await old.resolve()
         assert (await both.resolve()).level == "shared"
 
+    @pytest.mark.parametrize(
+        ("kind", "name"), [(Kind.TOKEN, "t"), (Kind.JTI, "j"), (Kind.SUB, "u1"), (Kind.CLIENT_ID, "app")]
+    )
+    async def test_a_notice_under_the_old_key_is_heeded(self, bench: Bench, kind: Kind, name: str) -> None:
+        """It was written before anybody had the new key, and is about a value that the new key's owner finds."""
+        bench.server.state = active(sub="u1", jti="j", client_id="app")
+        old, both = await bench.worker(keyring=(OLD_KEYS,)), await bench.worker(keyring=(KEYS, OLD_KEYS))
+        await old.hear()
+        await old.resolve()
+        assert await old.feed.revoke([(kind, name)])
+        await both.hear()
+        assert (await both.resolve()).level == "server"
+
     async def test_new_values_are_under_the_new_key(self, bench: Bench) -> None:
         """So the old one can be taken out after a while."""
         both, new = await bench.worker(keyring=(KEYS, OLD_KEYS)), await bench.worker(keyring=(KEYS,))

@@ -93,13 +93,14 @@ class Worker:
         self.monotonic = TickingClock(1000.0)
         self.wall = TickingClock(NOW)
         self.observer = RecordingObserver()
-        self.revocations = Revocations(keyring[0].name_hash)
+        self.revocations = Revocations(*(keys.name_hash for keys in keyring))
         self.revocations.current = True
         self.breaker = Breaker(BreakerSettings(failures=3, window=3), self.monotonic, random=lambda: 0.0)
         self.redis = RedisClient(redis, self.breaker)
         self.cache = TokenCache(
             settings,
             secret=keyring[0].tokens,
+            older=[keys.tokens for keys in keyring[1:]],
             monotonic=self.monotonic,
             wall=self.wall,
             revocations=self.revocations,

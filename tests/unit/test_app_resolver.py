@@ -13,7 +13,7 @@ from extauthz.core.token import Token
 from extauthz.resolver.redis import Mode, RedisSettings, Tls
 from extauthz.resolver.revocation import Kind
 from extauthz.resolver.settings import ServerSettings
-from extauthz.testing import RecordingObserver
+from extauthz.testing import RecordingObserver, active
 from support.certificates import Authority
 from support.redis_server import RedisServer
 
@@ -144,3 +144,118 @@ async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:
         assert await shared.find(Token(f"t{number}"), None) is None
     assert [(event.what.value, event.subject) for event in observer.happenings] == [("shared_cache_down", "redis")]
     await one.close()
+
+
+class Second:
+    """A pause that is over at once; after so many of them the loop is left."""
+
+    class Over(Exception):  # noqa: N818 - no error
+        """Enough."""
+
+    def __init__(self, times: int = 1) -> None:
+        self._left = times
+
+    async def __call__(self, _seconds: float) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise self.Over
+
+
+def write(file: Path, content: str) -> None:
+    file.write_text(content)
+
+
+async def look(*processes: Sharing) -> None:
+    """A second passes in each of them."""
+    for process in processes:
+        with pytest.raises(Second.Over):
+            await process.follow_keys(Second())
+
+
+class TestKeysThatChange:
+    """Without a restart: append the new key everywhere, move it to the front, remove the old one."""
+
+    OLD, NEW, OTHER = "ab" * 32, "cd" * 32, "ef" * 32
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        path = tmp_path / "keys"
+        path.write_text(self.OLD)
+        return path
+
+    async def test_a_process_that_began_before_ends_like_one_that_begins_after(
+        self, tmp_path: Path, file: Path
+    ) -> None:
+        """Tokens have the same names for both, at every step, whenever a cache was made."""
+        section: dict[str, Any] = {"redis": "redis://127.0.0.1:1", "keys": {"file": file.name}}
+        before = sharing(tmp_path, **section)
+        settings = settings_of_main(tmp_path)
+        cache = before.cache(settings)
+        assert before.shared(settings, cache) is not None
+        first = cache.key(Token("t"))
+        for content in (f"{self.OLD} {self.NEW}", f"{self.NEW} {self.OLD}", self.NEW):
+            write(file, content)
+            await look(before)
+            after = sharing(tmp_path, **section)
+            assert cache.key(Token("t")) == key(before, tmp_path) == key(after, tmp_path)
+            assert (cache.key(Token("t")) == first) is content.startswith(self.OLD)
+            await after.close()
+        await before.close()
+
+    @pytest.mark.parametrize("kind", [Kind.TOKEN, Kind.SUB])
+    async def test_a_notice_and_a_value_are_found_at_every_step(self, tmp_path: Path, file: Path, kind: Kind) -> None:
+        """Between two processes of which one is a step ahead."""
+        with RedisServer(tmp_path) as redis:
+            section: dict[str, Any] = {"redis": redis.url, "timeout": "5s", "keys": {"file": file.name}}
+            ahead, behind = sharing(tmp_path, **section), sharing(tmp_path, **section)
+            settings = settings_of_main(tmp_path)
+            caches = {process: process.cache(settings) for process in (ahead, behind)}
+            shared = {process: process.shared(settings, cache) for process, cache in caches.items()}
+            for process in caches:
+                process.revocations.current = True
+            for step, content in enumerate((f"{self.OLD} {self.NEW}", f"{self.NEW} {self.OLD}", self.NEW)):
+                write(file, content)
+                await look(ahead)
+                for writer, reader in ((ahead, behind), (behind, ahead)):
+                    name = f"n{step}{writer is ahead}"
+                    token = Token(name)
+                    there, here = shared[writer], shared[reader]
+                    assert there is not None
+                    assert here is not None
+                    position = writer.revocations.position
+                    there.keep(token, active(sub=name), 0.0, position)
+                    await there.close()
+                    assert await here.find(token, None) is not None
+                    await writer.revoke([(kind.value, name)])
+                    for page in [await reader.feed._log.read(reader.revocations.position)]:  # type: ignore[union-attr] # noqa: SLF001 - one reading
+                        reader.feed._take_page(page)  # noqa: SLF001 - same
+                    assert caches[reader].get(caches[reader].key(token), None) is None
+                    assert await here.find(token, None) is None
+                await look(behind)
+            for process in caches:
+                await process.close()
+
+    @pytest.mark.parametrize("content", ["", "no key", f"{OLD} {OLD}", OTHER])
+    async def test_a_file_that_cannot_be_used_changes_nothing(self, tmp_path: Path, file: Path, content: str) -> None:
+        """Nor one with no key in common with the one before: notices of one process would not reach another."""
+        process = sharing(tmp_path, redis="redis://127.0.0.1:1", keys={"file": file.name})
+        cache = process.cache(settings_of_main(tmp_path))
+        first = cache.key(Token("t"))
+        write(file, content)
+        await look(process)
+        assert cache.key(Token("t")) == first
+        observer = process._observer  # noqa: SLF001 - what was composed
+        assert isinstance(observer, RecordingObserver)
+        assert [(event.what.value, event.subject) for event in observer.happenings] == [
+            ("secret_unreadable", "shared_cache")
+        ]
+        await process.close()
+
+    async def test_keys_of_the_environment_and_of_one_process_stay(self, tmp_path: Path) -> None:
+        """There is nothing to look at."""
+        for process in (sharing(tmp_path), sharing(tmp_path, redis="redis://127.0.0.1:1")):
+            cache = process.cache(settings_of_main(tmp_path))
+            first = cache.key(Token("t"))
+            await look(process)
+            assert cache.key(Token("t")) == first
+            await process.close()

@@ -12,7 +12,7 @@ from extauthz.authserver.events import Alert, Event, Kind
 from extauthz.authserver.sliding import MAX_KEYS, WINDOW_SECONDS, SlidingCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LEARNING_SECONDS: Final = 600.0
 """After its first request the addresses of a client are learned for so long, and no news."""
@@ -25,6 +25,9 @@ MAX_CLIENTS: Final = 10_000
 ACTIVE: Final = "active"
 UNKNOWN: Final = "unknown"
 REUSED: Final = "refresh_token_reused"
+NEW_ADDRESS: Final = "new_address"
+SINGLE: Final = frozenset({REUSED, NEW_ADDRESS})
+"""Rules that count nothing: one event is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,10 @@ class AnomalyRules:
 class Detector:
     """Looks at every event, in the order of time."""
 
-    def __init__(self, rules: AnomalyRules) -> None:
+    def __init__(self, rules: AnomalyRules, *, on_count: Callable[[Alert, int], None] | None = None) -> None:
+        """``on_count`` is told of each single thing that a rule counts, as the alert that it may become, and the limit."""
         self._rules = rules
+        self._on_count = on_count
         self._counts = SlidingCounts()
         self._told_at: dict[tuple[str, str], float] = {}
         self._marks: set[tuple[str, bytes]] = set()
@@ -63,7 +68,7 @@ class Detector:
         if event.kind is Kind.INTROSPECTION and event.result != ACTIVE and event.token_mark:
             yield from self._inactive(event)
         if self._rules.new_address and event.client_id and self._is_new(event):
-            yield _alert(event, "new_address", event.client_id, 1)
+            yield _alert(event, NEW_ADDRESS, event.client_id, 1)
 
     def _inactive(self, event: Event) -> Iterator[Alert]:
         yield from self._burst(event, "inactive_per_client", event.client_id, self._rules.inactive_per_client)
@@ -73,6 +78,8 @@ class Detector:
 
     def _burst(self, event: Event, rule: str, subject: str, limit: int) -> Iterator[Alert]:
         name = (rule, subject)
+        if self._on_count is not None:
+            self._on_count(_alert(event, rule, subject, 1), limit)
         self._counts.add(name, event.at)
         count = self._counts.seen(name, event.at)
         if count >= limit and event.at >= self._told_at.get(name, 0.0) + WINDOW_SECONDS:

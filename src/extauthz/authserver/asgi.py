@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from extauthz.authserver import render
-from extauthz.authserver.anomaly import REUSED
+from extauthz.authserver.anomaly import ACTIVE, REUSED
 from extauthz.authserver.certificate import presented_certificate
 from extauthz.authserver.client_auth import read_credentials
 from extauthz.authserver.endpoints import BATCH, ENDPOINTS, Endpoint, Posted
@@ -162,7 +162,12 @@ async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Rece
     event.client_id = claimed_id(credentials)
     caller = await door.guard.authenticate(address, credentials, door.service.authenticate)
     event.client_id = caller.client_id
-    return await endpoint.handle(door.service, caller, Posted(form, certificate), events)
+    if door.guard.rules.inactive_per_client is None or endpoint.kind is not Kind.INTROSPECTION:
+        return await endpoint.handle(door.service, caller, Posted(form, certificate), events)
+    await door.guard.admit_question(caller)
+    answer = await endpoint.handle(door.service, caller, Posted(form, certificate), events)
+    await door.guard.count_inactive(caller, sum(event.result != ACTIVE for event in events))
+    return answer
 
 
 def _note_failure(events: list[Event], error: Exception) -> None:

@@ -78,12 +78,16 @@ class StoreRecord(_Queue):
 
     async def run(self) -> None:
         """See ``Record``."""
+        writing: asyncio.Task[bool] | None = None
         try:
             while True:
                 await self._sleep(FLUSH_SECONDS)
-                await self._flush()
+                writing = asyncio.create_task(self._flush())
+                await asyncio.shield(writing)  # who is stopped now writes these lines to their end
         finally:
             async with asyncio.timeout(STOP_SECONDS):
+                if writing is not None:
+                    await writing
                 if not await self._flush():
                     self._on_loss(len(self._waiting))
 

@@ -4,6 +4,7 @@
 2. failures of an address and of a client, before a secret is compared; one that was right lately passes
 3. the networks that the client may call from
 4. requests of a client
+5. tokens that it asked about and that were inactive
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ AT_ONCE: Final = 4
 
 _FAILED_CLIENT: Final = "failed-client"
 _FAILED_ADDRESS: Final = "failed-address"
+_INACTIVE: Final = "inactive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class GuardRules:
 
     requests_per_client: int | None = None
     requests_per_address: int | None = None
+    inactive_per_client: int | None = None
     failures_per_client: int = 30
     failures_per_address: int = 60
     trusted_proxies: tuple[IPNetwork, ...] = ()
@@ -91,6 +94,18 @@ class Guard:
                 client = await self._judged(address, where, who, fingerprint, prove(credentials))
         await self._count("client", _name(client.client_id), self.rules.requests_per_client)
         return client
+
+    async def admit_question(self, client: ClientRecord) -> None:
+        """Let a client ask what tokens mean, unless too many have been inactive. Raises ``TooManyError``."""
+        limit = self.rules.inactive_per_client
+        if limit is not None and not await self._counts.is_below(_INACTIVE, _name(client.client_id), limit):
+            raise TooManyError(limit)
+
+    async def count_inactive(self, client: ClientRecord, tokens: int) -> None:
+        """Count so many inactive tokens of its question."""
+        if (limit := self.rules.inactive_per_client) is not None:
+            for _ in range(tokens):
+                await self._counts.hit(_INACTIVE, _name(client.client_id), limit)
 
     async def _judged(
         self, address: IPAddress | None, where: str, who: str, fingerprint: bytes, proof: Awaitable[ClientRecord]

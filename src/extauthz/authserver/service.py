@@ -15,7 +15,6 @@ from extauthz.authserver.errors import ErrorCode, OAuthError, ReuseError
 from extauthz.authserver.grants import Grants
 from extauthz.authserver.meaning import meaning
 from extauthz.authserver.metadata import checked_issuer, describe
-from extauthz.authserver.registry import family_names
 from extauthz.authserver.store.base import TokenKind, token_digest
 
 if TYPE_CHECKING:
@@ -51,11 +50,11 @@ class Service:
         *,
         verifier: SecretVerifier | None = None,
         signing: SigningKeys | None = None,
-        on_revoked: Callable[[str], None] = lambda _: None,
+        on_revoked: Callable[[], None] = lambda: None,
     ) -> None:
         """Raise ``ValueError`` if the issuer is not an http(s) URL without query and fragment (RFC 8414 §2).
 
-        ``on_revoked`` is told the ``jti`` of each token that was revoked, once the store has it.
+        ``on_revoked`` is called whenever the store has a new notice of revocation.
         """
         self._store = store
         self._issuer = checked_issuer(issuer)
@@ -74,8 +73,8 @@ class Service:
         """Issue a token as ``Grants.issue`` says."""
         try:
             return await self._grants.issue(client, request)
-        except ReuseError as reuse:
-            await self._tell_of_family(reuse.family)
+        except ReuseError:
+            self._on_revoked()
             raise
 
     async def introspect(self, caller: ClientRecord, token: str) -> Active | Inactive:
@@ -109,15 +108,10 @@ class Service:
         revoked_at = int(self._wall_clock())
         if record.kind is TokenKind.REFRESH and record.family is not None:
             await self._store.revoke_tokens(family=record.family, revoked_at=revoked_at)
-            await self._tell_of_family(record.family)
         else:
             await self._store.revoke_token(digest, revoked_at=revoked_at)
-            self._on_revoked(record.jti)
+        self._on_revoked()
         return Revocation.REVOKED
-
-    async def _tell_of_family(self, family: str) -> None:
-        for jti in await family_names(self._store, family):
-            self._on_revoked(jti)
 
     def metadata(self, *, mutual_tls: bool = False) -> Metadata:
         """Describe the server (RFC 8414 §2); ``mutual_tls`` if its listener verifies client certificates."""

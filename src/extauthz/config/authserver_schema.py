@@ -74,6 +74,7 @@ class Limits(Section):
 
     requests_per_client: PerMinute | None = None
     requests_per_address: PerMinute | None = None
+    inactive_per_client: PerMinute | None = None
     failures_per_client: PerMinute = 30
     failures_per_address: PerMinute = 60
     redis: Redis | None = None

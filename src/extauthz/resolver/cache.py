@@ -6,7 +6,7 @@ out the good ones.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -44,6 +44,11 @@ class TokenCache:
     The key is bound to the server, the client and the parameters of the question, so an answer can never be
     used for another server's token even if two caches share a store.
 
+    Args:
+        settings: of the server.
+        secret: what keys are made with.
+        older: secrets that came before it; notices of revocation may still stand under one of them.
+
     Attributes:
         revocations: notices that make entries unusable; all caches of a process share one table of them.
     """
@@ -53,19 +58,30 @@ class TokenCache:
         settings: ServerSettings,
         *,
         secret: bytes,
+        older: Sequence[bytes] = (),
         monotonic: Clock,
         wall: Clock,
         revocations: Revocations | None = None,
     ) -> None:
         self._settings = settings
-        self._keyed = hashlib.blake2b(key=secret, digest_size=TOKEN_HASH_BYTES)
         self._monotonic = monotonic
         self._wall = wall
         self.revocations = Revocations(Keys.derive(secret).name_hash) if revocations is None else revocations
-        self._fingerprint = fingerprint(settings, secret)
+        self._fingerprint = b""
         self._outlives = settings.stale_if_error > 0
         self._active = self._store(settings.max_entries, settings.max_bytes)
         self._inactive = self._store(max(1, settings.max_entries // 10), max(1, settings.max_bytes // 10))
+        self.rotate(secret, older)
+
+    def rotate(self, secret: bytes, older: Sequence[bytes]) -> None:
+        """Use these secrets from now on. Under another secret nothing is found that was kept before."""
+        self._keyed = hashlib.blake2b(key=secret, digest_size=TOKEN_HASH_BYTES)
+        self._older = [hashlib.blake2b(key=each, digest_size=TOKEN_HASH_BYTES) for each in older]
+        mark = fingerprint(self._settings, secret)
+        if mark != self._fingerprint:
+            self._active.clear()
+            self._inactive.clear()
+        self._fingerprint = mark
 
     def _store(self, max_entries: int, max_bytes: int) -> TLRUCache[bytes, _Entry]:
         """Room with two walls: an entry weighs its bytes, and no less than an equal share of the room."""
@@ -86,6 +102,14 @@ class TokenCache:
         digest = self._keyed.copy()  # what `token_key` does, but the key is taken in once
         digest.update(token.reveal().encode())
         return self._fingerprint + digest.digest()
+
+    def hashes(self, key: bytes, token: Token) -> Iterator[str]:
+        """What may stand for the token in a notice of revocation, under any of the secrets."""
+        yield token_hash(key)
+        for keyed in self._older:
+            digest = keyed.copy()
+            digest.update(token.reveal().encode())
+            yield digest.hexdigest()
 
     def get(self, key: bytes, max_age: float | None) -> Resolution | None:
         """A usable answer, or None: then the server must be asked. `max_age` in seconds; 0 is never met."""

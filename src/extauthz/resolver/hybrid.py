@@ -19,7 +19,7 @@ from extauthz.core.decision import OUTAGES
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.observe.events import Happened, Happening, Observer
-from extauthz.resolver.cache import TokenCache, token_hash
+from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.jwt import Verified
 from extauthz.resolver.jwt_verifier import JwtVerifier
 
@@ -67,7 +67,7 @@ class JwtOnly:
         verdict = await self._verifier.verify(token)
         if isinstance(verdict, Inactive | Unavailable):
             return Resolution(state=verdict, level="jwt")
-        if verdict is None or revocations.names(token_hash(key), verdict.state):
+        if verdict is None or any(revocations.names(name, verdict.state) for name in self._cache.hashes(key, token)):
             return _REFUSED
         return replace(self._cache.put(key, verdict.state, asked_at, number), level="jwt")
 
@@ -117,29 +117,29 @@ class JwtThenIntrospect:
     ) -> Resolution:
         """The token's word where that may do for now, else the server's."""
         passing = self._passing.get(key)
-        if passing is not None and max_age is None and self._trusts(key, passing):
+        if passing is not None and max_age is None and self._trusts(key, token, passing):
             return self._at_once(passing)
         verdict = await self._verifier.verify(token)
         if verdict is None:
             return await ask(patience)
         if not isinstance(verdict, Verified):
             return Resolution(state=verdict, level="jwt")
-        if max_age is None and self._trusts(key, verdict.state):
+        if max_age is None and self._trusts(key, token, verdict.state):
             self._begin(key, verdict.state, ask)
             return self._at_once(verdict.state)
         resolution = await self._listen(key, ask, patience)
-        return self._at_once(verdict.state) if self._stands_alone(key, verdict, resolution) else resolution
+        return self._at_once(verdict.state) if self._stands_alone(key, token, verdict, resolution) else resolution
 
     def _at_once(self, state: Active) -> Resolution:
         return Resolution(state=state, level="jwt", fresh_until=self._monotonic())
 
-    def _trusts(self, key: bytes, state: Active) -> bool:
+    def _trusts(self, key: bytes, token: Token, state: Active) -> bool:
         """Whether the token's word will do until the server's has come."""
-        return self._answers and self._is_clear(key, state)
+        return self._answers and self._is_clear(key, token, state)
 
-    def _is_clear(self, key: bytes, state: Active) -> bool:
+    def _is_clear(self, key: bytes, token: Token, state: Active) -> bool:
         """Whether the server's last word about the token was no refusal, and no notice about it came since."""
-        revoked = self._cache.revocations.last(token_hash(key), state).number
+        revoked = max(self._cache.revocations.last(name, state).number for name in self._cache.hashes(key, token))
         answered = self._answered.get(key, _Answered(active=True, number=0))
         return answered.active and answered.number >= revoked
 
@@ -164,12 +164,12 @@ class JwtThenIntrospect:
             self._answered[key] = _Answered(active=isinstance(resolution.state, Active), number=number)
         return resolution
 
-    def _stands_alone(self, key: bytes, verdict: Verified, resolution: Resolution) -> bool:
+    def _stands_alone(self, key: bytes, token: Token, verdict: Verified, resolution: Resolution) -> bool:
         """Whether the token passes by its signature, because the server cannot be asked and it is young enough."""
         state = resolution.state
         if not isinstance(state, Unavailable) or state.reason not in OUTAGES or verdict.issued_at is None:
             return False
-        return self._is_clear(key, verdict.state) and self._wall() - verdict.issued_at < self._max_local_age
+        return self._is_clear(key, token, verdict.state) and self._wall() - verdict.issued_at < self._max_local_age
 
     async def close(self) -> None:
         """End the questions that run in the background."""

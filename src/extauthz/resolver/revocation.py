@@ -58,20 +58,28 @@ Hash = Callable[[str, str], str]
 class Revocations:
     """The latest notice about each token, subject and client.
 
+    Args:
+        hash_claims: one for each key that a notice may have been written under; while keys change there are several.
+        max_notices: how many are kept.
+
     Attributes:
         number: notices taken in.
         position: up to here the shared log has been read.
         current: whether the log is being read; while it is not, values in the shared cache are not to be trusted.
     """
 
-    def __init__(self, hash_claim: Hash, *, max_notices: int = MAX_NOTICES) -> None:
+    def __init__(self, *hash_claims: Hash, max_notices: int = MAX_NOTICES) -> None:
         self.number = 0
         self.position = 0
         self.current = False
-        self._hash = hash_claim
+        self._hash_claims = hash_claims
         self._max_notices = max_notices
         self._floor = Mark()
         self._marks: dict[Notice, Mark] = {}
+
+    def rotate(self, *hash_claims: Hash) -> None:
+        """Look for notices under these keys from now on."""
+        self._hash_claims = hash_claims
 
     def take(self, notice: Notice, position: int = ONLY_HERE) -> bool:
         """Take a notice in; False when it is known, because the log also tells its writer what it wrote."""
@@ -113,7 +121,8 @@ class Revocations:
         if isinstance(state, Active):
             for kind, claim in ((Kind.JTI, state.jti), (Kind.SUB, state.sub), (Kind.CLIENT_ID, state.client_id)):
                 if claim is not None:
-                    yield Notice(kind, self._hash(kind, claim))
+                    for hash_claim in self._hash_claims:
+                        yield Notice(kind, hash_claim(kind, claim))
 
     def _drop_oldest(self) -> None:
         if len(self._marks) > self._max_notices:

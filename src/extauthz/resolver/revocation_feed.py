@@ -51,6 +51,10 @@ class RevocationFeed:
         """Whether there is a log of others to be followed."""
         return self._log is not None
 
+    def rotate(self, keyring: Sequence[Keys]) -> None:
+        """Write under these keys from now on."""
+        self._keyring = keyring
+
     async def revoke(self, names: Iterable[tuple[Kind, str]]) -> bool:
         """Forget these tokens, subjects and clients; a token is named by itself. No answer older than this call is used.
 

@@ -102,7 +102,7 @@ class SharedCache:
         self._settings = settings
         self._cache = cache
         self._redis = redis
-        self._keyring = [(keys, fingerprint(settings, keys.tokens)) for keys in keyring]
+        self.rotate(keyring)
         self._prefix = prefix
         self._owner = owner
         self._monotonic = monotonic
@@ -112,6 +112,10 @@ class SharedCache:
         self._leased: set[bytes] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._troubles = _Troubles(settings.name, observer, monotonic)
+
+    def rotate(self, keyring: Sequence[Keys]) -> None:
+        """Use these keys from now on; `cache` has to use the first of them too."""
+        self._keyring = [(keys, fingerprint(self._settings, keys.tokens)) for keys in keyring]
 
     async def find(self, token: Token, max_age: float | None) -> Resolution | None:
         """An answer that may be used, maybe one that another process is just getting; or None: then ask, and `keep`."""
@@ -161,7 +165,9 @@ class SharedCache:
             self._troubles.count(Happening.SHARED_CACHE_UNREADABLE)
             return None
         revocations, age = self._cache.revocations, self._wall() - asked_at
-        if age < -MAX_SKEW_SECONDS or revocations.last(token_hash(key), learnt.state).position > learnt.position:
+        # A notice about the token may be older than our first key: then it was written under the key of the value.
+        noticed = max(revocations.last(token_hash(each), learnt.state).position for each in {key, place.key})
+        if age < -MAX_SKEW_SECONDS or noticed > learnt.position:
             return None
         self._cache.put(key, learnt.state, self._monotonic() - max(0.0, age), revocations.number)
         known = self._cache.get(key, max_age)

@@ -347,6 +347,16 @@ async def test_caller_without_right_credentials_is_401(
     assert answer.headers["www-authenticate"] == f'Basic realm="{realm}", charset="UTF-8"'
 
 
+@pytest.mark.shows("S86")
+async def test_a_token_authenticates_nobody(world: World) -> None:
+    """4.3-8, 4.3-9: neither for a question about another token nor about itself."""
+    good = await world.token()
+    for token in (good, "other"):
+        headers = {"content-type": FORM, "authorization": f"Bearer {good}"}
+        answer = await world.http.post("/oauth2/introspect", content=f"token={token}", headers=headers)
+        check_refusal(answer, 401, "invalid_client")
+
+
 async def test_missing_credentials_are_asked_for_in_words(world: World) -> None:
     """4.3-1: the body says that client authentication is required."""
     answer = await world.http.post("/oauth2/introspect", data={"token": "x"})

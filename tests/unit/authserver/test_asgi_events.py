@@ -143,6 +143,24 @@ async def test_failures_are_told_in_words_of_ours(server: Server, monkeypatch: p
     ]
 
 
+@pytest.mark.shows("S91")
+async def test_who_guesses_at_tokens_may_not_go_on(store: MemoryStore) -> None:
+    """Inactive tokens are counted, active ones are not; other endpoints, and other clients, are served as before."""
+    await store.add_client(dataclasses.replace(APP, client_id="other", can_introspect=True, audiences=("*",)))
+    server = Server(store, inactive_per_client=3)
+    token, _ = await server.issued()
+    for guess in ("x", "y"):
+        assert (await server.post("/oauth2/introspect", token=guess)).json() == {"active": False}
+        assert (await server.post("/oauth2/introspect", token=token)).json()["active"] is True
+    assert (await server.post("/oauth2/introspect", token="z")).status_code == 200
+    refused = await server.post("/oauth2/introspect", token=token)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "20")
+    assert (await server.post("/oauth2/token", grant_type="client_credentials")).status_code == 200
+    guesses = await server.post("/oauth2/introspect/batch", auth=("other", SECRET), tokens=f"a b {token} c")
+    assert guesses.status_code == 200
+    assert (await server.post("/oauth2/introspect", auth=("other", SECRET), token=token)).status_code == 429
+
+
 async def test_limits_are_answered_429(store: MemoryStore) -> None:
     """Beyond a limit the answer is 429 with Retry-After and an error that OAuth clients can read."""
     server = Server(store, requests_per_client=1)

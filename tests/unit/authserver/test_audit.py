@@ -79,12 +79,15 @@ class Storage:
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
+        self.open = asyncio.Event()
+        self.open.set()
         self.kept: list[Mapping[str, Any]] = []
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         if self.failures:
             self.failures -= 1
             raise StoreError("no")
+        await self.open.wait()
         self.kept += events
 
 
@@ -116,5 +119,28 @@ async def test_lines_survive_a_pause_of_the_store() -> None:
     record.write({"n": 2})
     await run_once(record)
     task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [line["n"] for line in storage.kept] == [1, 2]
+
+
+async def test_lines_that_are_being_written_at_the_end_are_not_lost() -> None:
+    """Who is stopped in the middle of a write waits for it, and then writes what is left."""
+    storage, ticks = Storage(0), asyncio.Queue[None]()
+    storage.open.clear()
+
+    async def sleep(_seconds: float) -> None:
+        await ticks.get()
+
+    record = StoreRecord(storage, on_loss=lambda _count: None, sleep=sleep)  # type: ignore[arg-type] # see above
+    record.write({"n": 1})
+    task = asyncio.create_task(record.run())
+    ticks.put_nowait(None)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    record.write({"n": 2})
+    task.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    storage.open.set()
     await asyncio.gather(task, return_exceptions=True)
     assert [line["n"] for line in storage.kept] == [1, 2]

@@ -69,6 +69,7 @@ async def fail(guard: Guard, prover: Prover, times: int, *, at: object = HERE, c
             await guard.authenticate(at, credentials(f"wrong {number}", client_id), prover)  # type: ignore[arg-type]
 
 
+@pytest.mark.shows("S91")
 async def test_after_failures_nothing_is_compared(clock: Clock) -> None:
     """An address that failed too often is refused before a secret is compared, until a minute has passed."""
     one, prover = guard(clock, failures_per_address=3), Prover()

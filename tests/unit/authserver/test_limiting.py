@@ -54,6 +54,25 @@ async def test_processes_count_together_in_redis_and_alone_without(
     assert "geheim" not in caplog.text
 
 
+async def test_processes_add_up_what_they_saw_within_a_minute(tmp_path: Path) -> None:
+    """Of the minute before, what still lies within; one of them is the first, once in a minute; without Redis neither."""
+    wall = Clock()
+    with RedisServer(tmp_path) as server:
+        one, two = (RedisCounts(server.url, Clock(), wall_clock=wall) for _ in range(2))
+        assert [await one.tally("k", "a", 3), await two.tally("k", "a", 2), await two.tally("k", "b", 1)] == [3, 5, 1]
+        wall.now += 75
+        assert await one.tally("k", "a", 1) == 1 + 5 * 0.75
+        wall.now += 120
+        assert await one.tally("k", "a", 1) == 1
+        assert [await one.claim("k", "a"), await two.claim("k", "a"), await two.claim("k", "b")] == [True, False, True]
+        kept = {name: server.raw("TTL", name) for name in server.keys()}  # noqa: SIM118 - not a dictionary
+        assert kept
+        assert all(0 < seconds <= 120 for seconds in kept.values())
+    for each in (one, two):
+        assert await each.tally("k", "a", 1) is None
+        assert await each.claim("k", "a") is None
+
+
 @pytest.mark.parametrize(("trusted", "allowed"), [(True, 1), (False, 2)])
 async def test_redis_over_tls_is_trusted_by_its_authority(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool, allowed: int

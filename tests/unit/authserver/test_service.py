@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from extauthz.authserver.client_auth import Presented, SecretVerifier, hash_secret
-from extauthz.authserver.errors import ErrorCode, OAuthError
+from extauthz.authserver.errors import ErrorCode, OAuthError, ReuseError
 from extauthz.authserver.grants import TOKEN_TTL_SECONDS, TokenRequest
 from extauthz.authserver.meaning import Active, Inactive, Why
 from extauthz.authserver.service import MAX_BATCH, Revocation, Service
@@ -348,31 +348,22 @@ async def test_revoking_twice_is_no_error(service: Service, store: SqliteStore) 
     assert await service.introspect(RS, "t0ken") == Inactive(why=Why.REVOKED)
 
 
-async def test_who_wants_to_know_is_told_what_was_revoked(store: SqliteStore, clock: Clock) -> None:
-    """The name of the token, once the store has it; nothing when nothing was revoked."""
-    told: list[str] = []
-    service = Service(store, ISSUER, clock, on_revoked=told.append)
-    await store.add_tokens(record())
+async def test_who_wants_to_know_is_told_that_something_was_revoked(store: SqliteStore, clock: Clock) -> None:
+    """Once the store has a notice about it, also when a copied refresh token ended its family; never without one."""
+    calls: list[int] = []
+    service = Service(store, ISSUER, clock, on_revoked=lambda: calls.append(1))
+    refresh = replace(record(), family="f", jti="refresh", kind=TokenKind.REFRESH, digest=token_digest("refresh"))
+    await store.add_tokens(record(), refresh)
     await service.revoke(APP, "unknown")
     await service.revoke(RS, "t0ken")
-    assert told == []
+    assert (calls, await store.list_notices(limit=9)) == ([], [])
     await service.revoke(APP, "t0ken")
-    assert told == [record().jti]
-
-
-async def test_with_a_family_all_its_tokens_are_told(store: SqliteStore, clock: Clock) -> None:
-    """Whoever keeps an answer about an access token must hear of it when its refresh token is revoked."""
-    told: list[str] = []
-    service = Service(store, ISSUER, clock, on_revoked=told.append)
-    await store.add_tokens(
-        replace(record(), family="f", jti="access"),
-        replace(record(), family="f", jti="refresh", kind=TokenKind.REFRESH, digest=token_digest("refresh")),
-        replace(record(), family="g", jti="other", digest=token_digest("other")),
-    )
-    many = [replace(record(), family="f", jti=f"j{number}", digest=token_digest(f"t{number}")) for number in range(200)]
-    await store.add_tokens(*many)
-    await service.revoke(APP, "refresh")
-    assert sorted(told) == sorted(["access", "refresh", *(token.jti for token in many)])
+    assert (len(calls), len(await store.list_notices(limit=9))) == (1, 1)
+    await store.exchange(refresh.digest, used_at=1, successors=())
+    client = replace(APP, grants=("refresh_token",))
+    with pytest.raises(ReuseError):
+        await service.issue(client, TokenRequest(grant_type="refresh_token", refresh_token="refresh"))
+    assert (len(calls), len(await store.list_notices(limit=9))) == (2, 2)
 
 
 async def test_nothing_is_active_after_a_revocation_has_returned(

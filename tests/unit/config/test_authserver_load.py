@@ -48,7 +48,7 @@ ops: 127.0.0.1:9193
 store_password: {env: DB}
 tls: {certificate: tls.crt, key: tls.key, client_ca: ca.crt}
 trusted_proxies: [10.0.0.0/8]
-limits: {requests_per_client: 6000, requests_per_address: 600, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}, redis_ca: ca.crt}
+limits: {requests_per_client: 6000, requests_per_address: 600, inactive_per_client: 60, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}, redis_ca: ca.crt}
 audit: store
 audit_keep: 90d
 anomalies: {new_address: false, webhook: "https://alerts.example.com/as", webhook_token: {file: hook}}

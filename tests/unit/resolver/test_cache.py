@@ -528,3 +528,23 @@ class TestSecrecy:
         assert isinstance(resolution.state if resolution else None, Active)
         assert self.TOKEN not in repr(vars(bench.cache)) + repr(resolution)
         assert self.TOKEN.encode() not in pickle.dumps(resolution)
+
+
+class TestRotation:
+    """The secret that keys are made with may change."""
+
+    def test_under_another_secret_nothing_is_kept(self, bench: Bench) -> None:
+        """Notices about what was kept would come under another name; what is learnt from then on is kept as before."""
+        bench.put("t", active())
+        bench.put("u", Inactive())
+        bench.cache.rotate(b"n" * 32, [KEYS.tokens])
+        assert (bench.get("t"), len(bench.cache)) == (None, 0)
+        bench.put("t", active())
+        assert bench.get("t") == active()
+
+    def test_as_long_as_the_secret_stays_all_is_kept(self, bench: Bench) -> None:
+        """Whatever comes before or behind it."""
+        bench.put("t", active())
+        for older in ([b"o" * 32], []):
+            bench.cache.rotate(KEYS.tokens, older)
+            assert bench.get("t") == active()

@@ -122,6 +122,13 @@ async def how(bench: Bench, **asked: Any) -> tuple[type[TokenState], str]:  # no
 class TestThenIntrospect:
     """First the token's word, then the server's."""
 
+    async def test_a_notice_under_a_key_that_came_before_is_obeyed(self) -> None:
+        """The server is waited for, as after any notice about the token."""
+        bench = Bench()
+        bench.revoke()
+        bench.cache.rotate(b"n" * 32, [b"k" * 32])
+        assert await how(bench) == (Active, "server")
+
     async def test_a_good_token_passes_at_once_and_the_server_is_asked(self) -> None:
         """However many requests come meanwhile, it is one question."""
         bench = Bench()
@@ -359,11 +366,20 @@ class TestJwtOnly:
         """There is no server that could be asked anew."""
         bench = Bench("jwt")
         await bench.resolve()
-        revocations = bench.cache.revocations
-        name = token_hash(bench.cache.key(Token(GOOD))) if kind is Kind.TOKEN else revocations._hash(Kind.JTI, "a1")  # noqa: SLF001 - as a notice has it
+        (hash_claim,) = bench.cache.revocations._hash_claims  # noqa: SLF001 - as a notice has it
+        name = token_hash(bench.cache.key(Token(GOOD))) if kind is Kind.TOKEN else hash_claim(Kind.JTI, "a1")
         bench.revoke(Notice(kind, name))
         assert await how(bench) == (Inactive, "jwt")
         assert await how(bench, token=minted(KEY, claims={"jti": "a2"})) == (Active, "jwt")
+
+    async def test_a_notice_under_a_key_that_came_before_is_obeyed(self) -> None:
+        """A change of keys does not make a revoked token good again."""
+        bench = Bench("jwt")
+        bench.revoke()
+        bench.cache.rotate(b"n" * 32, [b"k" * 32])
+        assert await how(bench) == (Inactive, "jwt")
+        bench.cache.rotate(b"n" * 32, [])
+        assert await how(bench) == (Active, "jwt")
 
     async def test_a_notice_about_all_only_forgets(self) -> None:
         """A signature is as good as before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +14,9 @@ ALL_AUDIENCES: Final = "*"
 """Registered as an audience of a resource server: it may see the tokens of every audience."""
 
 NO_CLAIMS: Final[Mapping[str, Any]] = {}
+
+NOTICE_SECONDS: Final = 2 * 86_400
+"""How long a notice is kept that nobody takes: no cache of ours holds an answer for longer, an outage included."""
 
 
 class StoreError(Exception):
@@ -105,6 +108,15 @@ class TokenRecord:
     """Read with the token and not kept with it: whether its client is disabled now."""
 
 
+class Notice(NamedTuple):
+    """What caches are to forget, in the words of whoever takes it: ``kind`` is ``jti``, ``sub`` or ``client_id``."""
+
+    number: int
+    """Of no other notice, ever."""
+    kind: str
+    name: str
+
+
 def token_digest(token: str) -> bytes:
     """Return the key of a token: plain SHA-256 is enough for 256 random bits."""
     return hashlib.sha256(token.encode()).digest()
@@ -130,7 +142,10 @@ class Store(Protocol):
         """
 
     async def replace_client(self, client: ClientRecord) -> bool:
-        """Put this in the place of the client with the same id; false if there is none."""
+        """Put this in the place of the client with the same id; false if there is none.
+
+        Where that disables the client, a notice about its tokens is written with it.
+        """
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this digest, expired and revoked ones too, or ``None``."""
@@ -144,7 +159,10 @@ class Store(Protocol):
         """Keep new tokens, all of them or none."""
 
     async def revoke_token(self, digest: bytes, *, revoked_at: int) -> None:
-        """Mark the token revoked. An unknown token is no error, and the first time of revocation stays."""
+        """Mark the token revoked, and write a notice about it with that.
+
+        An unknown token is no error, and the first time of revocation stays.
+        """
 
     async def revoke_tokens(
         self,
@@ -157,7 +175,8 @@ class Store(Protocol):
     ) -> int:
         """Mark all tokens revoked that have all of the named properties, of which there is at least one; how many.
 
-        Of a family not even a token survives that a refresh token is exchanged for at the same time.
+        Of a family not even a token survives that a refresh token is exchanged for at the same time. A notice is written
+        with it: about the narrowest of the properties, for a family about each of its tokens.
         """
 
     async def exchange(self, digest: bytes, *, used_at: int, successors: Collection[TokenRecord]) -> bool:
@@ -170,10 +189,16 @@ class Store(Protocol):
         """Note that a client used this ``jti``; false if it did so before and that use has not expired at ``now``."""
 
     async def delete_expired(self, *, before: int, limit: int) -> int:
-        """Forget at most ``limit`` tokens and as many assertions that expired before that time; how many it were.
+        """Forget at most ``limit`` tokens, and as many assertions and notices, that expired before that time; how many.
 
         Several servers may do so at once.
         """
+
+    async def list_notices(self, *, limit: int) -> Sequence[Notice]:
+        """Return the newest notices that nobody has deleted, the oldest of them first."""
+
+    async def delete_notices(self, numbers: Collection[int]) -> None:
+        """Forget these notices: everybody knows."""
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append to the audit record; every event has ``at``, ``kind`` and members of its own."""

@@ -85,6 +85,17 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX event_by_time ON event (at)",
     ),
+    (
+        """
+        CREATE TABLE notice (
+            id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            expires_at BIGINT NOT NULL
+        )
+        """,
+        "CREATE INDEX notice_by_expiry ON notice (expires_at)",
+    ),
 )
 """Entry n leads from schema n to schema n + 1 (table ``schema_version``). Published entries never change."""
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 from extauthz.authserver.store import rows
-from extauthz.authserver.store.base import DuplicateClientError
+from extauthz.authserver.store.base import NOTICE_SECONDS, DuplicateClientError, Notice
 from extauthz.authserver.store.gather import Gatherer
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _TOKEN_MARKS: Final = ", ".join("?" * 15)
 _CLIENT_BY_ID: Final = f"SELECT {rows.CLIENT} FROM client WHERE client_id = ?"  # noqa: S608 - constants
+_NOTICE: Final = "INSERT INTO notice (kind, name, expires_at)"
+_OF_EACH_TOKEN: Final = f"{_NOTICE} SELECT 'jti', jti, revoked_at + {NOTICE_SECONDS} FROM token"  # noqa: S608 - constants
+_OF_CLIENT: Final = (
+    f"{_NOTICE} SELECT 'client_id', client_id, CAST(? AS BIGINT) FROM client"  # noqa: S608 - constants
+    " WHERE client_id = ? AND disabled_at IS NULL"
+)
 _TOKEN_BY_DIGEST: Final = f"SELECT {rows.TOKEN_READ} FROM token WHERE digest = ?"  # noqa: S608 - constants
 
 
@@ -111,7 +117,11 @@ class SqlStore:
             "UPDATE client SET secret_hash = ?, can_introspect = ?, audiences = ?, scopes = ?, disabled_at = ?,"
             " details = ? WHERE client_id = ?"
         )
-        return await self._database.change(Statement(sql, (*rest, client_id), required=True)) is not None
+        replacing = Statement(sql, (*rest, client_id), required=True)
+        if client.disabled_at is None:
+            return await self._database.change(replacing) is not None
+        notice = Statement(_OF_CLIENT, (client.disabled_at + NOTICE_SECONDS, client_id))
+        return await self._database.change(notice, replacing) is not None
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """See ``Store``."""
@@ -135,7 +145,10 @@ class SqlStore:
     async def revoke_token(self, digest: bytes, *, revoked_at: int) -> None:
         """See ``Store``."""
         sql = "UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL"
-        await self._database.change(Statement(sql, (revoked_at, digest)))
+        await self._database.change(
+            Statement(sql, (revoked_at, digest), required=True),
+            Statement(f"{_OF_EACH_TOKEN} WHERE digest = ? AND revoked_at = ?", (digest, revoked_at)),
+        )
 
     async def revoke_tokens(
         self,
@@ -151,12 +164,24 @@ class SqlStore:
         if not where:
             raise ValueError("name what is to be revoked")
         sql = f"UPDATE token SET revoked_at = ? {where} AND revoked_at IS NULL"  # noqa: S608 - constants
-        statement = Statement(sql, (revoked_at, *values))
-        total = touched = sum(await self._database.change(statement) or ())
+        named = {"jti": jti, "sub": sub, "client_id": client_id}
+        narrowest = next(((kind, name) for kind, name in named.items() if name is not None), None)
+        if narrowest is None:
+            notice = Statement(
+                f"{_OF_EACH_TOKEN} {where} AND revoked_at = ? AND expires_at > revoked_at", (*values, revoked_at)
+            )
+        else:
+            notice = Statement(f"{_NOTICE} VALUES (?, ?, ?)", (*narrowest, revoked_at + NOTICE_SECONDS))
+        return await self._revoke(
+            Statement(sql, (revoked_at, *values), required=True), notice, repeat=family is not None
+        )
+
+    async def _revoke(self, revoking: Statement, notice: Statement, *, repeat: bool) -> int:
+        total = touched = (await self._database.change(revoking, notice) or (0,))[0]
         # An exchange that is under way may hold its refresh token until after this statement has looked for successors.
         # Once a look finds nothing alive, no exchange can be under way: it needs a living refresh token.
-        while touched and family is not None:
-            touched = sum(await self._database.change(statement) or ())
+        while touched and repeat:
+            touched = (await self._database.change(revoking, notice) or (0,))[0]
             total += touched
         return total
 
@@ -180,8 +205,21 @@ class SqlStore:
         expired = f"WHERE expires_at < ? LIMIT ? {self._database.claiming}"
         tokens = f"DELETE FROM token WHERE digest IN (SELECT digest FROM token {expired})"  # noqa: S608 - constants
         assertions = f"DELETE FROM assertion WHERE (client_id, jti) IN (SELECT client_id, jti FROM assertion {expired})"  # noqa: S608 - constants
-        touched = await self._database.change(*(Statement(sql, (before, limit)) for sql in (tokens, assertions)))
+        notices = f"DELETE FROM notice WHERE id IN (SELECT id FROM notice {expired})"  # noqa: S608 - constants
+        touched = await self._database.change(
+            *(Statement(sql, (before, limit)) for sql in (tokens, assertions, notices))
+        )
         return sum(touched or ())
+
+    async def list_notices(self, *, limit: int) -> list[Notice]:
+        """See ``Store``."""
+        sql = "SELECT id, kind, name FROM notice ORDER BY id DESC LIMIT ?"
+        return [Notice(*row) for row in reversed(await self._database.read(sql, (limit,)))]
+
+    async def delete_notices(self, numbers: Collection[int]) -> None:
+        """See ``Store``."""
+        marks = ", ".join("?" * len(numbers))
+        await self._database.change(Statement(f"DELETE FROM notice WHERE id IN ({marks})", tuple(numbers)))  # noqa: S608 - marks
 
     async def add_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """See ``Store``."""

@@ -77,6 +77,18 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, details TEXT NOT NULL) STRICT",
         "CREATE INDEX event_by_time ON event (at)",
     ),
+    (
+        # AUTOINCREMENT: who has taken a notice remembers its number, which must not come again.
+        """
+        CREATE TABLE notice (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            expires_at INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX notice_by_expiry ON notice (expires_at)",
+    ),
 )
 """Entry n leads from schema n to schema n + 1 (``PRAGMA user_version``). Published entries never change."""
 

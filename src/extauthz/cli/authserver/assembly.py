@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from extauthz.authserver.anomaly import AnomalyRules, Detector
+from extauthz.authserver.anomaly import AnomalyRules
 from extauthz.authserver.asgi import create_app
 from extauthz.authserver.audit import FileRecord, StoreRecord
 from extauthz.authserver.cleanup import clean_up
@@ -39,8 +39,8 @@ class Parts:
     background: tuple[Coroutine[object, object, None], ...]
 
 
-def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[str], None]) -> Parts:
-    """Put the server together. ``on_revoked`` is told the ``jti`` of each token that was revoked.
+def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[], None]) -> Parts:
+    """Put the server together. ``on_revoked`` is called whenever the store has a new notice of revocation.
 
     Raises ``ValueError`` for an issuer or a signing key that cannot be used, ``OSError`` for a key that cannot be read.
     """
@@ -51,16 +51,23 @@ def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[st
     metrics = Metrics()
     record = _record(config, store, metrics.audit_lost)
     webhook = _webhook(config, metrics.alerts_lost)
-    watch = Watch(record=record, metrics=metrics, detector=Detector(_anomaly_rules(config)), webhook=webhook)
+    counts = _counts(config)
+    watch = Watch(
+        record=record,
+        metrics=metrics,
+        rules=_anomaly_rules(config),
+        webhook=webhook,
+        tallies=counts if isinstance(counts, RedisCounts) else None,
+    )
     app = create_app(
         service,
         batch=settings.batch,
         mutual_tls=settings.tls is not None and settings.tls.client_ca is not None,
-        guard=Guard(_guard_rules(config), _counts(config)),
+        guard=Guard(_guard_rules(config), counts),
         observe=watch.saw,
     )
     cleaning = clean_up(store, time.time, every_seconds=settings.cleanup_every, keep_events_seconds=settings.audit_keep)
-    beside = tuple(part.run() for part in (record, webhook) if part is not None)
+    beside = tuple(part.run() for part in (record, webhook, watch.bursts) if part is not None)
     return Parts(app=app, metrics=metrics, background=(cleaning, *beside))
 
 
@@ -94,6 +101,7 @@ def _guard_rules(config: AuthServerConfig) -> GuardRules:
     return GuardRules(
         requests_per_client=limits.requests_per_client,
         requests_per_address=limits.requests_per_address,
+        inactive_per_client=limits.inactive_per_client,
         failures_per_client=limits.failures_per_client,
         failures_per_address=limits.failures_per_address,
         trusted_proxies=config.settings.trusted_proxies,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import h2corn
 
 from extauthz.authserver.endpoints import MAX_BATCH_BYTES
-from extauthz.authserver.notify import notifying
+from extauthz.authserver.outbox import notifying
 from extauthz.cli.authserver.assembly import assemble
 from extauthz.cli.authserver.stores import store_at
 from extauthz.cli.listener import Listener
@@ -37,8 +37,8 @@ _log = logging.getLogger("extauthz.authserver")
 
 async def work(config: AuthServerConfig, sockets: Sockets) -> None:
     """Serve until SIGTERM or SIGINT, or until the supervisor is gone."""
-    async with store_at(config.store, config.store_password) as store, notifying(config.notified) as tell:
-        parts = assemble(config, store, on_revoked=tell)
+    async with store_at(config.store, config.store_password) as store, notifying(store, config.notified) as wake:
+        parts = assemble(config, store, on_revoked=wake)
         readiness = Readiness()
         tls = _tls_files(config)
         listener = Listener(lambda descriptor: _server(parts.app, descriptor, **tls), sockets.gateway)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from extauthz.authserver.store.base import (
+    NOTICE_SECONDS,
     AuthMethod,
     ClientRecord,
     DuplicateClientError,
@@ -177,6 +178,63 @@ async def test_tokens_fall_by_what_they_have_in_common(store: Store, named: dict
     assert {token.jti for token in found if token and token.revoked_at == 1030} == fallen
     assert count == len(fallen)
     assert await store.revoke_tokens(**named, revoked_at=1031) == 0
+
+
+async def notices(store: Store, limit: int = 100) -> list[tuple[str, str]]:
+    return [(notice.kind, notice.name) for notice in await store.list_notices(limit=limit)]
+
+
+async def test_a_notice_is_written_with_each_revocation(replicas: Callable[[], Store]) -> None:
+    """About the token, and once; of several conditions about the narrowest; nothing where nothing was revoked."""
+    here, there = replicas(), replicas()
+    await here.add_tokens(TOKEN, another("t0"), another("t1"), another("t2", sub="u2"))
+    for revoked_at in (1030, 1031):
+        await here.revoke_token(TOKEN.digest, revoked_at=revoked_at)
+        await here.revoke_token(token_digest("unknown"), revoked_at=revoked_at)
+    assert await notices(there) == [("jti", "j1")]
+    for _ in range(2):
+        await here.revoke_tokens(client_id="app", sub="u1", jti="t0", revoked_at=1032)
+        await here.revoke_tokens(client_id="app", sub="u1", revoked_at=1032)
+        await here.revoke_tokens(client_id="app", revoked_at=1032)
+    assert await notices(there) == [("jti", "j1"), ("jti", "t0"), ("sub", "u1"), ("client_id", "app")]
+
+
+async def test_with_a_family_there_is_a_notice_about_each_of_its_tokens(store: Store) -> None:
+    """Caches know no families. Of what has expired nobody needs to hear."""
+    await store.add_tokens(REFRESH, another("t0"), another("old", expires_at=1030), another("other", family="f2"))
+    await store.revoke_tokens(family="f1", revoked_at=1030)
+    assert sorted(await notices(store)) == [("jti", "j3"), ("jti", "t0")]
+
+
+async def test_who_disables_a_client_writes_a_notice_about_it(store: Store) -> None:
+    """Its tokens are inactive from then on. No other change of a client is told, nor one that was not made."""
+    client = ClientRecord(client_id="app")
+    await store.add_client(client)
+    await store.replace_client(dataclasses.replace(client, secret_hash="rotated"))
+    await store.replace_client(ClientRecord(client_id="nobody", disabled_at=5))
+    assert await notices(store) == []
+    disabled = dataclasses.replace(client, disabled_at=5)
+    await store.replace_client(disabled)
+    await store.replace_client(dataclasses.replace(disabled, secret_hash="rotated"))
+    await store.replace_client(client)
+    assert await notices(store) == [("client_id", "app")]
+
+
+async def test_notices_stay_until_somebody_deletes_them(replicas: Callable[[], Store]) -> None:
+    """The newest are listed, in their order; a number never comes again; one that nobody takes ends by itself."""
+    here, there = replicas(), replicas()
+    await here.add_tokens(*(another(f"t{number}", sub=f"u{number}", expires_at=9**9) for number in range(5)))
+    for number in range(4):
+        await here.revoke_tokens(sub=f"u{number}", revoked_at=1000 + number)
+    assert await notices(there, limit=2) == [("sub", "u2"), ("sub", "u3")]
+    numbers = [notice.number for notice in await there.list_notices(limit=10)]
+    await there.delete_notices(numbers[1:])
+    assert await notices(here) == [("sub", "u0")]
+    await here.revoke_tokens(sub="u4", revoked_at=2000)
+    assert (await here.list_notices(limit=1))[0].number not in numbers
+    assert await here.delete_expired(before=2000, limit=10) == 0
+    assert await here.delete_expired(before=1001 + NOTICE_SECONDS, limit=10) == 1
+    assert await notices(there) == [("sub", "u4")]
 
 
 async def test_nothing_named_revokes_nothing(store: Store) -> None:

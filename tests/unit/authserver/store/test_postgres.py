@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from extauthz.authserver.store import postgres
 from extauthz.authserver.store.base import StoreError, TokenRecord, token_digest
 from extauthz.authserver.store.postgres import SCHEMA, PostgresStore, migrate
 from support.postgres_server import PostgresServer
@@ -56,6 +57,26 @@ async def test_the_schema_is_brought_up_to_date_by_command_alone(postgres_url: s
         await store.add_tokens(TOKEN)
 
 
+async def test_a_database_of_the_first_version_is_brought_up_to_date(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then a server says what to type; what it held is still there, and revocations are told."""
+    await execute(postgres_url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    with monkeypatch.context() as before:
+        before.setattr(postgres, "_MIGRATIONS", postgres._MIGRATIONS[:1])  # noqa: SLF001 - as it was
+        before.setattr(postgres, "SCHEMA", 1)
+        assert await migrate(postgres_url) == (0, 1)
+        async with PostgresStore(postgres_url) as store:
+            await store.add_tokens(TOKEN)
+    with pytest.raises(StoreError, match="run extauthz authserver migrate"):
+        await PostgresStore(postgres_url).__aenter__()
+    assert await migrate(postgres_url) == (1, SCHEMA)
+    async with PostgresStore(postgres_url) as store:
+        assert await store.find_token(TOKEN.digest) == TOKEN
+        await store.revoke_token(TOKEN.digest, revoked_at=1030)
+        assert [notice.name for notice in await store.list_notices(limit=9)] == [TOKEN.jti]
+
+
 async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
     """Neither served nor touched."""
     await execute(postgres_url, f"INSERT INTO schema_version VALUES ({SCHEMA + 1})")  # noqa: S608 - a number of ours
@@ -76,6 +97,7 @@ async def test_a_schema_from_the_future_is_refused(postgres_url: str) -> None:
         ("token WHERE client_id = 'x' ORDER BY issued_at DESC", "token_by_client"),
         ("token WHERE expires_at < 5 LIMIT 5", "token_by_expiry"),
         ("event WHERE at < 5 LIMIT 5", "event_by_time"),
+        ("notice WHERE expires_at < 5 LIMIT 5", "notice_by_expiry"),
     ],
 )
 async def test_every_look_up_has_an_index(postgres_url: str, condition: str, index: str) -> None:

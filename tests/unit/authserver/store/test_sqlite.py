@@ -110,9 +110,9 @@ async def test_existing_file_becomes_private(open_to_others: Path) -> None:
 
 
 async def test_schema_has_its_version_and_durable_settings(path: Path, store: SqliteStore) -> None:
-    """The file says version 2 and is in WAL mode."""
+    """The file says version 3 and is in WAL mode."""
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -153,6 +153,7 @@ async def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> 
         ("SELECT 1 FROM token WHERE expires_at < ? LIMIT 5", "token_by_expiry"),
         ("SELECT 1 FROM assertion WHERE expires_at < ?", "assertion_by_expiry"),
         ("SELECT id FROM event WHERE at < ? LIMIT 5", "event_by_time"),
+        ("SELECT id FROM notice WHERE expires_at < ? LIMIT 5", "notice_by_expiry"),
     ],
 )
 async def test_every_look_up_has_an_index(path: Path, store: SqliteStore, query: str, index: str) -> None:
