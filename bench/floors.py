@@ -18,7 +18,7 @@ from extauthz._gen.extauthz_envoy_pb2 import CheckRequest
 from extauthz.cli import worker
 from extauthz.cli.listeners import listen
 from extauthz.config.recording import Log
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.values import Address
 from extauthz.core.decision import Allow, Reason
 from extauthz.wire.asgi import App, Receive, Scope, Send

@@ -12,7 +12,7 @@ from bench import peers
 from bench.cast import ALL_DIALECTS
 from bench.load import Load, h2load, wrk
 from bench.pinning import pinned
-from bench.stage import START_SECONDS, NotAsExpected, Part, Stage
+from bench.stage import START_SECONDS, Decisions, NotAsExpected, Part, Stage
 from bench.walk import walk
 from bench.workload import EDGE_PAIRS, PAIRS, TOKENS
 
@@ -252,10 +252,9 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
         raise NotAsExpected(f"{title}: {load.wrong} of {load.requests} answers were wrong")
     asked, unrecorded = None, 0
     if counted is not None and decisions is not None:
-        now_decided = counted.decisions()
-        allowed, denied = now_decided.allowed - decisions.allowed, now_decided.denied - decisions.denied
-        _check_counts(title, load, allowed, denied, cached=system.cached)
-        asked, unrecorded = allowed / load.requests, now_decided.unrecorded - decisions.unrecorded
+        more = counted.decisions() - decisions
+        _check_counts(title, load, more, cached=system.cached)
+        asked, unrecorded = more.allowed / load.requests, more.unrecorded
     return Sample(
         requests=load.requests,
         rate=load.requests / load.seconds,
@@ -271,12 +270,14 @@ def measure(system: System, stage: Stage, seconds: float) -> Sample:
     )
 
 
-def _check_counts(title: str, load: Load, allowed: int, denied: int, *, cached: bool) -> None:
+def _check_counts(title: str, load: Load, counted: Decisions, *, cached: bool) -> None:
     """What extauthz counted must be what the load generator saw."""
     cut_off = PEER_CONNECTIONS * 16  # the load generators leave calls in flight when their time is over
-    too_few = allowed < load.requests and not cached
-    if denied or too_few or allowed > load.requests + cut_off:
-        raise NotAsExpected(f"{title}: {load.requests} answers, but {allowed} allowed and {denied} denied by extauthz")
+    too_few = counted.allowed < load.requests and not cached
+    if counted.denied or too_few or counted.allowed > load.requests + cut_off:
+        raise NotAsExpected(
+            f"{title}: {load.requests} answers, but extauthz allowed {counted.allowed} and denied {counted.denied}"
+        )
 
 
 def _cpu(part: Part | None) -> float | None:

@@ -107,6 +107,14 @@ class Decisions:
     denied: int
     unrecorded: int
 
+    def __sub__(self, before: "Decisions") -> "Decisions":
+        """Those since then."""
+        return Decisions(
+            allowed=self.allowed - before.allowed,
+            denied=self.denied - before.denied,
+            unrecorded=self.unrecorded - before.unrecorded,
+        )
+
 
 class Stage:
     """All parts by name. Made by `open_stage`, which also ends them.

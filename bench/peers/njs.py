@@ -9,24 +9,12 @@ from extauthz.cli.processes import nginx_command
 _MODULE = Path("/usr/lib/nginx/modules/ngx_http_js_module.so")
 _SCRIPT = Path(__file__).with_name("introspect.js")
 
-
-def missing() -> str:
-    """What has to be installed first."""
-    return "" if _MODULE.exists() else "apt-get install libnginx-mod-http-js"
-
-
-def start(stage: Stage) -> Part:
-    """One worker; answers are kept for as long as extauthz keeps them in this run."""
-    app, introspection = stage.start_backends()
-    (port,) = stage.ports(1)
-    prefix = stage.prefix("njs")
-    file = stage.folder / "njs.conf"
-    body = f"""
-    js_path {_SCRIPT.parent};
-    js_import {_SCRIPT.name};
+_SITE = """
+    js_path {folder};
+    js_import {script};
     proxy_cache_path introspections keys_zone=introspections:10m inactive=1h;
     upstream app {{ server 127.0.0.1:{app}; keepalive 32; }}
-    upstream introspection {{ server {introspection.split("/")[2]}; keepalive 32; }}
+    upstream introspection {{ server {introspection}; keepalive 32; }}
     map $http_authorization $bearer {{ default ""; "~^Bearer (?<bearer_token>[^ ]+)$" $bearer_token; }}
     proxy_http_version 1.1;
     proxy_set_header Connection "";
@@ -46,7 +34,7 @@ def start(stage: Stage) -> Part:
             internal;
             proxy_method POST;
             proxy_set_header Connection "";
-            proxy_set_header Authorization "Basic {CLIENT_BASIC}";
+            proxy_set_header Authorization "Basic {credentials}";
             proxy_set_header Content-Type application/x-www-form-urlencoded;
             proxy_set_body "token=$bearer&token_type_hint=access_token";
             proxy_cache introspections;
@@ -58,5 +46,26 @@ def start(stage: Stage) -> Part:
         }}
     }}
 """
+
+
+def missing() -> str:
+    """What has to be installed first."""
+    return "" if _MODULE.exists() else "apt-get install libnginx-mod-http-js"
+
+
+def start(stage: Stage) -> Part:
+    """One worker; answers are kept for as long as extauthz keeps them in this run."""
+    app, introspection = stage.start_backends()
+    (port,) = stage.ports(1)
+    prefix = stage.prefix("njs")
+    file = stage.folder / "njs.conf"
+    body = _SITE.format(
+        folder=_SCRIPT.parent,
+        script=_SCRIPT.name,
+        app=app,
+        introspection=introspection.split("/")[2],
+        port=port,
+        credentials=CLIENT_BASIC,
+    )
     file.write_text(f"load_module {_MODULE};\n" + STATIC.format(body=body), encoding="utf-8")
     return stage.start_part("peer njs", nginx_command(file, prefix), port, gateway=True)

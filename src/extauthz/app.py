@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from extauthz.app_ladder import limiter, token_for_check
-from extauthz.app_record import recording
+from extauthz.app_record import Recording, recording
 from extauthz.app_resolver import Sharing
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of, staleness
@@ -17,6 +17,7 @@ from extauthz.authorizer import Authorizer
 from extauthz.config.load import ServiceConfig
 from extauthz.config.own_secrets import read_ops_token
 from extauthz.config.recording import Tracing as TracingSection
+from extauthz.config.service_schema import ServiceFile
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.log_level import LogLevel
@@ -133,53 +134,16 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         for name, server in settings.authorization_servers.items()
     ]
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
-    for server in servers:
-        metrics.asks(server.settings.name)
-        if (bound := staleness(server)) is not None:
-            metrics.bound_staleness(server.settings.name, *bound)
-    metrics.revocations_connected(not sharing.feed.follows)
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
-    resolver = Resolver(
-        sources if tracing is None else map(tracing.source, sources),
-        observer=observer,
-        monotonic=time.monotonic,
-        limiter=limiter(settings.inactive_limit),
-        selector=Selector({server.settings.name: server.marks() for server in servers}),
-    )
-    authorizer = (Authorizer if tracing is None else tracing.authorizer)(
-        policy=config.snapshot,
-        resolver=resolver if tracing is None else tracing.resolver(resolver),
-        observer=observer,
-        wall=time.time,
-        monotonic=time.monotonic,
-        decision_ids=_decision_ids(),
-        recordable=recorders.recordable,
-    )
-    metrics.count_waiting(lambda: authorizer.waiting)
-    options = Options(
-        outage_is_error=settings.on_outage == "gateway",
-        read_extensions=settings.context_extensions,
-        read_source=settings.inactive_limit is not None,
-    )
-    check, health = CheckService(authorizer, options), HealthService(readiness)
-    methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
-    http = HttpDoor(
-        authorizer,
-        trusted_proxies=settings.trusted_proxies,
-        dialects=settings.dialects,
-        trust_route_header=settings.trust_route_header,
-    )
-    gateway = GatewayApp(methods, http)
+    resolver = _resolver(settings, servers, sources, observer, tracing)
+    authorizer = _authorizer(config, resolver, recorders, tracing)
+    _prepare(metrics, servers, sharing, authorizer)
+    check, health = CheckService(authorizer, _options(settings)), HealthService(readiness)
     guard = Guard(_ops_token(config, observer))
-    names = None if settings.tls is None else settings.tls.client_names
+    revoke, log = RevokeDoor(guard, sharing.revoke), LogDoor(guard, log_level.set)
     return Service(
-        gateway=gateway if names is None else KnownPeers(gateway, names),
-        ops=OpsDoor(
-            readiness,
-            lambda: _exposition(observer, metrics),
-            RevokeDoor(guard, sharing.revoke),
-            LogDoor(guard, log_level.set),
-        ),
+        gateway=_gateway(settings, authorizer, check, health),
+        ops=OpsDoor(readiness, lambda: _exposition(observer, metrics), revoke, log),
         guard=guard,
         log_level=log_level,
         authorizer=authorizer,
@@ -195,6 +159,68 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         sharing=sharing,
         tracing=tracing,
     )
+
+
+def _resolver(
+    settings: ServiceFile,
+    servers: list[ServerParts],
+    sources: list[Source],
+    observer: Observer,
+    tracing: "Tracing | None",
+) -> Resolver:
+    return Resolver(
+        sources if tracing is None else map(tracing.source, sources),
+        observer=observer,
+        monotonic=time.monotonic,
+        limiter=limiter(settings.inactive_limit),
+        selector=Selector({server.settings.name: server.marks() for server in servers}),
+    )
+
+
+def _authorizer(
+    config: ServiceConfig, resolver: Resolver, recorders: Recording, tracing: "Tracing | None"
+) -> Authorizer:
+    return (Authorizer if tracing is None else tracing.authorizer)(
+        policy=config.snapshot,
+        resolver=resolver if tracing is None else tracing.resolver(resolver),
+        observer=recorders.observer,
+        wall=time.time,
+        monotonic=time.monotonic,
+        decision_ids=_decision_ids(),
+        recordable=recorders.recordable,
+    )
+
+
+def _prepare(metrics: Metrics, servers: list[ServerParts], sharing: Sharing, authorizer: Authorizer) -> None:
+    """What is told before anything has happened, or is looked up when it is asked for."""
+    for server in servers:
+        metrics.asks(server.settings.name)
+        if (bound := staleness(server)) is not None:
+            metrics.bound_staleness(server.settings.name, *bound)
+    metrics.revocations_connected(not sharing.feed.follows)
+    metrics.count_waiting(lambda: authorizer.waiting)
+
+
+def _options(settings: ServiceFile) -> Options:
+    return Options(
+        outage_is_error=settings.on_outage == "gateway",
+        read_extensions=settings.context_extensions,
+        read_source=settings.inactive_limit is not None,
+    )
+
+
+def _gateway(settings: ServiceFile, authorizer: Authorizer, check: CheckService, health: HealthService) -> App:
+    """Both protocols on one port, for those alone who may ask."""
+    methods = {CHECK_PATH: GrpcMethod(check), HEALTH_PATH: GrpcMethod(health)}
+    http = HttpDoor(
+        authorizer,
+        trusted_proxies=settings.trusted_proxies,
+        dialects=settings.dialects,
+        trust_route_header=settings.trust_route_header,
+    )
+    gateway = GatewayApp(methods, http)
+    names = None if settings.tls is None else settings.tls.client_names
+    return gateway if names is None else KnownPeers(gateway, names)
 
 
 def _tracing(settings: TracingSection) -> "Tracing":

@@ -12,7 +12,7 @@ from typing import Final
 
 from extauthz.app_server import ServerParts
 from extauthz.config.limits import InactiveLimit, Tokens
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.batch_answer import MAX_BATCH_ANSWER_BYTES
 from extauthz.core.introspection import Active, Inactive, TokenState
 from extauthz.core.token import Token

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from extauthz.config.credentials import WITH_CERTIFICATE, WITHOUT_ANYTHING, Client
 from extauthz.config.files import tls_files
-from extauthz.config.schema import AuthorizationServer
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
 from extauthz.jwk_set import read_jwks_file

@@ -27,8 +27,8 @@ from pydantic import ValidationError
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of
 from extauthz.config.compile import source_name
-from extauthz.config.schema import AuthorizationServer
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.bearer import extract
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState

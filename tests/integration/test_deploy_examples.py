@@ -15,7 +15,7 @@ import yaml
 from extauthz.cli import main
 from extauthz.cli.worker import STOP_SECONDS
 from extauthz.config.load import ServiceConfig, load_service
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.core.decision import Reason
 from extauthz.observe.events import Happening
 from extauthz.observe.metrics import Metrics

@@ -2,7 +2,7 @@
 
 from extauthz.config.compile import Policy, compile_policy
 from extauthz.config.fields import MAX_IDENTITY_HEADERS, MAX_REALM_LENGTH, MAX_SCOPES_LENGTH
-from extauthz.config.schema import PolicyFile
+from extauthz.config.policy_schema import PolicyFile
 from extauthz.core.identity import MAX_IDENTITY_BYTES
 from extauthz.core.introspection import Active
 from extauthz.core.policy import Rule

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from extauthz.config.schema import PolicyFile
+from extauthz.config.policy_schema import PolicyFile
 from extauthz.core.identity import FAILURE_MODE_HEADER
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import pytest
 from extauthz.app_ladder import introspector, limiter, shape, token_for_check
 from extauthz.app_server import ServerParts
 from extauthz.config.limits import InactiveLimit, Tokens
-from extauthz.config.schema import AuthorizationServer
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Unavailable
 from extauthz.core.token import Token

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from extauthz.config.schema import Socket
+from extauthz.config.service_schema import Socket
 from extauthz.config.values import Address
 
 _BACKLOG = 1024

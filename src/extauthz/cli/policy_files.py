@@ -10,7 +10,7 @@ import click
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError
 from extauthz.config.includes import read_policy_text
-from extauthz.config.schema import AuthorizationServer, ServiceFile
+from extauthz.config.service_schema import AuthorizationServer, ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import MAX_FILE_BYTES, read_yaml
 from extauthz.keyfiles import UnusableError, read_file

@@ -26,7 +26,7 @@ from extauthz.cli.listener import Listener
 from extauthz.cli.reload.live import Live
 from extauthz.cli.reload.running import Ask, alone, supervised
 from extauthz.config.load import ServiceConfig
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.wire.asgi import App
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
 from extauthz.wire.ops_reload import ReloadDoor

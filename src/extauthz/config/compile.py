@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from extauthz.config.conditions import ClaimEntry
-from extauthz.config.schema import AuthorizationServer, Defaults, HeaderClaim, RouteEntry
+from extauthz.config.policy_schema import Defaults, HeaderClaim, RouteEntry
 from extauthz.config.scope_sets import ScopeSets, alternatives_of
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.claims import ClaimRule
 from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeader, IdentityHeaders, ListStyle, NonAscii

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from extauthz.config.compile import Policy, servers_for
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 
 
 def check_groups(policy: Policy, document: Document, servers: Mapping[str, AuthorizationServer]) -> list[Fault]:

@@ -8,8 +8,9 @@ from extauthz.config.document import Document
 from extauthz.config.faults import Fault
 from extauthz.config.groups import check_groups
 from extauthz.config.modes import check_modes
-from extauthz.config.schema import AuthorizationServer, PolicyFile
+from extauthz.config.policy_schema import PolicyFile
 from extauthz.config.scope_sets import check_scope_sets
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.config.validate import check_names, check_servers, check_ties, sound_policy, validate
 from extauthz.core.snapshot import Snapshot
 

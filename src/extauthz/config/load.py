@@ -22,8 +22,8 @@ from extauthz.config.files import check_files
 from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
-from extauthz.config.schema import ServiceFile
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.sources import Sources
 from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address

@@ -6,7 +6,8 @@ from extauthz.config.compile import Policy, servers_for
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault
 from extauthz.config.jwt import lacks_for_jwts
-from extauthz.config.schema import AuthorizationServer, RouteEntry
+from extauthz.config.policy_schema import RouteEntry
+from extauthz.config.service_schema import AuthorizationServer
 
 
 def check_modes(policy: Policy, document: Document, servers: Mapping[str, AuthorizationServer]) -> list[Fault]:

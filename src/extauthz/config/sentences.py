@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import UNION_TAGS
+from extauthz.config.policy_schema import UNION_TAGS
 from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"

@@ -10,7 +10,7 @@ from extauthz.config.compile import Policy, Tie, servers_for
 from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import Defaults, PolicyFile, RouteEntry
+from extauthz.config.policy_schema import Defaults, PolicyFile, RouteEntry
 from extauthz.config.scope_sets import all_sets
 from extauthz.config.sentences import describe, path_of
 from extauthz.core.scopes import all_implied

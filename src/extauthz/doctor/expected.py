@@ -11,7 +11,8 @@ from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
 from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import judge_policy
-from extauthz.config.schema import Defaults, ServiceFile
+from extauthz.config.policy_schema import Defaults
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.validate import described_servers, validate
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.routes import RouteTable

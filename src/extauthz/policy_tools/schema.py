@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from extauthz.config.schema import PolicyFile, ServiceFile
+from extauthz.config.policy_schema import PolicyFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.policy_tools.suite_file import SuiteFile
 
 FILES: Mapping[str, type[BaseModel]] = {"policy": PolicyFile, "service": ServiceFile, "tests": SuiteFile}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from extauthz.config.document import Document, Path
 from extauthz.config.judge import Judged, judge_policy
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.snapshot import Snapshot
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from extauthz.config.document import Path
 from extauthz.config.faults import Fault, nearest
-from extauthz.config.schema import PolicyFile, RouteEntry
+from extauthz.config.policy_schema import PolicyFile, RouteEntry
 from extauthz.config.scopes import AnyOf, ScopeSet, Words
 from extauthz.core.policy import Rule
 from extauthz.core.routes import RouteTable, Trace, Turn

@@ -11,7 +11,7 @@ import pytest
 
 from extauthz.cli.listeners import listen, release
 from extauthz.cli.processes import free_ports
-from extauthz.config.schema import Socket
+from extauthz.config.service_schema import Socket
 from extauthz.config.values import Address
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from extauthz.config.compile import Policy, Tie, compile_policy, servers_for
-from extauthz.config.schema import AuthorizationServer, Defaults, RouteEntry
+from extauthz.config.policy_schema import Defaults, RouteEntry
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.demands import Demands, DetailsRule
 from extauthz.core.identity import IdentityHeaders
 from extauthz.core.policy import Rule

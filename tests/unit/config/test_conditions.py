@@ -5,7 +5,7 @@ import pytest
 from extauthz.config.compile import Policy, compile_policy
 from extauthz.config.judge import judge_policy
 from extauthz.config.patterns import parse_pattern
-from extauthz.config.schema import Defaults, RouteEntry
+from extauthz.config.policy_schema import Defaults, RouteEntry
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.claims import ClaimRule
 from extauthz.core.demands import Demands

@@ -7,7 +7,7 @@ import yaml
 
 from extauthz.config.credentials import Client
 from extauthz.config.faults import Fault
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from extauthz.config.groups import check_groups
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.config.validate import sound_policy
 from extauthz.config.yaml_source import read_yaml
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from extauthz.config.faults import Fault
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
-from extauthz.config.schema import AuthorizationServer, ServiceFile
+from extauthz.config.service_schema import AuthorizationServer, ServiceFile
 
 SERVER = {
     "introspection_endpoint": "https://as.example.com/introspect",

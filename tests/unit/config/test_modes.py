@@ -6,7 +6,7 @@ import pytest
 
 from extauthz.config.compile import compile_policy, source_name
 from extauthz.config.modes import check_modes
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 from extauthz.config.validate import sound_policy
 from extauthz.config.yaml_source import read_yaml
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from extauthz.config.presets import PRESETS, Preset, with_preset
-from extauthz.config.schema import AuthorizationServer
+from extauthz.config.service_schema import AuthorizationServer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "introspection"
 PAGE = (Path(__file__).parents[3] / "docs" / "authorization-servers.md").read_text()

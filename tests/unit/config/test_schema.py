@@ -6,8 +6,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from extauthz.config.schema import Cache, PolicyFile, RouteEntry, ServiceFile
+from extauthz.config.policy_schema import PolicyFile, RouteEntry
 from extauthz.config.section import Section
+from extauthz.config.service_schema import Cache, ServiceFile
 
 SERVER = {
     "introspection_endpoint": "https://as.example.com/introspect",

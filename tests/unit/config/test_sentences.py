@@ -5,14 +5,10 @@ from pydantic import BaseModel
 
 from extauthz.config.credentials import Client, SecretSource
 from extauthz.config.document import Path
-from extauthz.config.schema import (
-    AuthorizationServer,
-    PolicyFile,
-    RouteEntry,
-    ServiceFile,
-)
+from extauthz.config.policy_schema import PolicyFile, RouteEntry
 from extauthz.config.scopes import AnyOf
 from extauthz.config.sentences import section_at
+from extauthz.config.service_schema import AuthorizationServer, ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml
 

@@ -3,7 +3,8 @@
 import pytest
 
 from extauthz.config.document import Document
-from extauthz.config.schema import PolicyFile, ServiceFile
+from extauthz.config.policy_schema import PolicyFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.validate import (
     check_names,
     check_servers,

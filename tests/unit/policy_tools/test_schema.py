@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from extauthz.config.schema import RouteEntry
+from extauthz.config.policy_schema import RouteEntry
 from extauthz.policy_tools.schema import FILES, json_schema
 
 

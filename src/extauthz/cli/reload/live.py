@@ -13,9 +13,8 @@ from extauthz.app import Service
 from extauthz.cli.reload.give_back import give_back
 from extauthz.cli.reload.outcome import Outcome, read_outcome, read_policy
 from extauthz.config.faults import Fault
-from extauthz.config.live import restart_keys
 from extauthz.config.load import ServiceConfig
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile, restart_keys
 from extauthz.observe.events import Happened, Happening
 from extauthz.observe.logs import configure
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from extauthz.config.faults import Fault
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.core.snapshot import Snapshot
 from extauthz.keyfiles import Stamp
 

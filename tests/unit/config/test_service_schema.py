@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from extauthz.config.live import LIVE, restart_keys
 from extauthz.config.load import load_service
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import LIVE, ServiceFile, restart_keys
 
 SETTINGS = {
     "listen": {"gateway": "127.0.0.1:9191", "ops": "127.0.0.1:9192"},
