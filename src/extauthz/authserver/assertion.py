@@ -68,13 +68,15 @@ class Assertion:
 
 
 def claimed_client(text: str) -> str | None:
-    """Return the client that the assertion names as its subject, unproved; ``None`` if it cannot be read."""
+    """Return the client that the assertion names as its subject, unproved; ``None`` if it cannot be read.
+
+    JSON can spell half a surrogate pair, which UTF-8 cannot hold: that is no name for anything that comes after.
+    """
     try:
-        claims = jwt.decode(text, options={"verify_signature": False})
+        sub = jwt.decode(text, options={"verify_signature": False}).get("sub")
+        return sub if isinstance(sub, str) and sub.encode() else None
     except (PyJWTError, ValueError):
         return None
-    sub = claims.get("sub")
-    return sub if isinstance(sub, str) and sub else None
 
 
 def prove(text: str, keys: str, *, client_id: str, issuer: str, now: float) -> Assertion | None:

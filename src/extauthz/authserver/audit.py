@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import select
 import threading
@@ -153,9 +154,16 @@ class FileRecord(_Queue):
 
 
 def _write_lines(descriptor: int, batch: Iterable[Mapping[str, Any]]) -> None:
-    for chunk in _chunks(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in batch):
+    for chunk in _chunks(map(_rendered, batch)):
         while chunk:
             chunk = chunk[os.write(descriptor, chunk) :]  # noqa: PLW2901 - what is left of it
+
+
+def _rendered(line: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a text that UTF-8 cannot hold: half a surrogate pair
+        return json.dumps(line).encode() + b"\n"
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:

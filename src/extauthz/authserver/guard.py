@@ -152,7 +152,7 @@ class Guard:
             parts = [part for reading in credentials for part in (reading.client_id, reading.secret)]
         else:
             parts = [type(credentials).__name__, credentials.client_id, str(address)]
-        text = "\0".join(parts).encode(errors="surrogateescape")
+        text = "\0".join(parts).encode()
         return hashlib.blake2b(text, key=self._key, digest_size=16).digest()
 
     def _remember(self, fingerprint: bytes) -> None:
@@ -181,4 +181,4 @@ def claimed_id(credentials: Credentials) -> str:
 
 def _name(client_id: str) -> str:
     """A key of bounded length for an id that a stranger chose."""
-    return hashlib.blake2b(client_id.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return hashlib.blake2b(client_id.encode(), digest_size=16).hexdigest()

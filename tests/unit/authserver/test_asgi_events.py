@@ -9,10 +9,12 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 
 from extauthz.authserver.admin import issue_token
 from extauthz.authserver.asgi import create_app
+from extauthz.authserver.assertion import ASSERTION_TYPE
 from extauthz.authserver.client_auth import SecretVerifier, hash_secret
 from extauthz.authserver.events import Event, Kind, recorded
 from extauthz.authserver.guard import Guard, GuardRules
@@ -102,6 +104,18 @@ async def test_a_batch_is_told_token_by_token(server: Server) -> None:
         ("active", jti),
         ("invalid_request", None),
     ]
+
+
+async def test_a_name_that_utf_8_cannot_hold_is_a_failure_as_any_other(server: Server) -> None:
+    """A stranger's assertion for half a surrogate pair is refused, and what is told of it can be written down."""
+    parts = (b'{"alg":"ES256"}', b'{"sub":"\\ud800"}', b"no signature")
+    assertion = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    form = {"token": "x", "client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=server.app), base_url="http://as") as http:
+        answer = await http.post("/oauth2/introspect", data=form)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert told(server) == [("authentication_failed", "invalid_client", None, None)]
+    assert all(orjson.dumps(recorded(event)) for event in server.events)
 
 
 async def test_what_the_token_endpoint_gives_is_told(server: Server) -> None:

@@ -163,7 +163,16 @@ def test_keys_are_checked_when_they_are_registered(registered: str, message: str
         check_keys(registered)
 
 
-@pytest.mark.parametrize("text", ["", "a.b.c", signed(sub=None, iss="rs"), signed(sub="")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.b.c",
+        signed(sub=None, iss="rs"),
+        signed(sub=""),
+        pytest.param(signed(sub="rs\ud800"), id="half a surrogate pair"),
+    ],
+)
 def test_an_assertion_without_a_subject_names_nobody(text: str) -> None:
     """What cannot be read names no client."""
     assert claimed_client(text) is None

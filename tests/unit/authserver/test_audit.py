@@ -52,6 +52,18 @@ async def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     assert lost == [2]
 
 
+async def test_a_line_that_utf_8_cannot_hold_takes_no_other_with_it(tmp_path: Path) -> None:
+    """Half a surrogate pair, which a stranger may send in JSON, is written as an escape."""
+    path, lost = tmp_path / "audit.jsonl", list[int]()
+    record = FileRecord(str(path), on_loss=lost.append)
+    lines: list[dict[str, Any]] = [{"client_id": "app"}, {"client_id": "\ud800"}, {"client_id": "b"}]
+    for line in lines:
+        record.write(line)
+    await run_once(record)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == lines
+    assert lost == []
+
+
 async def test_a_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What finds no room is lost and counted; nobody waits."""
     monkeypatch.setattr(audit, "MAX_WAITING", 3)
