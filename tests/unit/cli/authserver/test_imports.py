@@ -70,11 +70,12 @@ def test_a_new_secret_keeps_the_old_one_for_a_while(sqlite_store: Path, extauthz
 
 
 def test_prune_disables_and_does_not_delete(sqlite_store: Path, extauthz: Command, file: Path) -> None:
-    """A client that the file does not name is left alone, and disabled with --prune; the file brings it back."""
+    """A client that the file does not name is left alone, and disabled with --prune, once; the file brings it back."""
     changes(extauthz, file)
     extauthz("client", "add", "old")
     assert changes(extauthz, file) == {"gateway": "unchanged", "app": "unchanged"}
     assert changes(extauthz, file, "--prune")["old"] == "disable"
+    assert "old" not in changes(extauthz, file, "--prune")
     assert listed(extauthz)["old"]["disabled since"] is not None
     file.write_text(CLIENTS + "  old: {}\n")
     assert changes(extauthz, file)["old"] == "change"
