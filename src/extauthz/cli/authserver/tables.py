@@ -1,19 +1,14 @@
 """Lists for people as tables, for scripts as JSON."""
 
-from __future__ import annotations
-
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _PIPE_WIDTH = 250
 """Columns where there is no terminal: enough that nothing is folded."""
