@@ -1,4 +1,4 @@
-"""What several test folders share: how many examples hypothesis tries, and the authorization servers of others.
+"""What several test folders share: how many examples hypothesis tries, and the servers of others.
 
 Hypothesis: `ci` by default, `long` with HYPOTHESIS_PROFILE=long (and a larger --timeout), as `make fuzz` does.
 Pytest also finds the hook here that hears what each test shows.
@@ -14,6 +14,7 @@ from conformance.collect import pytest_itemcollected
 from support import django_toolkit, oidc_provider
 from support.django_toolkit import DjangoToolkit
 from support.oidc_provider import OidcProvider
+from support.postgres_server import PostgresServer
 from support.real_server import RealServer
 
 __all__ = ["pytest_itemcollected"]
@@ -34,6 +35,13 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
 def toolkit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DjangoToolkit]:
     """One django-oauth-toolkit for all tests that ask for it."""
     with django_toolkit.running(tmp_path_factory.mktemp("django-oauth-toolkit")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL for all tests that do not break it; each begins with an empty database."""
+    with PostgresServer() as server:
         yield server
 
 

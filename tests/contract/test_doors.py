@@ -10,7 +10,6 @@ import pytest
 from cases import ANSWERS, CASES, Case
 from conformance.marks import parameters
 from extauthz.app import build
-from extauthz.cli.processes import free_ports
 from extauthz.config.load import load_service
 from fuzz.questions import Form
 from support.fronts import (
@@ -24,15 +23,14 @@ from support.fronts import (
     misfits,
     nginx_door,
 )
-from support.running import SECRET, Files, PerPolicy, running, write_files
-from support.stub_server import StubServer
+from support.running import Files, PerPolicy, running, write_files
+from support.stub_server import SECRET, StubServer
 
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PerPolicy[list[Front]]]:
     """All doors, for one policy at a time."""
-    (port,) = free_ports(1)
-    with StubServer(port, ANSWERS) as stub, PerPolicy(_doors(tmp_path_factory, stub)) as doors:
+    with StubServer(ANSWERS) as stub, PerPolicy(_doors(tmp_path_factory, stub)) as doors:
         yield doors
 
 

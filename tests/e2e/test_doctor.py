@@ -10,28 +10,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cases import ANSWERS
 from extauthz.cli.doctor import doctor
 from extauthz.cli.processes import ENVOY_VARIABLE, Process, envoy_command, free_ports, nginx_command, render_gateway
 from extauthz.cli.upstream import Upstream
 from support.gateways import envoy_binary
-from support.running import Running, running
-from support.stub_server import StubServer
+from support.running import Running
 
 GATEWAY_FILES = Path(__file__).parents[2] / "gateway"
 ASK = "auth_request     /_extauthz;"
 PROTECTED = {"list-orders", "read-order", "order-lines", "export", "admin", "me", "live", "billing", "tenant"}
 """Routes of the policy that a client may try with GET or HEAD."""
-
-
-@pytest.fixture(scope="module")
-def authorizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    (port,) = free_ports(1)
-    with (
-        StubServer(port, ANSWERS) as stub,
-        running(tmp_path_factory.mktemp("extauthz"), introspection=stub.url) as service,
-    ):
-        yield service
 
 
 @contextmanager

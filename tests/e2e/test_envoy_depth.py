@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import Process, free_ports
+from extauthz.cli.processes import Process
 from support.envoy import envoy, running_envoy
 from support.http1 import exchange
 from support.running import Running, running
@@ -22,8 +22,7 @@ HOST = [("Host", "api.example.com")]
 
 @pytest.fixture
 def stub() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, dict(ANSWERS)) as server:
+    with StubServer(dict(ANSWERS)) as server:
         yield server
 
 

@@ -6,7 +6,6 @@ import grpc
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import free_ports
 from support.envoy import RunningEnvoy, running_envoy
 from support.http1 import exchange
 from support.running import running
@@ -39,9 +38,8 @@ WITH_WEBSOCKETS = {
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEnvoy]:
     folder = tmp_path_factory.mktemp("envoy")
-    (port,) = free_ports(1)
     with (
-        StubServer(port, ANSWERS) as stub,
+        StubServer(ANSWERS) as stub,
         running(folder, introspection=stub.url, policy=POLICY) as service,
         running_envoy(folder, service.gateway, edit=WITH_WEBSOCKETS) as gateway,
     ):

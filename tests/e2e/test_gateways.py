@@ -22,11 +22,11 @@ PATIENCE_SECONDS = 15.0
 @pytest.fixture(scope="module")
 def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PerPolicy[list[Front]]]:
     """All gateways, before an extauthz that is started again, on the same ports, for another policy."""
-    upstream, server, *ours = free_ports(5)
+    upstream, *ours = free_ports(4)
     ports = (ours[0], ours[1], ours[2])
     with ExitStack() as stack:
         stack.enter_context(Upstream(upstream))
-        stub = stack.enter_context(StubServer(server, ANSWERS))
+        stub = stack.enter_context(StubServer(ANSWERS))
         fronts = [
             stack.enter_context(
                 started(name, tmp_path_factory.mktemp("gateway"), upstream=upstream, authorizer=ports[:2])

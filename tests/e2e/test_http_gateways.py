@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cases import ANSWERS
 from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
 from extauthz.cli.upstream import Received, Upstream
 from support.gateways import GATEWAY_FILES, caddy_command
-from support.running import Running, running
-from support.stub_server import StubServer
+from support.running import Running
 
 ENVOY = GATEWAY_FILES / "envoy-http-service.yaml"
 CADDY = GATEWAY_FILES / "Caddyfile"
@@ -45,16 +43,6 @@ class Gateway:
 
 
 Start = Callable[..., Gateway]
-
-
-@pytest.fixture(scope="module")
-def authorizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    (port,) = free_ports(1)
-    with (
-        StubServer(port, ANSWERS) as stub,
-        running(tmp_path_factory.mktemp("extauthz"), introspection=stub.url) as service,
-    ):
-        yield service
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ HOST = ("Host", "api.example.com")
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
     """A running NGINX for each controller."""
-    stub, app, *own = free_ports(2 + len(CONTROLLERS))
+    app, *own = free_ports(1 + len(CONTROLLERS))
     with ExitStack() as stack:
-        introspection = stack.enter_context(StubServer(stub, ANSWERS)).url
+        introspection = stack.enter_context(StubServer(ANSWERS)).url
         service: Running = stack.enter_context(
             running(tmp_path_factory.mktemp("extauthz"), introspection=introspection)
         )

@@ -121,9 +121,9 @@ SITES: dict[str, Changes] = {"as it ships": (), "in bad company": (AROUND,), "nj
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    stub_port, app_port = free_ports(2)
+    (app_port,) = free_ports(1)
     with ExitStack() as stack:
-        stub = stack.enter_context(StubServer(stub_port, {}))
+        stub = stack.enter_context(StubServer({}))
         folder = tmp_path_factory.mktemp("extauthz")
         service = stack.enter_context(running(folder, introspection=stub.url, policy=POLICY))
         app = stack.enter_context(Upstream(app_port))

@@ -187,9 +187,8 @@ class Authorizer:
 
 @pytest.fixture(scope="module")
 def authorizer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authorizer]:
-    (port,) = free_ports(1)
     folder = tmp_path_factory.mktemp("extauthz")
-    with StubServer(port, {}) as stub, running(folder, introspection=stub.url, policy=POLICY) as service:
+    with StubServer({}) as stub, running(folder, introspection=stub.url, policy=POLICY) as service:
         yield Authorizer(stub=stub, port=service.gateway)
 
 

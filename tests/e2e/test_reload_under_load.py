@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import free_ports
 from support.envoy import envoy
 from support.http1 import exchange
 from support.load import Seen, under_load
@@ -70,10 +69,9 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     (tmp_path / "token").write_text(OPS_TOKEN)
-    (port,) = free_ports(1)
     extra = "workers: 2\nops: {token: {file: token}}\nreload: {watch: false}"
     with (
-        StubServer(port, ANSWERS) as stub,
+        StubServer(ANSWERS) as stub,
         running(tmp_path, introspection=stub.url, policy=policy(second=False, many=1), extra=extra) as service,
         envoy(tmp_path, service.gateway) as gateway,
     ):

@@ -31,9 +31,9 @@ CLIENTS = {name: f"127.0.0.{number}" for number, name in enumerate(GATEWAYS, sta
 
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
-    stub_port, upstream, *ports = free_ports(2 + len(GATEWAYS))
+    upstream, *ports = free_ports(1 + len(GATEWAYS))
     with ExitStack() as stack:
-        stub = stack.enter_context(StubServer(stub_port, {"good": active}))
+        stub = stack.enter_context(StubServer({"good": active}))
         service = stack.enter_context(running(tmp_path_factory.mktemp("extauthz"), introspection=stub.url, extra=LIMIT))
         stack.enter_context(Upstream(upstream))
         found = dict(zip(GATEWAYS, ports, strict=True))

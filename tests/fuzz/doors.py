@@ -21,8 +21,8 @@ from extauthz.wire.http.asgi import DIALECTS, HttpDoor
 from extauthz.wire.http.metadata import Headers
 from fuzz.questions import Question, frame
 from fuzz.verdicts import Verdict, read_nginx_answer, verdict
-from support.running import SECRET, write_files
-from support.stub_server import AUDIENCE, ISSUER, Reply, active
+from support.running import write_files
+from support.stub_server import AUDIENCE, ISSUER, SECRET, Reply, active
 
 NOW = time.time()
 """Wall clock of the engine here; the tokens below are dated from it."""

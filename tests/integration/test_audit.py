@@ -13,14 +13,13 @@ import cases
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
 from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
-from support.serving import Service, ask, call, get, metadata, wait_until, write_files
+from support.serving import Service, ask, call, get, loopback, metadata, wait_until, write_files
 from support.stub_server import StubServer
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, cases.ANSWERS) as server:
+    with StubServer(cases.ANSWERS) as server:
         yield server
 
 
@@ -39,8 +38,7 @@ def test_no_decision_is_missing_however_often_the_file_is_renamed(tmp_path: Path
     logs.mkdir()
     path = logs / "audit.jsonl"
     audit = {"path": str(path), "rotate": {"size": "64KiB", "keep": 1000}}
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-    config = write_files(tmp_path, listen, server.url, audit=audit)
+    config = write_files(tmp_path, loopback(gateway, ops), server.url, audit=audit)
     question = message()
     with Service(config, "--workers", "2").ready(ops) as service:
         for number in range(8):  # each channel is a connection, and so may be another worker's
@@ -66,9 +64,8 @@ def test_no_decision_is_missing_however_often_the_file_is_renamed(tmp_path: Path
 def test_a_full_disk_denies_or_is_counted(tmp_path: Path, server: StubServer, on_loss: str) -> None:
     """/dev/full has no room for a single byte. Through both doors, without waiting, and without a hang at the end."""
     gateway, ops = free_ports(2)
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
     audit = {"path": "/dev/full", "on_loss": on_loss}
-    config = write_files(tmp_path, listen, server.url, audit=audit, on_outage="gateway")
+    config = write_files(tmp_path, loopback(gateway, ops), server.url, audit=audit, on_outage="gateway")
     with Service(config).ready(ops) as service:
         ask(gateway)
         wait_until(lambda: "audit_failed" in service.stderr)

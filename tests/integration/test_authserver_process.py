@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from click.testing import CliRunner
+
+from extauthz.cli.authserver import client
+from extauthz.cli.processes import free_ports
+from support.serving import status, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-SOURCES = Path(__file__).parents[2] / "src"
 API = "https://api.example.com"
 START_SECONDS = 15.0
 STOP_SECONDS = 10.0
 
 
 def command(group: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-c", f"from extauthz.cli.authserver import {group}; {group}()", *arguments]
+    return [sys.executable, "-m", "extauthz", group, *arguments]
 
 
 def run(group: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(group, *arguments), capture_output=True, text=True, timeout=30, check=False, env=environment()
-    )
+    return subprocess.run(command(group, *arguments), capture_output=True, text=True, timeout=30, check=False)
 
 
 def output(group: str, *arguments: str) -> str:
@@ -43,47 +41,26 @@ def output(group: str, *arguments: str) -> str:
     return line
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SOURCES)}
-
-
-def free_port() -> int:
-    for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port between 20000 and 30000")
+def registered(name: str, *arguments: str) -> tuple[str, str]:
+    """Add a client, by the command but in this process; its name and secret."""
+    done = CliRunner().invoke(client, ("add", name, *arguments))
+    assert (done.exit_code, done.stderr) == (0, "")
+    return name, done.stdout.strip()
 
 
 @contextmanager
 def serving(store: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    base = f"127.0.0.1:{free_port()}"
+    (port,) = free_ports(1)
+    base = f"127.0.0.1:{port}"
     arguments = command("authserver", "serve", "--listen", base, "--issuer", f"http://{base}", "--store", store)
-    with subprocess.Popen(
-        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             with httpx.Client(base_url=f"http://{base}", trust_env=False) as http:
-                wait_until_alive(process, http)
+                wait_until(lambda: process.poll() is not None or status(port, "/livez") == 200, START_SECONDS)
+                assert process.poll() is None, "the server ended before it served"
                 yield process, http
         finally:
             process.kill()
-
-
-def wait_until_alive(process: subprocess.Popen[str], http: httpx.Client) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended before it served"
-        try:
-            assert http.get("/livez").status_code == 200
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the server does not answer")
 
 
 @pytest.fixture
@@ -93,8 +70,8 @@ def store(tmp_path: Path) -> str:
 
 def test_token_lives_and_dies_across_processes(store: str) -> None:
     """A token from the command line is active at the running server until its client revokes it there."""
-    gateway = ("gateway", output("client", "add", "gateway", "--store", store, "--can-introspect", "--audience", API))
-    app = ("app", output("client", "add", "app", "--store", store, "--audience", API, "--scope", "a b"))
+    gateway = registered("gateway", "--store", store, "--can-introspect", "--audience", API)
+    app = registered("app", "--store", store, "--audience", API, "--scope", "a b")
     with serving(store) as (_, http):
         issued = ("--client", "app", "--sub", "u1", "--scope", "a b", "--audience", API, "--ttl", "5m")
         refresh = output("token", "issue", "--store", store, *issued, "--refresh", "--claim", 'acr="urn:mfa"')
@@ -113,7 +90,7 @@ def test_token_lives_and_dies_across_processes(store: str) -> None:
 
 def test_revocation_outlives_a_kill(store: str) -> None:
     """A token from the token endpoint that was revoked stays revoked after the server is killed and started again."""
-    app = ("app", output("client", "add", "app", "--store", store, "--scope", "a"))
+    app = registered("app", "--store", store, "--scope", "a")
     with serving(store) as (process, http):
         granted = http.post("/oauth2/token", data={"grant_type": "client_credentials"}, auth=app).json()
         token = granted["access_token"]

@@ -7,7 +7,7 @@ import pytest
 
 from extauthz.cli.processes import free_ports
 from extauthz.resolver.client_auth import basic_header
-from support.serving import Service, ask, write_files
+from support.serving import Service, ask, loopback, write_files
 from support.stub_server import StubServer, active
 
 
@@ -17,15 +17,14 @@ def test_a_secret_that_is_rotated_fails_no_request(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("old-c4n4ry\n")
     gateway, ops, port = free_ports(3)
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
     server: dict[str, Any] = {
         "introspection_endpoint": f"http://127.0.0.1:{port}/introspect",
         "client": {"id": "gateway", "secret": {"file": "secret"}},
         "cache": {"ttl": "0s"},
         "timeout": "2s",
     }
-    config = write_files(tmp_path, listen, "", authorization_servers={"main": server})
-    with StubServer(port, {"reader": active}) as stub, Service(config).ready(ops) as service:
+    config = write_files(tmp_path, loopback(gateway, ops), "", authorization_servers={"main": server})
+    with StubServer({"reader": active}, port=port) as stub, Service(config).ready(ops) as service:
         stub.authorization = basic_header("gateway", "old-c4n4ry")
         assert ask(gateway) == 200
         new = tmp_path / "new"

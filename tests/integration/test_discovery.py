@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from extauthz.cli.processes import free_ports
-from support.serving import Service, ask, get, status, wait_until, write_files
+from support.serving import Service, ask, get, loopback, status, wait_until, write_files
 from support.stub_server import Reply, StubServer, active
 
 OAUTH = "/.well-known/oauth-authorization-server"
@@ -20,15 +20,14 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.gateway, self.ops, port = free_ports(3)
         self.issuer = f"http://127.0.0.1:{port}"
-        self.stub = StubServer(port, {"reader": lambda: active(iss=self.issuer)})
-        listen = {"gateway": f"127.0.0.1:{self.gateway}", "ops": f"127.0.0.1:{self.ops}"}
+        self.stub = StubServer({"reader": lambda: active(iss=self.issuer)}, port=port)
         server: dict[str, Any] = {
             "issuer": self.issuer,
             "discovery": True,
             "client": {"id": "gateway", "secret": {"env": "EXTAUTHZ_CLIENT_SECRET"}},
             "timeout": "2s",
         }
-        self.config = write_files(folder, listen, "", authorization_servers={"main": server})
+        self.config = write_files(folder, loopback(self.gateway, self.ops), "", authorization_servers={"main": server})
 
     def publish(self) -> None:
         members = {"issuer": self.issuer, "introspection_endpoint": f"{self.issuer}/introspect", "jwks_uri": None}

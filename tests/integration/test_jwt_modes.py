@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from extauthz.cli.processes import free_ports
-from support.serving import Answer, Service, get, wait_until, write_files
+from support.serving import Answer, Service, get, loopback, wait_until, write_files
 from support.stub_server import Reply, StubServer, active, raw
 from support.tokens import AUDIENCE, ISSUER, jwk, jwks, minted
 
@@ -34,8 +34,8 @@ class Bench:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.file = folder / "jwks.json"
         self.publish(jwk(self.key))
-        self.gateway, self.ops, *ports = free_ports(5)
-        self.main, self.old, self.lab = (StubServer(port, {}) for port in ports)
+        self.gateway, self.ops = free_ports(2)
+        self.main, self.old, self.lab = (StubServer({}) for _ in range(3))
         secret = {"id": "gateway", "secret": {"env": "EXTAUTHZ_CLIENT_SECRET"}}
         usual: dict[str, Any] = {"client": secret, "timeout": "2s", "self_check": False}
         servers = {
@@ -49,8 +49,9 @@ class Bench:
             "old": {**usual, "introspection_endpoint": self.old.url, "tokens": {"opaque": True}},
             "lab": {**usual, "introspection_endpoint": self.lab.url, "tokens": {"prefix": "lab-"}},
         }
-        listen = {"gateway": f"127.0.0.1:{self.gateway}", "ops": f"127.0.0.1:{self.ops}"}
-        self.config = write_files(folder, listen, "", policy=POLICY, authorization_servers=servers)
+        self.config = write_files(
+            folder, loopback(self.gateway, self.ops), "", policy=POLICY, authorization_servers=servers
+        )
 
     def publish(self, *keys: object) -> None:
         """Write the keys, as another file under the same name."""

@@ -13,9 +13,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest
 from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
-from support.running import SECRET, Running, running
+from support.running import Running, running
 from support.serving import get, metadata, wait_until
-from support.stub_server import StubServer, active
+from support.stub_server import SECRET, StubServer, active
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CANARY = "c4n4ry"
@@ -24,7 +24,8 @@ CANARY = "c4n4ry"
 class Collector:
     """Takes what is posted to /v1/traces."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
         self.bodies: list[bytes] = []
         bodies = self.bodies
 
@@ -40,7 +41,7 @@ class Collector:
             def log_message(self, *arguments: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> Self:
@@ -64,28 +65,20 @@ class Collector:
 
 
 @pytest.fixture(scope="module")
-def ports() -> tuple[int, int]:
-    stub, collector = free_ports(2)
-    return stub, collector
-
-
-@pytest.fixture(scope="module")
-def stub(ports: tuple[int, int]) -> Iterator[StubServer]:
-    with StubServer(ports[0], dict.fromkeys((f"{CANARY}-nginx", f"{CANARY}-envoy"), active)) as server:
+def stub() -> Iterator[StubServer]:
+    with StubServer(dict.fromkeys((f"{CANARY}-nginx", f"{CANARY}-envoy"), active)) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def collector(ports: tuple[int, int]) -> Iterator[Collector]:
-    with Collector(ports[1]) as collector:
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
         yield collector
 
 
 @pytest.fixture
-def service(
-    tmp_path_factory: pytest.TempPathFactory, stub: StubServer, collector: Collector, ports: tuple[int, int]
-) -> Iterator[Running]:
-    tracing = f'tracing: {{endpoint: "http://127.0.0.1:{ports[1]}/v1/traces", sample: 0}}'
+def service(tmp_path_factory: pytest.TempPathFactory, stub: StubServer, collector: Collector) -> Iterator[Running]:
+    tracing = f'tracing: {{endpoint: "http://127.0.0.1:{collector.port}/v1/traces", sample: 0}}'
     with running(tmp_path_factory.mktemp("otlp"), introspection=stub.url, extra=tracing) as started:
         yield started
 

@@ -13,10 +13,9 @@ from click.testing import CliRunner
 from cases import ANSWERS
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
 from extauthz.cli.policy import policy
-from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
-from support.running import SECRET, Running, running
-from support.stub_server import StubServer
+from support.running import Running, running
+from support.stub_server import SECRET, StubServer
 
 HOST = "api.example.com"
 ASKED = {
@@ -33,9 +32,8 @@ ASKED = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One extauthz with all doors."""
-    (port,) = free_ports(1)
     folder = tmp_path_factory.mktemp("explain")
-    with StubServer(port, ANSWERS) as stub, running(folder, introspection=stub.url) as service:
+    with StubServer(ANSWERS) as stub, running(folder, introspection=stub.url) as service:
         yield service
 
 

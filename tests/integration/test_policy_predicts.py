@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from extauthz.cli.policy import policy
 from extauthz.cli.processes import free_ports
-from support.serving import Service, get, wait_until, write_files
+from support.serving import Service, get, loopback, wait_until, write_files
 from support.stub_server import Reply, StubServer, active
 
 HEAD = "version: 1\ndefaults: {authorization_server: main, audience: https://api.example.com}\nroutes:\n"
@@ -60,7 +60,7 @@ def _the(reply: Reply) -> Reply:
 @pytest.fixture(scope="module")
 def ports() -> Iterator[tuple[int, int, str]]:
     gateway, ops, stub = free_ports(3)
-    with StubServer(stub, {token: partial(_the, reply) for token, reply in TOKENS.items()}) as server:
+    with StubServer({token: partial(_the, reply) for token, reply in TOKENS.items()}, port=stub) as server:
         yield gateway, ops, server.url
 
 
@@ -78,8 +78,7 @@ def outcome(gateway: int, path: str, token: str) -> str:
 def test_the_difference_that_was_told_is_the_one_that_comes(tmp_path: Path, ports: tuple[int, int, str]) -> None:
     """With every token and without one, on routes that stay, close, are renamed, or are new."""
     gateway, ops, introspection = ports
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-    config = write_files(tmp_path, listen, introspection, policy=OLD, reload={"watch": False})
+    config = write_files(tmp_path, loopback(gateway, ops), introspection, policy=OLD, reload={"watch": False})
     asked = list(product(PATHS, ("", *TOKENS)))
     with Service(config).ready(ops) as service:
         before = {each: outcome(gateway, *each) for each in asked}

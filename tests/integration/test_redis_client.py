@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +18,10 @@ from extauthz.testing import TickingClock
 from support.certificates import Authority
 from support.redis_groups import MASTER_NAME, cluster, sentinel
 from support.redis_server import LOOPBACK, RedisServer, Tls
-from support.sharing import PATIENT, StubServer, Worker, settings_for
+from support.sharing import PATIENT, CountingServer, Worker, settings_for
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "caching.md"
 ECHO = "return {KEYS[1], ARGV[1]}"
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @asynccontextmanager
@@ -78,7 +72,7 @@ async def test_as_a_user_with_the_rights_that_the_documentation_names(redis: Red
     (rights,) = re.findall(r"`(~extauthz:\* [^`]*)`", DOCUMENT.read_text())
     redis.command("ACL", "SETUSER", "extauthz", "on", ">secret", *rights.split())
     settings = replace(settings_for(redis, password="secret"), username="extauthz")
-    server = StubServer()
+    server = CountingServer()
     async with Worker(settings, server) as one, Worker(settings, server) as other:
         for worker in (one, other):
             worker.revocations.current = False

@@ -13,27 +13,21 @@ from extauthz.resolver.breaker import State
 from extauthz.resolver.redis import RedisTrouble
 from extauthz.testing import active
 from support.redis_server import RedisServer
-from support.sharing import PATIENT, StubServer, Worker, settings_for
+from support.sharing import PATIENT, CountingServer, Worker, settings_for
 
 SHORT = 0.05
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture
-def redis(running: RedisServer) -> Iterator[RedisServer]:
-    yield running
-    running.restart()
+def redis(running_redis: RedisServer) -> Iterator[RedisServer]:
+    yield running_redis
+    running_redis.restart()
 
 
 @asynccontextmanager
 async def two_workers(redis: RedisServer, *, limit: float = PATIENT, password: str = "") -> AsyncIterator[list[Worker]]:
     """Both have one token in memory: `known`."""
-    server = StubServer()
+    server = CountingServer()
     settings = settings_for(redis, timeout=limit, password=password)
     async with AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(Worker(settings, server)) for _ in range(2)]

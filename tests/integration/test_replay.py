@@ -21,9 +21,8 @@ def line(path: str, reason: str, **said: str) -> str:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    (port,) = free_ports(1)
     folder = tmp_path_factory.mktemp("replay")
-    with StubServer(port, ANSWERS) as stub, running(folder, introspection=stub.url) as service:
+    with StubServer(ANSWERS) as stub, running(folder, introspection=stub.url) as service:
         yield service
 
 

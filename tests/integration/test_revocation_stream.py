@@ -12,21 +12,15 @@ from extauthz.resolver import revocation_log
 from extauthz.resolver.revocation import Kind
 from extauthz.testing import active
 from support.redis_server import RedisServer
-from support.sharing import StubServer, Worker, settings_for
+from support.sharing import CountingServer, Worker, settings_for
 
 STREAM = "extauthz:1:revocations"
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture
-def redis(running: RedisServer) -> Iterator[RedisServer]:
-    yield running
-    running.restart()
+def redis(running_redis: RedisServer) -> Iterator[RedisServer]:
+    yield running_redis
+    running_redis.restart()
 
 
 Begin = Callable[[], Awaitable[Worker]]
@@ -35,7 +29,7 @@ Begin = Callable[[], Awaitable[Worker]]
 @pytest.fixture
 async def begin(redis: RedisServer) -> AsyncIterator[Begin]:
     """Begin another process: it has read the log."""
-    server = StubServer()
+    server = CountingServer()
     async with AsyncExitStack() as stack:
 
         async def one_more() -> Worker:

@@ -24,7 +24,7 @@ from extauthz._gen.extauthz_envoy_pb2 import (
 )
 from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
-from support.serving import Service, call, get, metadata, wait_until, write_files
+from support.serving import Service, call, get, loopback, metadata, wait_until, write_files
 from support.stub_server import Reply, StubServer, active, raw
 
 BURST = 5
@@ -86,12 +86,11 @@ class Serving:
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    port, refusing, gateway, ops = free_ports(4)
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-    with StubServer(port, {}) as stub, StubServer(refusing, {}, Reply(status=401)) as other:
+    gateway, ops = free_ports(2)
+    with StubServer({}) as stub, StubServer({}, Reply(status=401)) as other:
         config = write_files(
             tmp_path_factory.mktemp("load"),
-            listen,
+            loopback(gateway, ops),
             stub.url,
             policy=POLICY,
             authorization_servers={

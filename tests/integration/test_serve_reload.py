@@ -17,7 +17,7 @@ import yaml
 
 import cases
 from extauthz.cli.processes import free_ports
-from support.serving import Service, ask, get, wait_until, write_files
+from support.serving import Service, ask, get, loopback, wait_until, write_files
 from support.stub_server import StubServer
 
 TOKEN = "the-operator's-first-token"
@@ -94,14 +94,13 @@ class Scene:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("reload")
-    gateway, ops, stub = free_ports(3)
+    gateway, ops = free_ports(2)
     (folder / "..v1").mkdir()
     (folder / "token").write_text(TOKEN)
-    with StubServer(stub, cases.ANSWERS) as server:
-        listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
+    with StubServer(cases.ANSWERS) as server:
         write_files(
             folder / "..v1",
-            listen,
+            loopback(gateway, ops),
             server.url,
             ops={"token": {"file": "token"}},
             audit={"path": str(folder / "audit.jsonl")},

@@ -22,9 +22,10 @@ from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli import main
 from extauthz.cli.processes import Process, free_ports
+from support.own_server import ROUNDS
 from support.redis_server import RedisServer
-from support.serving import SECRET, Answer, Service, ask, get, metadata, wait_until, write_files
-from support.stub_server import AUDIENCE, ISSUER, Reply, StubServer, active, raw
+from support.serving import Answer, Service, ask, get, loopback, metadata, wait_until, write_files
+from support.stub_server import AUDIENCE, ISSUER, SECRET, Reply, StubServer, active, raw
 
 CANARY = "c4n4ry"
 OPS_TOKEN = f"ops-{CANARY}-0123456789"
@@ -43,8 +44,9 @@ class Instance:
         (folder / "ops-token").write_text(OPS_TOKEN)
         (folder / "keys").write_text(KEYS)
         self.gateway, self.ops = free_ports(2)
-        listen = {"gateway": f"127.0.0.1:{self.gateway}", "ops": f"127.0.0.1:{self.ops}"}
-        self.config = write_files(folder, listen, introspection, ops={"token": {"file": "ops-token"}}, **changes)
+        self.config = write_files(
+            folder, loopback(self.gateway, self.ops), introspection, ops={"token": {"file": "ops-token"}}, **changes
+        )
         self.service = Service(self.config, *arguments)
 
     def answer(self, token: str) -> Answer:
@@ -87,8 +89,7 @@ def server_at(url: str, **cache: str) -> dict[str, dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, dict(cases.ANSWERS)) as server:
+    with StubServer(dict(cases.ANSWERS)) as server:
         yield server
 
 
@@ -330,7 +331,13 @@ async def issue(store: Path) -> list[str]:
         for name, can_introspect in (("gateway", True), ("app", False)):
             audiences = ("*",) if can_introspect else (AUDIENCE,)
             await add_client(
-                opened, client_id=name, secret=SECRET, can_introspect=can_introspect, audiences=audiences, scopes=SCOPES
+                opened,
+                client_id=name,
+                secret=SECRET,
+                can_introspect=can_introspect,
+                audiences=audiences,
+                scopes=SCOPES,
+                rounds=ROUNDS,
             )
         issued = [
             await issue_token(

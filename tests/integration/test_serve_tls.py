@@ -11,7 +11,6 @@ import pytest
 
 from cases import ANSWERS
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
-from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
 from support.certificates import Authority, KeyPair
 from support.load import under_load
@@ -38,9 +37,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     authority, elsewhere = Authority(folder), Authority(folder, "somebody else")
     own = authority.issue("extauthz")
     tls = f"{{certificate: {own.certificate.name}, key: {own.key.name}, client_ca: {authority.path.name}"
-    (port,) = free_ports(1)
     with (
-        StubServer(port, ANSWERS) as stub,
+        StubServer(ANSWERS) as stub,
         running(folder, introspection=stub.url, extra=f"tls: {tls}, client_names: [envoy.example.com]}}") as service,
     ):
         yield Scene(

@@ -23,8 +23,7 @@ SECONDS = 5.0
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, dict(ANSWERS)) as server:
+    with StubServer(dict(ANSWERS)) as server:
         yield server
 
 

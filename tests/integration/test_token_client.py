@@ -16,16 +16,14 @@ from extauthz.cli.processes import free_ports
 from extauthz.core.decision import Reason
 from extauthz.testing import RecordingObserver
 from support.own_server import OwnServer
-from support.running import SECRET
-from support.stub_server import ISSUER, Reply, StubServer, active
+from support.stub_server import ISSUER, SECRET, Reply, StubServer, active
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "introspect.py"
 
 
 @pytest.fixture
 def stub() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, {"good": active, "other-issuer": lambda: active(iss="https://evil.example.com")}) as server:
+    with StubServer({"good": active, "other-issuer": lambda: active(iss="https://evil.example.com")}) as server:
         yield server
 
 
@@ -81,7 +79,7 @@ async def test_an_issuer_is_enough() -> None:
     """Where it is asked is found out at the first question, and that waits for it."""
     (port,) = free_ports(1)
     issuer = f"http://127.0.0.1:{port}"
-    with StubServer(port, {"good": lambda: active(iss=issuer)}) as stub:
+    with StubServer({"good": lambda: active(iss=issuer)}, port=port) as stub:
         members = {"issuer": issuer, "introspection_endpoint": stub.url}
         stub.documents["/.well-known/oauth-authorization-server"] = lambda: Reply(body=json.dumps(members).encode())
         arguments: dict[str, Any] = {"discovery": True, "timeout": "5s"}

@@ -6,7 +6,6 @@ import grpc
 import pytest
 
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest
-from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.service import CHECK_PATH
 from support.running import Running, running
 from support.serving import get, metadata
@@ -18,8 +17,7 @@ TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[StubServer]:
-    (port,) = free_ports(1)
-    with StubServer(port, dict.fromkeys(("nginx", "metadata", "header", "none", "broken"), active)) as server:
+    with StubServer(dict.fromkeys(("nginx", "metadata", "header", "none", "broken"), active)) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cases import ANSWERS
 from extauthz.cli.processes import free_ports
-from support.serving import Service, get, metadata, wait_until, write_files
+from support.serving import Service, get, loopback, metadata, wait_until, write_files
 from support.stub_server import StubServer
 
 POLICY = """\
@@ -49,14 +49,13 @@ class Tried:
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
-    gateway, ops, port = free_ports(3)
+    gateway, ops = free_ports(2)
     folder = tmp_path_factory.mktemp("tryout")
     (folder / "parts").mkdir()
     (folder / "parts" / "tried.yaml").write_text(SHADOW)
     (folder / "candidate.yaml").write_text(CANDIDATE)
-    with StubServer(port, ANSWERS) as stub:
-        listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
-        config = write_files(folder, listen, stub.url, policy=POLICY, candidate="candidate.yaml")
+    with StubServer(ANSWERS) as stub:
+        config = write_files(folder, loopback(gateway, ops), stub.url, policy=POLICY, candidate="candidate.yaml")
         with Service(config).ready(ops) as service:
             yield Tried(service, config, gateway, ops)
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse
-from extauthz.cli.processes import free_ports
 from extauthz.core.identity import FAILURE_MODE_HEADER
 from fuzz.doors import DOORS, POLICY, REPLIES, STATES, unframed
 from fuzz.oddities import BASES, PLACES, one_by_one, questions, with_urls
@@ -110,11 +109,10 @@ PATIENCE = "4s"
 @pytest.fixture(scope="module")
 def sockets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
     """Two running services, one for each gRPC server, and the same authorization server behind both."""
-    (port,) = free_ports(1)
     folders = [tmp_path_factory.mktemp(name) for name in ("h2corn", "grpcio")]
     guarded = DOORS.guarded
     with (
-        StubServer(port, dict(REPLIES)) as stub,
+        StubServer(dict(REPLIES)) as stub,
         running(folders[0], introspection=stub.url, policy=POLICY, timeout=PATIENCE) as h2corn,
         running(folders[1], introspection=stub.url, policy=POLICY, timeout=PATIENCE, grpc_server="grpcio") as grpcio,
         grpc.insecure_channel(f"127.0.0.1:{h2corn.grpc}") as to_h2corn,

@@ -1,6 +1,7 @@
 """What asks an authorization server, put together for tests."""
 
-from extauthz.core.introspection import MAX_ANSWER_BYTES
+from extauthz.core.introspection import MAX_ANSWER_BYTES, TokenState
+from extauthz.core.token import Token
 from extauthz.resolver.caller import Caller, configured
 from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.client_auth import ClientAuthenticator, SecretAuth
@@ -26,3 +27,11 @@ def client_of(
     server = configured(Metadata(introspection_endpoint=settings.introspection_endpoint))
     transport = transport or Transport(max_connections=settings.max_connections)
     return IntrospectionClient(settings, Caller(transport, authenticator, server, max_answer_bytes=max_answer_bytes))
+
+
+async def ask(client: IntrospectionClient, token: str) -> TokenState:
+    """One question, and the client's last."""
+    try:
+        return await client.ask(Token(token))
+    finally:
+        await client.close()

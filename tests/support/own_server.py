@@ -13,8 +13,7 @@ from extauthz.authserver.admin import add_client, issue_token
 from extauthz.authserver.store.base import token_digest
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.processes import Process, free_ports
-from support.running import SECRET
-from support.stub_server import AUDIENCE, ISSUER
+from support.stub_server import AUDIENCE, ISSUER, SECRET
 
 ROUNDS = 4
 """bcrypt's least: the secret is not what is tested."""

@@ -11,9 +11,7 @@ from typing import Generic, Self, TypedDict, TypeVar, Unpack
 
 import cases
 from extauthz.cli.processes import Process, free_ports
-from support.stub_server import ISSUER
-
-SECRET = "stub-secret"
+from support.stub_server import ISSUER, SECRET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,14 +18,18 @@ import grpc
 import yaml
 
 import cases
-from support.stub_server import ISSUER
+from support.stub_server import ISSUER, SECRET
 
-SECRET = "stub-secret"
 START_SECONDS = 15.0
 STOP_SECONDS = 20.0
 """More than a worker takes at most for requests in flight."""
 
 REQUEST_SECONDS = 5.0
+
+
+def loopback(gateway: int, ops: int) -> dict[str, str]:
+    """To listen on these ports."""
+    return {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
 
 
 def write_files(

@@ -1,4 +1,4 @@
-"""Several processes' worth of resolvers in one event loop, sharing a real Redis and one stub authorization server."""
+"""Several processes' worth of resolvers in one event loop, sharing a real Redis and one authorization server that counts."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ _owners = itertools.count()
 
 
 @dataclass
-class StubServer:
+class CountingServer:
     """An authorization server that counts its questions; `takes` seconds for each, or until `gate` opens."""
 
     state: TokenState | Callable[[str], TokenState] = field(default_factory=active)
@@ -83,7 +83,7 @@ class Worker:
     def __init__(
         self,
         redis: RedisSettings,
-        server: StubServer,
+        server: CountingServer,
         *,
         settings: ServerSettings = SETTINGS,
         keyring: Sequence[Keys] = (KEYS,),

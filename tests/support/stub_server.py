@@ -11,8 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
 
+from extauthz.cli.processes import free_ports
+
 ISSUER = "https://as.example.com"
 AUDIENCE = "https://api.example.com"
+SECRET = "stub-secret"
+"""Of the client `gateway`."""
+
 SLOW_SECONDS = 2.0
 DRIP_SECONDS = 0.1
 
@@ -63,7 +68,7 @@ INACTIVE = raw(b'{"active":false}')
 
 
 class StubServer:
-    """Serves introspection in a thread of ours. A context manager.
+    """Serves introspection in a thread of ours, on a free port unless told. A context manager.
 
     Attributes:
         replies: what to say about a token.
@@ -77,7 +82,10 @@ class StubServer:
         batches: how many tokens each question about many named (`tokens=<token> <token> …`).
     """
 
-    def __init__(self, port: int, replies: dict[str, Callable[[], Reply]], unknown: Reply = INACTIVE) -> None:
+    def __init__(
+        self, replies: dict[str, Callable[[], Reply]], unknown: Reply = INACTIVE, *, port: int | None = None
+    ) -> None:
+        port = port or free_ports(1)[0]
         self.replies = replies
         self.unknown = unknown
         self.calls: Counter[str] = Counter()

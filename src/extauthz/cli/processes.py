@@ -189,7 +189,8 @@ def port_in_use(port: int) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """That many different loopback ports that nobody listens on, each below 32768."""
-    candidates = secrets.SystemRandom().sample(_PORTS, len(_PORTS))
+    start = secrets.randbelow(len(_PORTS))
+    candidates = itertools.chain(_PORTS[start:], _PORTS[:start])
     found = list(itertools.islice((port for port in candidates if not port_in_use(port)), count))
     if len(found) < count:
         raise OSError(f"{count} free ports wanted between {_PORTS.start} and {_PORTS.stop}, {len(found)} found")

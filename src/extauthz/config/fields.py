@@ -1,4 +1,4 @@
-"""The types of the fields in both files. Each refuses with a sentence of its own; none says how a program would see it."""
+"""The types of the fields in all files. Each refuses with a sentence of its own; none says how a program would see it."""
 
 import re
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""What every section of both files is."""
+"""What every section of a file is."""
 
 from pydantic import BaseModel, ConfigDict
 

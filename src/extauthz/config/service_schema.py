@@ -20,6 +20,7 @@ from extauthz.config.fields import (
     ListenAddress,
     Retries,
     ServerName,
+    Settle,
     SocketMode,
     Text,
     Texts,
@@ -33,7 +34,6 @@ from extauthz.config.jwt import Jwt, Mode, check_keys_url, check_mode
 from extauthz.config.limits import Batch, Circuit, InactiveLimit, Tokens
 from extauthz.config.presets import Preset, with_preset
 from extauthz.config.recording import Audit, Log, Tracing
-from extauthz.config.reload import Reload
 from extauthz.config.section import Section
 from extauthz.config.sharing import Ops, SharedCache
 from extauthz.config.values import Misfit, Missing
@@ -185,6 +185,13 @@ class Tls(Section):
         if names and info.data.get("client_ca") is None:
             raise Misfit("names of certificates mean nothing until client_ca: says who may have signed them")
         return names
+
+
+class Reload(Section):
+    """Whether a change of the files is noticed by itself, and how long they must be quiet before they are read."""
+
+    watch: Flag = True
+    settle: Settle = 0.2
 
 
 class ServiceFile(Section):

@@ -34,11 +34,11 @@ def read_url(text: str) -> Url:
     return Url(found[1] or "", found[2].partition("#")[0] or "/")
 
 
-def question(method: str, url: Url, *, with_token: bool, door: str = "policy", preflight: str = "") -> AuthRequest:
+def question(method: str, url: Url, *, with_token: bool, preflight: str = "") -> AuthRequest:
     """The question of a gateway about a request, with a bearer token or without credentials."""
     authorization = (_A_TOKEN,) if with_token else ()
     return AuthRequest(
-        door=door, method=method, target=url.target, host=url.host, authorization=authorization, preflight=preflight
+        door="policy", method=method, target=url.target, host=url.host, authorization=authorization, preflight=preflight
     )
 
 

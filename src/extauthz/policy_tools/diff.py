@@ -34,7 +34,6 @@ _SETTINGS = {
 class Ending(NamedTuple):
     """How a request ends, as far as client or upstream notice."""
 
-    passes: bool
     text: str
     detail: str
 
@@ -100,9 +99,9 @@ def ending(decision: Decision) -> Ending:
     """How it ends, without the name of the rule."""
     if isinstance(decision, Allow):
         sent = (*(f"{name}: {value}" for name, value in decision.identity), *(f"no {name}" for name in decision.absent))
-        return Ending(passes=True, text="allow", detail=", ".join(sent))
+        return Ending("allow", ", ".join(sent))
     text = f"deny {decision.outcome.status} {decision.reason}"
-    return Ending(passes=False, text=text, detail=decision.challenge)
+    return Ending(text, decision.challenge)
 
 
 def _apart(first: Ending, second: Ending) -> tuple[str, str]:

@@ -23,12 +23,12 @@ class Answer(NamedTuple):
     text: str
 
 
-def answers(checked: Checked, *, outage_is_error: bool = False) -> list[Answer]:
+def answers(checked: Checked) -> list[Answer]:
     """The answer of each door, those that are the same together.
 
     Each real answer has a `decision_id` of its own, and the order of Envoy's metadata is protobuf's.
     """
-    message = encode(checked.decision, outage_is_error=outage_is_error) + metadata(checked)
+    message = encode(checked.decision) + metadata(checked)
     together: dict[bytes, list[str]] = {}
     for name, dialect in DIALECTS.items():
         together.setdefault(_message(*dialect.encode(checked.decision)), []).append(name)

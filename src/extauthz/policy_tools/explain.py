@@ -77,9 +77,7 @@ def rule_for(source: SoundSource, request: AuthRequest) -> Rule | None:
     return None if isinstance(place, Reason) else table.match(request.method, *place)
 
 
-def explain(
-    source: SoundSource, request: AuthRequest, state: TokenState | None, now: float, *, outage_is_error: bool = False
-) -> Explanation:
+def explain(source: SoundSource, request: AuthRequest, state: TokenState | None, now: float) -> Explanation:
     """Explain one request, whose token, if it has one, is in that state; `now` in seconds since the epoch."""
     table = source.snapshot.routes
     checked = ask(source.snapshot, request, state, now)
@@ -100,5 +98,5 @@ def explain(
         losers=beaten,
         look_alike=look_alike(table, place.path) if lost and place is not None else None,
         missing=[] if rule is None else missing(rule, state, true_reason(checked.decision)),
-        answers=answers(checked, outage_is_error=outage_is_error),
+        answers=answers(checked),
     )

@@ -48,9 +48,9 @@ class SoundSource(Source):
     snapshot: Snapshot
 
 
-def read_policy(text: bytes, file: str, servers: Mapping[str, AuthorizationServer] = NO_SERVERS) -> Source:
+def read_policy(text: bytes, file: str) -> Source:
     """Read a policy file that includes no others; see `source_of`."""
-    return source_of(read_yaml(text, file), servers)
+    return source_of(read_yaml(text, file))
 
 
 def source_of(document: Document, servers: Mapping[str, AuthorizationServer] = NO_SERVERS) -> Source:

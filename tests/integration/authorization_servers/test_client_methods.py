@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import Active, TokenState, Unavailable
+from extauthz.core.introspection import Active, Unavailable
 from extauthz.core.token import Token
 from extauthz.keyfiles import TlsFiles, tls_context
 from extauthz.resolver.caller import Caller, configured
@@ -23,18 +23,10 @@ from extauthz.resolver.transport import Transport
 from extauthz.resolver.watched_file import Fixed
 from extauthz.signatures import PrivateKey
 from extauthz.testing import RecordingObserver
-from support.asking import client_of, with_secret
+from support.asking import ask, client_of, with_secret
 from support.django_toolkit import DjangoToolkit
 from support.oidc_provider import PRIVATE_KEY_ID, PRIVATE_KEY_JWT, SECRET_JWT, TLS_CLIENT, OidcProvider
 from support.real_server import GATEWAY
-
-
-async def ask(client: IntrospectionClient, token: str) -> TokenState:
-    """One question, and the client's last."""
-    try:
-        return await client.ask(Token(token))
-    finally:
-        await client.close()
 
 
 def assertion(client_id: str, key: str | PrivateKey, **settings: str) -> ClientAuthenticator:

@@ -26,7 +26,7 @@ from extauthz.testing import RecordingObserver, TickingClock
 from support import oidc_provider
 from support.oidc_provider import JWT_RESOURCE, PRIVATE_KEY_JWT, OidcProvider
 from support.real_server import APP, SCOPE, USER
-from support.serving import Answer, Service, get, wait_until, write_files
+from support.serving import Answer, Service, get, loopback, wait_until, write_files
 from support.tokens import minted
 
 POLICY = f"""
@@ -67,7 +67,6 @@ def gate(oidc: OidcProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """It knows the issuer, and how to prove by a key who it is; the rest it finds out."""
     folder = tmp_path_factory.mktemp("gate")
     gateway, ops = free_ports(2)
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
     (folder / "key.pem").write_bytes(pem(oidc.private_key))
     server: dict[str, Any] = {
         "preset": "oidc-provider",
@@ -78,7 +77,12 @@ def gate(oidc: OidcProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "client": {"id": PRIVATE_KEY_JWT, "auth": "private_key_jwt", "key": {"file": "key.pem"}},
     }
     config = write_files(
-        folder, listen, "", policy=POLICY, authorization_servers={"main": server}, dialects=["forward-auth"]
+        folder,
+        loopback(gateway, ops),
+        "",
+        policy=POLICY,
+        authorization_servers={"main": server},
+        dialects=["forward-auth"],
     )
     with Service(config).ready(ops) as service:
         yield Gate(port=gateway, service=service)

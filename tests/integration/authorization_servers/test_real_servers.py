@@ -3,22 +3,13 @@
 import pytest
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import Active, Answer, Inactive, TokenState, Unavailable, read_answer
+from extauthz.core.introspection import Active, Answer, Inactive, Unavailable, read_answer
 from extauthz.core.token import Token
-from extauthz.resolver.client import IntrospectionClient
 from extauthz.resolver.settings import ClientAuth
-from support.asking import with_secret
+from support.asking import ask, with_secret
 from support.django_toolkit import USER_APP, DjangoToolkit
 from support.oidc_provider import ODD, POST, RESOURCE, OidcProvider
 from support.real_server import APP, GATEWAY, USER, RealServer, post
-
-
-async def ask(client: IntrospectionClient, token: str) -> TokenState:
-    """One question, and the client's last."""
-    try:
-        return await client.ask(Token(token))
-    finally:
-        await client.close()
 
 
 class TestBothServers:

@@ -22,7 +22,7 @@ from support.fault_proxy import (
 )
 from support.oidc_provider import OidcProvider
 from support.real_server import GATEWAY, USER, RealServer
-from support.serving import Answer, Service, get, wait_until, write_files
+from support.serving import Answer, Service, get, loopback, wait_until, write_files
 
 POLICY = """
 version: 1
@@ -76,7 +76,6 @@ def gate(oidc: OidcProvider, toolkit: DjangoToolkit, tmp_path_factory: pytest.Te
     (right := folder / "right").write_text(GATEWAY.secret)
     (wrong := folder / "wrong").write_text("not-" + GATEWAY.secret)
     gateway, ops = free_ports(2)
-    listen = {"gateway": f"127.0.0.1:{gateway}", "ops": f"127.0.0.1:{ops}"}
     with FaultProxy(urlsplit(oidc.introspection_endpoint).port or 0) as proxy:
         servers = {
             "oidc": described(oidc, right),
@@ -88,7 +87,7 @@ def gate(oidc: OidcProvider, toolkit: DjangoToolkit, tmp_path_factory: pytest.Te
             "toolkit-refused": described(toolkit, wrong),
         }
         changes = {"authorization_servers": servers, "dialects": ["forward-auth"]}
-        config = write_files(folder, listen, "", policy=POLICY, **changes)
+        config = write_files(folder, loopback(gateway, ops), "", policy=POLICY, **changes)
         with Service(config).ready(ops):
             yield Gate(port=gateway, proxy=proxy)
 

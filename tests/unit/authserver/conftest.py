@@ -10,20 +10,13 @@ import pytest
 
 from extauthz.authserver.store.postgres import PostgresStore, migrate
 from extauthz.authserver.store.sqlite import MemoryStore, SqliteStore
-from support.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from extauthz.authserver.store.base import Store
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests that do not break it."""
-    with PostgresServer() as server:
-        yield server
+    from support.postgres_server import PostgresServer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The commands of the embedded authorization server: ``authserver``, ``client`` and ``token``."""
+"""The commands of the embedded authorization server: `authserver`, `client` and `token`."""
 
 import click
 

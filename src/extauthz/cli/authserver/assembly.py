@@ -1,31 +1,23 @@
 """The parts of a running authorization server, put together from a configuration that is known to be good."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from extauthz.authserver.anomaly import AnomalyRules
-from extauthz.authserver.asgi import create_app
-from extauthz.authserver.audit import FileRecord, StoreRecord
+from extauthz.authserver.asgi import Application, create_app
+from extauthz.authserver.audit import FileRecord, Record, StoreRecord
 from extauthz.authserver.cleanup import clean_up
 from extauthz.authserver.guard import Guard, GuardRules
-from extauthz.authserver.limiting import MemoryCounts, RedisCounts
+from extauthz.authserver.limiting import Counts, MemoryCounts, RedisCounts
 from extauthz.authserver.metrics import Metrics
 from extauthz.authserver.service import Service
 from extauthz.authserver.signing import SigningKeys
+from extauthz.authserver.store.base import Store
 from extauthz.authserver.watch import Watch
 from extauthz.authserver.webhook import Webhook
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from extauthz.authserver.asgi import Application
-    from extauthz.authserver.audit import Record
-    from extauthz.authserver.limiting import Counts
-    from extauthz.authserver.store.base import Store
-    from extauthz.config.authserver_load import AuthServerConfig
+from extauthz.config.authserver_load import AuthServerConfig
 
 _STDOUT: Final = 1
 
@@ -40,9 +32,9 @@ class Parts:
 
 
 def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[], None]) -> Parts:
-    """Put the server together. ``on_revoked`` is called whenever the store has a new notice of revocation.
+    """Put the server together. `on_revoked` is called whenever the store has a new notice of revocation.
 
-    Raises ``ValueError`` for an issuer or a signing key that cannot be used, ``OSError`` for a key that cannot be read.
+    Raises `ValueError` for an issuer or a signing key that cannot be used, `OSError` for a key that cannot be read.
     """
     settings = config.settings
     keys = [config.folder / key for key in settings.signing_keys]

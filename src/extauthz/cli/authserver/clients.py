@@ -1,16 +1,14 @@
-"""``extauthz client``: register clients, list, rotate, disable and enable them."""
-
-from __future__ import annotations
+"""`extauthz client`: register clients, list, rotate, disable and enable them."""
 
 import json
 import secrets
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from extauthz.authserver.registry import Wanted, carry_out, plan_step, rotate_secret, set_disabled
-from extauthz.authserver.store.base import AuthMethod, DuplicateClientError
+from extauthz.authserver.store.base import AuthMethod, ClientRecord, DuplicateClientError, Store
 from extauthz.cli.authserver.options import (
     ScopeText,
     WholeSeconds,
@@ -21,12 +19,7 @@ from extauthz.cli.authserver.options import (
 )
 from extauthz.cli.authserver.stores import with_store
 from extauthz.cli.authserver.tables import show, told_time
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from extauthz.authserver.store.base import ClientRecord, Store
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 SECRET_BYTES = 32
 """Random bytes of a secret that is made here."""

@@ -1,24 +1,18 @@
-"""What commands share that may read ``authserver.yaml``: the file, and who is told of revocations."""
-
-from __future__ import annotations
+"""What commands share that may read `authserver.yaml`: the file, and who is told of revocations."""
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from extauthz.cli.authserver.options import existing_file, read_secret
-from extauthz.config.authserver_load import load_authserver
+from extauthz.config.authserver_load import AuthServerConfig, load_authserver
 from extauthz.config.authserver_schema import check_webhook
 from extauthz.config.faults import ConfigError
 from extauthz.config.values import Misfit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from extauthz.config.authserver_load import AuthServerConfig
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -46,7 +40,7 @@ config_option = click.option("--config", "config_path", type=click.Path(path_typ
 
 
 def notify_options(command: _F) -> _F:
-    """``--notify`` and ``--notify-token-file``, as ``urls`` and ``notify_token_file``."""
+    """`--notify` and `--notify-token-file`, as `urls` and `notify_token_file`."""
     notify = click.option(
         "--notify",
         "urls",

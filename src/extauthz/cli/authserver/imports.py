@@ -1,28 +1,21 @@
-"""``extauthz client import``: bring the clients to what a file says, as often as one likes."""
-
-from __future__ import annotations
+"""`extauthz client import`: bring the clients to what a file says, as often as one likes."""
 
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from extauthz.authserver.registry import Change, Step, Wanted, carry_out, plan_prune, plan_step
+from extauthz.authserver.store.base import Store
 from extauthz.cli.authserver.options import WholeSeconds, existing_file, json_option, store_options
 from extauthz.cli.authserver.stores import with_store
 from extauthz.cli.authserver.tables import show
-from extauthz.config.clients_file import load_clients
+from extauthz.config.clients_file import ReadClient, load_clients
 from extauthz.config.faults import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from extauthz.authserver.store.base import Store
-    from extauthz.config.clients_file import ReadClient
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 BAD_FILE = 2
 """Exit status when the file has faults; nothing was changed."""

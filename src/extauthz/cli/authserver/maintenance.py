@@ -1,9 +1,6 @@
-"""``extauthz authserver migrate`` and ``backup``: looking after the store."""
-
-from __future__ import annotations
+"""`extauthz authserver migrate` and `backup`: looking after the store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +9,7 @@ from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.authserver.options import read_secret, store_options
 from extauthz.cli.authserver.stores import run
 from extauthz.cli.authserver.tables import tell_person
-
-if TYPE_CHECKING:
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 
 @click.command()

@@ -1,20 +1,16 @@
 """What the commands have in common: how values are written, and the store that they work on."""
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from extauthz.config.store_address import StoreAddress, parse_store
 from extauthz.config.values import Misfit
 from extauthz.core.scopes import parse_scope
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -23,7 +19,7 @@ _UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d
 
 
 class WholeSeconds(click.ParamType[int]):
-    """A duration with its unit, such as ``90s`` or ``1h``, as a number of whole seconds."""
+    """A duration with its unit, such as `90s` or `1h`, as a number of whole seconds."""
 
     name = "duration"
 
@@ -43,7 +39,7 @@ class WholeSeconds(click.ParamType[int]):
 
 
 class StoreUrl(click.ParamType[StoreAddress]):
-    """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user@host/name``."""
+    """`sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/name`."""
 
     name = "url"
 
@@ -71,7 +67,7 @@ class ScopeText(click.ParamType[tuple[str, ...]]):
 
 
 class Claim(click.ParamType[tuple[str, object]]):
-    """``NAME=JSON``, as the name and the value."""
+    """`NAME=JSON`, as the name and the value."""
 
     name = "claim"
 
@@ -91,7 +87,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def store_options(*, required: bool = True) -> Callable[[_F], _F]:
-    """``--store`` and ``--store-password-file``, as ``address`` and ``password_file``."""
+    """`--store` and `--store-password-file`, as `address` and `password_file`."""
     store = click.option(
         "--store",
         "address",

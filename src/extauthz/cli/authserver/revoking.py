@@ -1,27 +1,21 @@
-"""``extauthz token revoke``: in the store, and then in the caches of those who are to be told."""
-
-from __future__ import annotations
+"""`extauthz token revoke`: in the store, and then in the caches of those who are to be told."""
 
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import click
 
-from extauthz.authserver.notify import deliver
+from extauthz.authserver.notify import Notice, deliver
 from extauthz.authserver.registry import revoke_presented
+from extauthz.authserver.store.base import Store
 from extauthz.cli.authserver.configured import config_option, notified_by, notify_options, read_config
 from extauthz.cli.authserver.options import json_option, read_secret, store_options
 from extauthz.cli.authserver.stores import run, with_store_at
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from extauthz.authserver.notify import Notice
-    from extauthz.authserver.store.base import Store
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 MAX_TOKEN_BYTES = 16 * 1024
 """A longer text in a file is no token."""

@@ -4,30 +4,25 @@ SIGHUP reads the certificates again: a second listener takes new connections on 
 finishes what it has.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import h2corn
 
+from extauthz.authserver.asgi import Application
 from extauthz.authserver.endpoints import MAX_BATCH_BYTES
 from extauthz.authserver.outbox import notifying
 from extauthz.cli.authserver.assembly import assemble
 from extauthz.cli.authserver.stores import store_at
 from extauthz.cli.listener import Listener
+from extauthz.cli.worker import Sockets
+from extauthz.config.authserver_load import AuthServerConfig
+from extauthz.wire.asgi import App
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from extauthz.authserver.asgi import Application
-    from extauthz.cli.worker import Sockets
-    from extauthz.config.authserver_load import AuthServerConfig
-    from extauthz.wire.asgi import App
 
 STOP_SECONDS = 10.0
 """Time for requests in flight once the listener is closed."""
@@ -60,7 +55,7 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
 
 
 async def _run(listener: Listener, stop: asyncio.Event) -> None:
-    """Renew the certificates whenever SIGHUP asks; return on ``stop``, or when the server ended by itself."""
+    """Renew the certificates whenever SIGHUP asks; return on `stop`, or when the server ended by itself."""
     renew = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew.set)
     renewing = asyncio.ensure_future(_renew(listener, renew))

@@ -1,12 +1,9 @@
-"""``extauthz authserver serve``: from a file, from options, or from a file with options that override it."""
-
-from __future__ import annotations
+"""`extauthz authserver serve`: from a file, from options, or from a file with options that override it."""
 
 import logging
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,10 +16,8 @@ from extauthz.cli.supervisor import Supervisor
 from extauthz.cli.worker import Sockets
 from extauthz.config.authserver_load import AuthServerConfig
 from extauthz.config.authserver_schema import AuthServerFile
+from extauthz.config.store_address import StoreAddress
 from extauthz.config.values import Address, check_url, parse_address
-
-if TYPE_CHECKING:
-    from extauthz.config.store_address import StoreAddress
 
 _LISTEN = "127.0.0.1:9190"
 _ISSUER = "http://127.0.0.1:9190"

@@ -1,23 +1,18 @@
 """From an address to an open store, and from a coroutine to a command that ends with a sentence."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import uvloop
 
 from extauthz.authserver.store.base import DuplicateClientError, StoreError
 from extauthz.authserver.store.opening import open_store
+from extauthz.authserver.store.sql import SqlStore
 from extauthz.cli.authserver.options import read_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from pathlib import Path
-
-    from extauthz.authserver.store.sql import SqlStore
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 _T = TypeVar("_T")
 

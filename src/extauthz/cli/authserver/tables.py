@@ -1,18 +1,13 @@
 """Lists for people as tables, for scripts as JSON."""
 
-from __future__ import annotations
-
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from extauthz.cli.table import harmless, print_table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -> None:

@@ -1,26 +1,20 @@
-"""``extauthz token``: issue and list tokens; revoking them is in ``revoking``."""
-
-from __future__ import annotations
+"""`extauthz token`: issue and list tokens; revoking them is in `revoking`."""
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from extauthz.authserver.admin import issue_token
 from extauthz.authserver.meaning import why_unusable
-from extauthz.authserver.store.base import TokenKind
+from extauthz.authserver.store.base import Store, TokenKind, TokenRecord
 from extauthz.cli.authserver.options import Claim, ScopeText, WholeSeconds, json_option, store_options
 from extauthz.cli.authserver.revoking import token_revoke
 from extauthz.cli.authserver.stores import with_store
 from extauthz.cli.authserver.tables import show, told_time
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from extauthz.authserver.store.base import Store, TokenRecord
-    from extauthz.config.store_address import StoreAddress
+from extauthz.config.store_address import StoreAddress
 
 
 @click.group()

@@ -14,7 +14,7 @@ from extauthz.cli.reload.live import Live, Report
 from extauthz.cli.reload.reloads import Answer, Reloads
 from extauthz.cli.reload.watching import changes
 from extauthz.config.load import ServiceConfig
-from extauthz.config.reload import Reload
+from extauthz.config.service_schema import Reload
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
 

@@ -9,14 +9,16 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
+from extauthz.authserver.client_auth import hash_secret
 from extauthz.cli import main
-from support.postgres_server import PostgresServer
+from support.own_server import ROUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from click.testing import Result
+
+    from support.postgres_server import PostgresServer
 
 
 class Command(Protocol):
@@ -25,11 +27,10 @@ class Command(Protocol):
     def __call__(self, *arguments: str, status: int = 0, stdin: str | None = None) -> Result: ...
 
 
-@pytest.fixture(scope="package")
-def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests here."""
-    with PostgresServer() as server:
-        yield server
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cost of a hash is not what is tested."""
+    monkeypatch.setattr(hash_secret, "__kwdefaults__", {"rounds": ROUNDS})
 
 
 @pytest.fixture

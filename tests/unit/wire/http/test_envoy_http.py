@@ -9,7 +9,7 @@ from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
 from extauthz.core.identity import twins
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.envoy_http import decode, encode
-from extauthz.wire.http.metadata import Headers
+from support.header_lines import lines, text
 
 ENVOY = {
     "host": "api.example.com",
@@ -22,14 +22,6 @@ ENVOY = {
     "x-envoy-expected-rq-timeout-ms": "1000",
 }
 ALLOW = Allow(reason=Reason.ALLOWED, rule="r", identity=(("x-auth-sub", "u1"),), absent=("x-auth-scope",))
-
-
-def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def text(headers: Headers) -> list[tuple[str, str]]:
-    return [(name.decode(), value.decode()) for name, value in headers]
 
 
 def ask(raw_path: bytes, query: bytes = b"", method: str = "GET", more: Mapping[str, str] = {}) -> AuthRequest:

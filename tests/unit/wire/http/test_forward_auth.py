@@ -7,7 +7,8 @@ import pytest
 from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.forward_auth import METADATA, decode, encode
-from extauthz.wire.http.metadata import FORWARDED_FOR, Headers, vocabulary
+from extauthz.wire.http.metadata import FORWARDED_FOR, vocabulary
+from support.header_lines import lines, text
 
 TRAEFIK = {
     "host": "127.0.0.1:9191",
@@ -25,14 +26,6 @@ TRAEFIK = {
     "x-auth-sub": "evil",
 }
 ALLOW = Allow(reason=Reason.ALLOWED, rule="r", identity=(("x-auth-sub", "u1"),), absent=("x-auth-scope",))
-
-
-def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def text(headers: Headers) -> list[tuple[str, str]]:
-    return [(name.decode(), value.decode()) for name, value in headers]
 
 
 def test_the_question_is_in_the_forwarded_headers_as_they_stand() -> None:

@@ -6,6 +6,7 @@ from extauthz.core.decision import OUTCOMES, Reason, deny
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http import gateway_api, nginx
 from extauthz.wire.http.gateway_api import METADATA, decode
+from support.header_lines import lines
 
 FABRIC = {
     "host": "api.example.com",
@@ -14,10 +15,6 @@ FABRIC = {
     "content-length": "",
     "authorization": "Bearer t",
 }
-
-
-def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 @pytest.mark.shows("N24")

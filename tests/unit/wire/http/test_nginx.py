@@ -8,6 +8,7 @@ from extauthz.core.policy import decide
 from extauthz.core.request import AuthRequest
 from extauthz.wire.http.metadata import Headers
 from extauthz.wire.http.nginx import METADATA, decode, encode
+from support.header_lines import lines, text
 from support.largest import largest_rule, largest_token
 
 QUESTION = {
@@ -21,14 +22,6 @@ QUESTION = {
     "x-original-remote-addr": "10.0.0.7",
 }
 ALLOW = Allow(reason=Reason.ALLOWED, rule="r", identity=(("x-auth-sub", "u1"),), absent=("x-auth-scope",))
-
-
-def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def text(headers: Headers) -> list[tuple[str, str]]:
-    return [(name.decode(), value.decode()) for name, value in headers]
 
 
 def test_the_question_is_in_the_headers_as_they_stand() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from extauthz.core.decision import Reason
 from extauthz.wire.http.nginx import decode
+from support.header_lines import lines
 
 INGRESS = {
     "host": "extauthz.auth.svc",
@@ -25,10 +26,6 @@ SEPARATE = {
     "x-original-host": "api.example.com",
     "x-original-remote-addr": "10.0.0.7",
 }
-
-
-def lines(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 @pytest.mark.shows("N22")
