@@ -1,6 +1,7 @@
 """Requests of other kinds through a real Envoy: gRPC calls, WebSockets, detours in the path, a token that is withheld."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from cases import ANSWERS
 from support.envoy import RunningEnvoy, running_envoy
 from support.http1 import exchange
-from support.running import running
+from support.running import Running, running
 from support.stub_server import AUDIENCE, StubServer
 
 HOST = ("Host", "api.example.com")
@@ -32,6 +33,25 @@ routes:
 
 WITH_WEBSOCKETS = {
     "stat_prefix: ingress\n": "stat_prefix: ingress\n          upgrade_configs: [{upgrade_type: websocket}]\n"
+}
+
+
+BY_HOST = """
+version: 1
+realm: api
+defaults: {authorization_server: main}
+routes:
+  - {name: health, path: /healthz, allow: anonymous}
+  - {name: elsewhere, path: "/**", scopes: [orders:read]}
+  - {name: open, host: open.example.com, path: "/**", allow: anonymous}
+"""
+
+WITH_TWO_HOSTS = {
+    "            virtual_hosts:\n": """            virtual_hosts:
+            - name: open
+              domains: [open.example.com]
+              routes: [{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: open}}}]
+"""
 }
 
 
@@ -143,3 +163,27 @@ def test_a_detour_is_judged_as_it_is_served(envoy: RunningEnvoy, target: str) ->
     assert exchange(envoy.port, "GET", target, [HOST])[0] == 401
     assert exchange(envoy.port, "GET", target, [HOST, READER])[0] == 200
     assert [received.target for received in envoy.upstream.received] == ["/orders/1"]
+
+
+@pytest.fixture(scope="module")
+def by_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("by-host")
+    with StubServer(ANSWERS) as stub, running(folder, introspection=stub.url, policy=BY_HOST) as service:
+        yield service
+
+
+@pytest.mark.parametrize("file", ["envoy.yaml", "envoy-http-service.yaml"])
+def test_the_host_that_is_judged_is_the_host_that_serves(tmp_path: Path, by_host: Running, file: str) -> None:
+    """A port and a trailing dot make no other host: neither for the policy, nor where Envoy chooses a virtual host."""
+    spellings = (
+        "open.example.com",
+        "OPEN.example.com",
+        "open.example.com:81",
+        "open.example.com.",
+        "open.example.com.:81",
+    )
+    with running_envoy(tmp_path, by_host.gateway, file=file, ops=by_host.ops, edit=WITH_TWO_HOSTS) as envoy:
+        envoy.upstream.received.clear()
+        answers = {host: exchange(envoy.port, "GET", "/", [("Host", host)]) for host in spellings}
+    assert {host: body for host, (_, _, body) in answers.items()} == dict.fromkeys(spellings, b"open")
+    assert envoy.upstream.received == []

@@ -12,6 +12,7 @@ from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.observe.events import Happening
+from extauthz.resolver.redis import RedisClient
 from extauthz.resolver.revocation import ALL, Kind, Notice
 from extauthz.resolver.sealing import Keys
 from extauthz.testing import active
@@ -337,6 +338,18 @@ class TestLyingRedis:
         bench.redis.raw("SET", bench.value_name(), lie(bench.value()))
         assert (await other.resolve()).level == "server"
         assert [event.what for event in other.observer.happenings] == [Happening.SHARED_CACHE_UNREADABLE]
+
+    @pytest.mark.parametrize("answer", [None, 5, b"x", [], [b"", 0, 0], ["", 0], [b"", b"0"], [None, 2]])
+    async def test_an_answer_of_another_kind_is_trouble(
+        self, bench: Bench, answer: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What our script never returns is met by asking."""
+
+        async def run(*_: object) -> object:
+            return answer
+
+        monkeypatch.setattr(RedisClient, "run", run)
+        assert (await (await bench.worker()).resolve()).level == "server"
 
     async def test_a_value_of_another_kind_is_none(self, bench: Bench) -> None:
         """A list where text is expected is trouble, which is met by asking."""

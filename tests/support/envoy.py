@@ -42,12 +42,18 @@ class RunningEnvoy:
 
 @contextmanager
 def running_envoy(
-    folder: Path, authorizer: int, *, release: str = "newest", edit: dict[str, str] | None = None
+    folder: Path,
+    authorizer: int,
+    *,
+    file: str = "envoy.yaml",
+    ops: int = 9192,
+    release: str = "newest",
+    edit: dict[str, str] | None = None,
 ) -> Iterator[RunningEnvoy]:
-    """Start it with some text of its file replaced, before an upstream."""
+    """Start it with some text of its file replaced, before an upstream. `ops` matters where extauthz is asked over HTTP."""
     port, admin, upstream = free_ports(3)
-    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer}
-    text = render_gateway(GATEWAY_FILES / "envoy.yaml", ports)
+    ports = {10000: port, 9901: admin, 10002: upstream, 9191: authorizer, 9192: ops}
+    text = render_gateway(GATEWAY_FILES / file, ports)
     for old, new in (edit or {}).items():
         assert old in text
         text = text.replace(old, new)

@@ -73,6 +73,19 @@ def _underscores(chain: Chain) -> Iterator[Problem]:
         yield chain.problem(("common_http_protocol_options", name), what, fix, severity)
 
 
+def _hosts(chain: Chain) -> Iterator[Problem]:
+    manager, config = chain.manager, chain.manager.route_config
+    if config is None or len(config.virtual_hosts) < 2:  # noqa: PLR2004 - no other one is there to be chosen
+        return
+    if not manager.strip_trailing_host_dot:
+        what = "with a trailing dot, a host is none of these virtual hosts"
+        yield chain.problem(("strip_trailing_host_dot",), what, "strip_trailing_host_dot: true")
+    if not (config.ignore_port_in_host_matching or manager.strip_any_host_port):
+        name = "ignore_port_in_host_matching"
+        what = "with a port, a host is none of these virtual hosts"
+        yield chain.problem(("route_config", name), what, f"{name}: true")
+
+
 def _elsewhere(chain: Chain) -> Iterator[Problem]:
     manager = chain.manager
     if manager.route_config is None and (manager.rds is not None or manager.scoped_routes is not None):
@@ -105,6 +118,12 @@ CHAIN_CHECKS: tuple[Check[Chain], ...] = (
         good="escaped slashes are refused",
         why="/x/..%2forders is one segment for Envoy and /orders for many an application.",
         look=_must_be("path_with_escaped_slashes_action", EscapedSlashes.REJECT_REQUEST, "REJECT_REQUEST"),
+    ),
+    Check(
+        name="virtual-hosts",
+        good="one host has one virtual host, however it is written",
+        why="To extauthz, api.example.com.:81 is api.example.com; to Envoy it would be the virtual host for everything else.",
+        look=_hosts,
     ),
     Check(
         name="underscores",

@@ -99,13 +99,15 @@ class RevocationFeed:
         return [Notice(kind, keys.name_hash(kind, name)) for keys in self._keyring]
 
     async def _append(self, notices: Sequence[Notice]) -> int:
-        """The position of the first of them in the log, or `ONLY_HERE`."""
+        """The position of the first of them in the log, or `ONLY_HERE`: a log that goes back is not the one that we read."""
         if self._log is None:
             return ONLY_HERE
+        known = self._table.position
         try:
-            return await self._log.append(notices, self._table.position) - len(notices) + 1
+            first = await self._log.append(notices, known) - len(notices) + 1
         except LogTrouble:
             return ONLY_HERE
+        return first if first > known else ONLY_HERE
 
     async def _append_pending(self) -> None:
         """Tell the others what they could not be told before."""

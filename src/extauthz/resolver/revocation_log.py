@@ -78,6 +78,7 @@ return redis.call('XRANGE', KEYS[1], string.format('%.0f-%.0f', known_epoch, kno
 )
 
 _NUMBER_BITS: Final = 32
+_NO_STREAM_OF_OURS: Final = "the stream holds something else than notices of ours: give us another prefix"
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,9})")
 
 
@@ -102,7 +103,10 @@ class RedisLog:
 
     async def read(self, after: int) -> Sequence[Logged]:
         """The notices after a position."""
-        return [_logged(entry) for entry in await self._run(_READ, after, (PAGE,))]
+        entries = await self._run(_READ, after, (PAGE,))
+        if not isinstance(entries, list):
+            raise LogTrouble(_NO_STREAM_OF_OURS)
+        return [_logged(entry) for entry in entries]
 
     async def close(self) -> None:
         """The connections belong to somebody else."""
@@ -121,11 +125,11 @@ def _logged(entry: Any) -> Logged:  # noqa: ANN401 - whatever is in the stream
     match entry:
         case [bytes(id_), [bytes(kind), bytes(value), *_]]:
             return Logged(_position(id_), read_notice(kind.decode("latin-1"), value.decode("latin-1")))
-    raise LogTrouble("the stream holds something else than notices of ours: give us another prefix")
+    raise LogTrouble(_NO_STREAM_OF_OURS)
 
 
-def _position(id_: bytes) -> int:
-    match = _ID.fullmatch(id_)
+def _position(id_: object) -> int:
+    match = _ID.fullmatch(id_) if isinstance(id_, bytes) else None
     if match is None:
         raise LogTrouble("the stream has ids of another kind than ours: give us another prefix")
     return (int(match[1]) << _NUMBER_BITS) + int(match[2])

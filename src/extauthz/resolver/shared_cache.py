@@ -152,8 +152,10 @@ class SharedCache:
             pause = min(pause * _LOOK_GROWTH, _LONGEST_LOOK_SECONDS)
 
     async def _look(self, how: str, place: _Place) -> tuple[bytes, int]:
-        value, who = await self._redis.run(_FIND, place.names, (how, self._owner, _milliseconds(self._lease_seconds)))
-        return value, who
+        match await self._redis.run(_FIND, place.names, (how, self._owner, _milliseconds(self._lease_seconds))):
+            case [bytes(value), int(who)]:
+                return value, who
+        raise RedisTrouble("not what our script returns")
 
     def _use(self, value: bytes, place: _Place, key: bytes, max_age: float | None) -> Resolution | None:
         """What the cache of this process makes of a value, if no notice came after its question."""

@@ -295,7 +295,26 @@ class TestTheShippedFile:
     def test_every_check_has_a_good_word(self) -> None:
         good = {each.check for each in examine_envoy(SHIPPED, "envoy.yaml", EXPECTED) if each.severity is Severity.OK}
         broken = {row.check for row in ROWS.values()} - {"envoy-api", "unchecked-routes"}
-        assert good == broken | {"service", "routes", "health-check"}
+        assert good == broken | {"service", "routes", "health-check", "virtual-hosts"}
+
+
+@pytest.mark.parametrize(
+    ("old", "at"),
+    [
+        ("          strip_trailing_host_dot: true\n", "typed_config:"),
+        ("            ignore_port_in_host_matching: true\n", "route_config:"),
+    ],
+)
+def test_a_host_that_is_written_otherwise_is_no_other_virtual_host(old: str, at: str) -> None:
+    """It is one only where there are several of them."""
+    text = SHIPPED.replace(old, "", 1)
+    assert examined(text) == []
+    several = "virtual_hosts:\n            - {name: other, domains: [other.example.com]}\n"
+    text = text.replace("virtual_hosts:\n", several, 1)
+    (finding,) = examined(text)
+    assert (finding.severity, finding.check) == (ERROR, "virtual-hosts")
+    assert at in line_of(finding, text)
+    assert examined(SHIPPED.replace("virtual_hosts:\n", several, 1)) == []
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())

@@ -241,6 +241,15 @@ class TestUnreachable:
         assert not await bench.feed.revoke([(Kind.TOKEN, "t")])
         assert bench.table.last(KEYS.token_hash("t").hex(), STATE).position == ONLY_HERE
 
+    async def test_a_log_that_goes_back_did_not_take_it(self, bench: Bench, log: ListLog) -> None:
+        """A position that was read already is none for a new notice: were it believed, this process would know it already."""
+        log.notices, log.first = [ALL], 7
+        await bench.read()
+        log.first = 1
+        number = bench.table.number
+        assert not await bench.feed.revoke([(Kind.TOKEN, "t")])
+        assert bench.table.last(KEYS.token_hash("t").hex(), STATE) == (number + 1, ONLY_HERE)
+
     async def test_the_others_hear_of_it_later(self, bench: Bench, log: ListLog) -> None:
         """As soon as the log can be written again, once."""
         log.trouble = True

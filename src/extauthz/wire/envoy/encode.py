@@ -24,6 +24,8 @@ from extauthz.core.identity import Headers, removals
 from extauthz.observe.events import DECISION_ID_LENGTH, Checked
 
 _REMEMBERED_ANSWERS = 16_384
+_LONGEST_REMEMBERED = 2048
+"""Characters of what a token says; more is written out each time, so that what is remembered cannot grow large."""
 
 
 def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
@@ -45,7 +47,9 @@ def metadata(event: Checked) -> bytes:
     """The same CheckResponse's `dynamic_metadata`, for the access log: serialized messages that are joined are merged."""
     decision = event.decision
     rule = _rule_metadata(decision.reason, decision.rule)
-    token = _token_metadata(event.sub, event.client_id, event.scope)
+    sub, client_id, scope = event.sub, event.client_id, event.scope
+    short = len(sub or "") + len(client_id or "") + len(scope) <= _LONGEST_REMEMBERED
+    token = (_remembered_token_metadata if short else _token_metadata)(sub, client_id, scope)
     return rule + token + _decision_id(event.decision_id)
 
 
@@ -54,10 +58,12 @@ def _rule_metadata(reason: Reason, rule: str) -> bytes:
     return _metadata({"reason": reason.value, "rule": rule})
 
 
-@lru_cache(maxsize=_REMEMBERED_ANSWERS)
 def _token_metadata(sub: str | None, client_id: str | None, scope: str) -> bytes:
     known = {"sub": sub, "client_id": client_id, "scope": scope.split()}
     return _metadata({name: value for name, value in known.items() if value})
+
+
+_remembered_token_metadata = lru_cache(maxsize=_REMEMBERED_ANSWERS)(_token_metadata)
 
 
 def _decision_id(text: str) -> bytes:

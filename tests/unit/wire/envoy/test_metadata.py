@@ -1,5 +1,7 @@
 """Dynamic metadata: what the access log learns about a decision, in bytes that are put together from parts."""
 
+import tracemalloc
+
 import pytest
 
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse
@@ -78,3 +80,16 @@ def test_an_outage_is_an_error_only_where_the_operator_says_so_and_a_denial_neve
     )
     denial = CheckResponse.FromString(encode(DENY, outage_is_error=True))
     assert denial.WhichOneof("http_response") == "denied_response"
+
+
+def test_a_very_long_scope_is_told_like_any_other_and_not_remembered() -> None:
+    """Cached tokens have bounded room: what is told of them must not fill memory beside it."""
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            long = event(DENY)._replace(scope=f"s{number} " + "x" * 100_000)
+            assert len(metadata(long)) > 100_000
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
