@@ -205,9 +205,10 @@ def _read_members(members: Mapping[str, Any], issuer: str | None) -> TokenState:
     )
     if issuer is not None and state.iss not in (None, issuer):
         return Inactive(reason=Reason.WRONG_ISSUER)
-    if _kinds(members) & _NOT_ACCESS_TOKENS:
+    kinds = _kinds(members)
+    if kinds & _NOT_ACCESS_TOKENS:
         return Inactive(reason=Reason.NOT_AN_ACCESS_TOKEN)
-    if members.get("cnf") is not None or "dpop" in _kinds(members):
+    if members.get("cnf") is not None or "dpop" in kinds:
         return Inactive(reason=Reason.SENDER_CONSTRAINED)
     return state
 

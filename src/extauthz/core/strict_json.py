@@ -6,7 +6,7 @@ these in two ways, so here they are refused.
 
 import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 
 class GarbageError(ValueError):
@@ -20,9 +20,7 @@ def strict_object(text: bytes) -> Mapping[str, Any]:
         GarbageError: when it is none, or has more than one meaning.
     """
     try:
-        value = json.loads(
-            text.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite
-        )
+        value = _DECODER.decode(text.decode("utf-8"))
     except GarbageError:
         raise
     except UnicodeDecodeError:
@@ -50,3 +48,6 @@ def _finite(text: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise GarbageError("a number is too large")
     return number
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse, parse_float=_finite)

@@ -136,8 +136,9 @@ class TokenCache:
         entry = _Entry(known_as, number)
         known = self._known(key)
         if known is None or known.resolution.asked_at <= asked_at:
-            self._active.pop(key, None)
-            self._inactive.pop(key, None)
+            if known is not None:
+                self._active.pop(key, None)
+                self._inactive.pop(key, None)
             store = self._active if isinstance(state, Active) else self._inactive
             with suppress(ValueError):  # larger than the whole room
                 store[key] = entry

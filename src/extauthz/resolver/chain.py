@@ -182,6 +182,8 @@ class Resolver:
 
     async def _ask_within(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 4 to 7, within the caller's patience."""
+        if patience is None:
+            return await self._share(question)
         try:
             async with asyncio.timeout(patience):
                 return await self._share(question)
