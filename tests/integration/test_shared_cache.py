@@ -474,7 +474,7 @@ class TestLease:
         await one.resolve()
         name = bench.value_name()
         bench.redis.flush()
-        bench.redis.command("SET", f"{name}:lease", "somebody")
+        bench.redis.command("SET", f"{name}:lease", "somebody", "PX", 750)
         waits: list[float] = []
 
         async def sleep(seconds: float) -> None:
@@ -484,7 +484,6 @@ class TestLease:
         other = await bench.worker(sleep=sleep)
         assert (await other.resolve()).level == "server"
         assert 0.75 <= sum(waits) < 0.85, "the time limit of a question and a margin"
-        assert waits[0] < 0.01
 
     async def test_a_lease_of_somebody_else_is_left_alone(self, bench: Bench) -> None:
         """It may be the next one already."""

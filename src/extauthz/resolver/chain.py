@@ -197,7 +197,8 @@ class Resolver:
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
         joined = self._flights.in_the_air(key, newer_than=newer_than)
-        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than, context=within(trace))
+        context = None if joined else within(trace)
+        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than, context=context)
         if not joined:
             return resolution
         if resolution.level == "shared" and source.cache.get(key, max_age) is None:

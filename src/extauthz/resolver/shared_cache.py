@@ -4,8 +4,8 @@ Redis sees hashes and sealed boxes, and is believed in nothing else: a value tha
 changed in any bit, does not open; one that is older than it may be, or than a notice about its token, is not used. At
 worst it withholds values, and then this process asks for itself.
 
-Who finds no value takes a lease with the same command, and asks; the others look again until there is one, or until the
-lease is gone. So many processes ask about a token as often as one would.
+Who finds no value takes a lease with the same command, and asks; the others look again when the answer should be there, and
+then until it is, or until the lease is gone. So many processes ask about a token as often as one would.
 """
 
 import asyncio
@@ -33,21 +33,28 @@ LEASE_MARGIN_SECONDS: Final = 0.25
 MAX_SKEW_SECONDS: Final = 2.0
 """A value may come from so far in the future, because the clocks of two hosts differ; one from farther is not used."""
 
-_FIRST_LOOK_SECONDS: Final = 0.005
-_LONGEST_LOOK_SECONDS: Final = 0.05
-_LOOK_GROWTH: Final = 1.5
+_SHORTEST_PAUSE_SECONDS: Final = 0.002
+_LONGEST_PAUSE_SECONDS: Final = 0.05
+"""Between two looks; the latter because a lease may be freed without an answer."""
+
+_USUAL_WEIGHT: Final = 1 / 8
+"""Of one question in what questions usually take."""
+
 _MAX_WRITES: Final = 1000
 _TELL_SECONDS: Final = 10.0
 
 _FIND: Final = """
 -- KEYS: value, lease. ARGV: find (a value, or else the lease), lease (nothing else) or look (a value only); owner; ms.
--- Returns the value and who is to ask: 0 somebody else, 1 the caller, who holds the lease, 2 the caller, without one.
+-- Returns the value and who is to ask: 0 somebody else, 1 the caller, who holds the lease, 2 the caller, without one; and
+-- for how many ms somebody else's lease goes on.
 local value = ARGV[1] ~= 'lease' and redis.call('GET', KEYS[1])
-if value and ARGV[1] == 'find' then return {value, 0} end
-if ARGV[1] == 'look' then return {value or '', redis.call('EXISTS', KEYS[2]) == 1 and 0 or 2} end
-local set = redis.pcall('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3])
-if not set then return {value or '', 0} end
-return {value or '', set.ok and 1 or 2}
+if value and ARGV[1] == 'find' then return {value, 0, 0} end
+if ARGV[1] ~= 'look' then
+  local set = redis.pcall('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3])
+  if set then return {value or '', set.ok and 1 or 2, 0} end
+end
+local left = redis.call('PTTL', KEYS[2])
+return {value or '', left == -2 and 2 or 0, left}
 """
 
 _KEEP: Final = """
@@ -109,6 +116,7 @@ class SharedCache:
         self._wall = wall
         self._sleep = sleep
         self._lease_seconds = settings.timeout + LEASE_MARGIN_SECONDS
+        self._usual = 0.0
         self._leased: set[bytes] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._troubles = _Troubles(settings.name, observer, monotonic)
@@ -124,7 +132,7 @@ class SharedCache:
         newest, *older = (self._place(keys, mark, token) for keys, mark in self._keyring)
         try:
             for place in older:
-                value, _ = await self._look("look", place)
+                value, *_ = await self._look("look", place)
                 known = self._use(value, place, newest.key, max_age)
                 if known is not None:
                     return known
@@ -134,9 +142,9 @@ class SharedCache:
 
     async def _find(self, place: _Place, max_age: float | None) -> Resolution | None:
         patient_until = self._monotonic() + self._lease_seconds
-        how, pause = "find", _FIRST_LOOK_SECONDS
+        how = "find"
         while True:
-            value, who = await self._look(how, place)
+            value, who, left = await self._look(how, place)
             known = self._use(value, place, place.key, max_age)
             if known is not None or who != 0:
                 if known is None and who == 1:
@@ -148,13 +156,17 @@ class SharedCache:
             if self._monotonic() >= patient_until:
                 return None
             how = "look"
-            await self._sleep(pause)
-            pause = min(pause * _LOOK_GROWTH, _LONGEST_LOOK_SECONDS)
+            await self._sleep(self._pause(self._lease_seconds - left / 1000))
 
-    async def _look(self, how: str, place: _Place) -> tuple[bytes, int]:
+    def _pause(self, asked: float) -> float:
+        """Seconds until the next look for the answer to a question of `asked` seconds ago: when it is due, then ever later."""
+        early = self._usual - asked
+        return min(max(early if early > 0 else -early / 2, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+
+    async def _look(self, how: str, place: _Place) -> tuple[bytes, int, int]:
         match await self._redis.run(_FIND, place.names, (how, self._owner, _milliseconds(self._lease_seconds))):
-            case [bytes(value), int(who)]:
-                return value, who
+            case [bytes(value), int(who), int(left)]:
+                return value, who, left
         raise RedisTrouble("not what our script returns")
 
     def _use(self, value: bytes, place: _Place, key: bytes, max_age: float | None) -> Resolution | None:
@@ -184,6 +196,8 @@ class SharedCache:
 
         Does not wait for Redis.
         """
+        if not isinstance(state, Unavailable):
+            self._usual += (age - self._usual) * (_USUAL_WEIGHT if self._usual else 1)
         keys, mark = self._keyring[0]
         place = self._place(keys, mark, token)
         nothing_to_say = isinstance(state, Unavailable) and place.key not in self._leased
