@@ -70,7 +70,9 @@ class Guard:
 
     async def admit(self, address: IPAddress | None) -> None:
         """Count a request of this address. Raises ``TooManyError``."""
-        await self._count("address", counted_as(address), self.rules.requests_per_address)
+        limit = self.rules.requests_per_address
+        if limit is not None:
+            await self._count("address", counted_as(address), limit)
 
     async def authenticate(
         self,
@@ -84,15 +86,16 @@ class Guard:
         it may: whether its secret was right is nobody's business there.
         """
         fingerprint = self._fingerprint(address, credentials)
-        where, who = counted_as(address), _name(claimed_id(credentials))
         if fingerprint in self._proved:
-            client = await self._judged(address, where, who, fingerprint, prove(credentials))
+            client = await self._judged(address, credentials, fingerprint, prove)
         else:
-            async with self._turn(where):
+            async with self._turn(counted_as(address)):
                 if fingerprint not in self._proved:
-                    await self._refuse_after_failures(where, who)
-                client = await self._judged(address, where, who, fingerprint, prove(credentials))
-        await self._count("client", _name(client.client_id), self.rules.requests_per_client)
+                    await self._refuse_after_failures(address, credentials)
+                client = await self._judged(address, credentials, fingerprint, prove)
+        limit = self.rules.requests_per_client
+        if limit is not None:
+            await self._count("client", _name(client.client_id), limit)
         return client
 
     async def admit_question(self, client: ClientRecord) -> None:
@@ -108,30 +111,37 @@ class Guard:
                 await self._counts.hit(_INACTIVE, _name(client.client_id), limit)
 
     async def _judged(
-        self, address: IPAddress | None, where: str, who: str, fingerprint: bytes, proof: Awaitable[ClientRecord]
+        self,
+        address: IPAddress | None,
+        credentials: Credentials,
+        fingerprint: bytes,
+        prove: Callable[[Credentials], Awaitable[ClientRecord]],
     ) -> ClientRecord:
         try:
-            client = await proof
+            client = await prove(credentials)
             _check_network(client, address)
         except OAuthError:
             self._proved.pop(fingerprint, None)
-            await self._counts.hit(_FAILED_CLIENT, who, self.rules.failures_per_client)
-            await self._counts.hit(_FAILED_ADDRESS, where, self.rules.failures_per_address)
+            for kind, key, limit in self._failures(address, credentials):
+                await self._counts.hit(kind, key, limit)
             raise
         self._remember(fingerprint)
         return client
 
-    async def _refuse_after_failures(self, where: str, who: str) -> None:
-        failed = (
-            (_FAILED_ADDRESS, where, self.rules.failures_per_address),
-            (_FAILED_CLIENT, who, self.rules.failures_per_client),
-        )
-        for kind, key, limit in failed:
+    async def _refuse_after_failures(self, address: IPAddress | None, credentials: Credentials) -> None:
+        for kind, key, limit in self._failures(address, credentials):
             if not await self._counts.is_below(kind, key, limit):
                 raise TooManyError(limit)
 
-    async def _count(self, kind: str, key: str, limit: int | None) -> None:
-        if limit is not None and not await self._counts.hit(kind, key, limit):
+    def _failures(self, address: IPAddress | None, credentials: Credentials) -> tuple[tuple[str, str, int], ...]:
+        """What a failure counts for, and the limit of each."""
+        return (
+            (_FAILED_ADDRESS, counted_as(address), self.rules.failures_per_address),
+            (_FAILED_CLIENT, _name(claimed_id(credentials)), self.rules.failures_per_client),
+        )
+
+    async def _count(self, kind: str, key: str, limit: int) -> None:
+        if not await self._counts.hit(kind, key, limit):
             raise TooManyError(limit)
 
     @asynccontextmanager

@@ -223,3 +223,20 @@ def test_a_line_of_the_record_is_bounded() -> None:
     assert line["time"] == "1970-01-01T00:00:00.000Z"
     assert "token_mark" not in line
     assert set(line) >= {"at", "kind", "result", "jti", "sub", "address", "took_us"}
+
+
+async def test_answers_to_what_arrived_together_leave_together(server: Server) -> None:
+    """Both are decided before the first is sent."""
+    steps: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        steps.append("asked")
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        steps.append(message["type"])
+
+    form = (b"content-type", b"application/x-www-form-urlencoded")
+    scope = {"type": "http", "method": "POST", "path": "/oauth2/introspect", "headers": [form]}
+    await asyncio.gather(*(server.app(dict(scope), receive, send) for _ in range(2)))
+    assert steps == ["asked", "asked", *["http.response.start", "http.response.body"] * 2]

@@ -137,9 +137,6 @@ class PostgresDatabase:
         """See ``Database``."""
         return await self._run(lambda connection: connection.fetch(_any_of(sql), list(keys)))
 
-    def read_at_once(self, _sql: str, _key: object) -> None:
-        """See ``Database``: a database across the network takes longer than a moment."""
-
     async def change(self, *statements: Statement) -> list[int] | None:
         """See ``Database``."""
         return await self._run(lambda connection: _change(connection, statements))

@@ -46,12 +46,6 @@ class Database(Protocol):
     async def read_each(self, sql: str, keys: Sequence[Any]) -> list[Row]:
         """Return the rows of a query with one parameter, for each of the keys: ``... WHERE column = ?``."""
 
-    def read_at_once(self, sql: str, key: object) -> list[Row] | None:
-        """Return the rows of such a query for one key, ``None`` where that would take more than a moment.
-
-        Raises nothing: what fails here is asked by ``read_each``.
-        """
-
     async def change(self, *statements: Statement) -> list[int] | None:
         """Run all statements in one transaction; rows touched by each, or ``None`` if a required one touched none."""
 
@@ -88,10 +82,8 @@ class SqlStore:
 
     async def find_client(self, client_id: str) -> ClientRecord | None:
         """See ``Store``."""
-        found = self._database.read_at_once(_CLIENT_BY_ID, client_id)
-        if found is None:
-            return await self._clients.get(client_id)
-        return rows.client(found[0]) if found else None
+        row = await self._clients.get(client_id)
+        return None if row is None else rows.client(row)
 
     async def list_clients(self) -> list[ClientRecord]:
         """See ``Store``."""
@@ -125,10 +117,8 @@ class SqlStore:
 
     async def find_token(self, digest: bytes) -> TokenRecord | None:
         """See ``Store``."""
-        found = self._database.read_at_once(_TOKEN_BY_DIGEST, digest)
-        if found is None:
-            return await self._tokens.get(digest)
-        return rows.token(found[0]) if found else None
+        row = await self._tokens.get(digest)
+        return None if row is None else rows.token(row)
 
     async def list_tokens(
         self, *, client_id: str | None = None, sub: str | None = None, family: str | None = None, limit: int = 100
@@ -234,11 +224,11 @@ class SqlStore:
         statement = Statement(f"DELETE FROM event WHERE id IN ({old})", (float(before), limit))  # noqa: S608 - constants
         return sum(await self._database.change(statement) or ())
 
-    async def _find_clients(self, ids: Sequence[str]) -> Mapping[str, ClientRecord]:
-        return {row[0]: rows.client(row) for row in await self._database.read_each(_CLIENT_BY_ID, ids)}
+    async def _find_clients(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        return {row[0]: row for row in await self._database.read_each(_CLIENT_BY_ID, ids)}
 
-    async def _find_tokens(self, digests: Sequence[bytes]) -> Mapping[bytes, TokenRecord]:
-        return {bytes(row[0]): rows.token(row) for row in await self._database.read_each(_TOKEN_BY_DIGEST, digests)}
+    async def _find_tokens(self, digests: Sequence[bytes]) -> Mapping[bytes, Row]:
+        return {bytes(row[0]): row for row in await self._database.read_each(_TOKEN_BY_DIGEST, digests)}
 
 
 def _where(**properties: str | None) -> tuple[str, tuple[str, ...]]:

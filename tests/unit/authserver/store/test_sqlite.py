@@ -250,6 +250,17 @@ async def test_damaged_row_is_a_store_error(path: Path, store: SqliteStore, colu
         await store.find_token(TOKEN.digest)
 
 
+async def test_a_damaged_row_is_nobody_elses_trouble(path: Path, store: SqliteStore) -> None:
+    """Who asks about another token at the same time gets an answer."""
+    other = dataclasses.replace(TOKEN, digest=token_digest("other"), jti="other")
+    await store.add_tokens(TOKEN, other)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE token SET scope = '{}' WHERE jti = 'other'")
+    asked = (store.find_token(token.digest) for token in (TOKEN, other))
+    found, trouble = await asyncio.gather(*asked, return_exceptions=True)
+    assert (found, type(trouble)) == (TOKEN, StoreError)
+
+
 async def test_store_recovers_when_the_trouble_is_over(tmp_path: Path) -> None:
     """A store that could not be opened is opened by a later call."""
     path = tmp_path / "later" / "as.db"
@@ -305,7 +316,7 @@ class TestOneRowByItsKey:
         async def refuse(*_: object) -> list[object]:
             raise AssertionError("a lane was asked")
 
-        monkeypatch.setattr(SqliteDatabase, "read_each", refuse)
+        monkeypatch.setattr(SqliteDatabase, "read", refuse)
         assert await store.find_client(CLIENT.client_id) == CLIENT
         assert await store.find_token(TOKEN.digest) == TOKEN
         assert (await store.find_client("nobody"), await store.find_token(token_digest("nothing"))) == (None, None)
