@@ -11,11 +11,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed448
 
 import cases
 from extauthz._gen.extauthz_envoy_pb2 import AttributeContext, CheckRequest, CheckResponse, HttpRequest, Request
 from extauthz.cli.processes import free_ports, port_in_use
 from extauthz.wire.envoy.service import AUTHORIZATION, CHECK_PATH, HEALTH_PATH
+from support.certificates import Authority
 from support.serving import Service, ask, call, get, loopback, status, wait_until, write_files
 from support.stub_server import Reply, StubServer, active
 
@@ -93,6 +95,18 @@ class TestTakenAddress:
             assert "Traceback" not in service.stderr
             assert service.stdout == ""
         assert not any(map(port_in_use, ports))
+
+    def test_a_key_that_the_server_cannot_use_ends_it(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]
+    ) -> None:
+        """OpenSSL reads an Ed448 key, the server of the gateway listener does not; the other listener ends with it."""
+        pair = Authority(tmp_path).issue("extauthz", key=ed448.Ed448PrivateKey.generate())
+        tls = {"certificate": pair.certificate.name, "key": pair.key.name}
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url, tls=tls)
+        with Service(config) as service:
+            assert service.wait() == 1
+            assert "private key" in service.stderr
+            assert "Traceback" not in service.stderr
 
     def test_a_socket_file_does_not_stay_behind(
         self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int]

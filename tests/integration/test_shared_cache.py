@@ -339,7 +339,9 @@ class TestLyingRedis:
         assert (await other.resolve()).level == "server"
         assert [event.what for event in other.observer.happenings] == [Happening.SHARED_CACHE_UNREADABLE]
 
-    @pytest.mark.parametrize("answer", [None, 5, b"x", [], [b"", 0, 0], ["", 0], [b"", b"0"], [None, 2]])
+    @pytest.mark.parametrize(
+        "answer", [None, 5, b"x", [], [b"", 0], ["", 0, 0], [b"", b"0", 0], [None, 2, 0], [b"", 0, None]]
+    )
     async def test_an_answer_of_another_kind_is_trouble(
         self, bench: Bench, answer: object, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed448.Ed448PrivateKey
 
 LOOPBACK = ("127.0.0.1", "localhost")
 _DAY = dt.timedelta(days=1)
@@ -45,15 +47,18 @@ class Authority:
         self.path = folder / f"{name.replace(' ', '-')}.pem"
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, hosts: Sequence[str] = LOOPBACK, expired: bool = False) -> KeyPair:
+    def issue(
+        self, name: str, *, hosts: Sequence[str] = LOOPBACK, expired: bool = False, key: PrivateKey | None = None
+    ) -> KeyPair:
         """A certificate with this common name, good for both ends of a connection.
 
         Args:
             name: the subject's common name; the files are called after it.
             hosts: names and addresses that a server with it may have.
             expired: whether its time is over.
+            key: its private key, instead of a new one on P-256.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         certificate = (
             self._builder(_name(name), key, -_DAY if expired else _DAY)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -67,9 +72,7 @@ class Authority:
         pair.key.write_bytes(_private(key))
         return pair
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: dt.timedelta
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: PrivateKey, lifetime: dt.timedelta) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -109,7 +112,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _private(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from extauthz.cli.listener import Listener
+from extauthz.config.files import listener_files
 from extauthz.config.load import ServiceConfig
 from extauthz.keyfiles import TlsFiles, check_listener_files
 from extauthz.observe.events import Happened, Happening, Observer
@@ -14,13 +15,10 @@ from extauthz.resolver.watched_file import LOOK_SECONDS, Watched
 SUBJECT: Final = "tls"
 
 
-def listener_files(config: ServiceConfig) -> TlsFiles | None:
+def files_of(config: ServiceConfig) -> TlsFiles | None:
     """Where they are; None for plain text."""
     tls = config.settings.tls
-    if tls is None:
-        return None
-    ca = None if tls.client_ca is None else config.folder / tls.client_ca
-    return TlsFiles(ca=ca, certificate=config.folder / tls.certificate, key=config.folder / tls.key)
+    return None if tls is None else listener_files(tls, config.folder)
 
 
 def as_h2corn_has_it(files: TlsFiles | None) -> Mapping[str, Any]:

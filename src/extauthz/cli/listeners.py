@@ -14,6 +14,12 @@ from extauthz.config.values import Address
 
 _BACKLOG = 1024
 _DEFAULT_ACCESS = Socket()
+_ADVICE = {
+    errno.EADDRINUSE: "ss -ltnpx says who listens there; write another address, or end that",
+    errno.EADDRNOTAVAIL: "this host does not have it; write one that it has, or 0.0.0.0 for all",
+    errno.EACCES: "this user may not; ports below 1024 and foreign folders take more rights",
+    errno.ENOENT: "make the folder of the socket first",
+}
 
 
 def listen(address: Address, access: Socket = _DEFAULT_ACCESS) -> socket.socket:
@@ -27,7 +33,12 @@ def listen(address: Address, access: Socket = _DEFAULT_ACCESS) -> socket.socket:
     except LookupError:
         raise OSError(f"cannot listen on {address}: there is no group {access.group}") from None
     except OSError as error:
-        raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
+        raise OSError(f"cannot listen on {address}: {_advice(error)}") from error
+
+
+def _advice(error: OSError) -> str:
+    advice = _ADVICE.get(error.errno or 0)
+    return f"{os.strerror(error.errno)}: {advice}" if advice and error.errno else error.strerror or str(error)
 
 
 def _listen_tcp(address: Address) -> socket.socket:

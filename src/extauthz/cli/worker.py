@@ -19,7 +19,7 @@ import structlog
 from h2corn import Config, RequestPolicy, Server
 
 from extauthz.app import Service, build
-from extauthz.cli.certificates import as_h2corn_has_it, listener_files, renew
+from extauthz.cli.certificates import as_h2corn_has_it, files_of, renew
 from extauthz.cli.garbage import collect_seldom
 from extauthz.cli.level_signals import change_level_on_signals
 from extauthz.cli.listener import Listener
@@ -27,6 +27,7 @@ from extauthz.cli.reload.live import Live
 from extauthz.cli.reload.running import Ask, alone, supervised
 from extauthz.config.load import ServiceConfig
 from extauthz.config.service_schema import ServiceFile
+from extauthz.version import VERSION
 from extauthz.wire.asgi import App
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
 from extauthz.wire.ops_reload import ReloadDoor
@@ -98,7 +99,9 @@ async def _serve(
         stopping = [asyncio.ensure_future(listener.stop()) for listener in (gateway, ops)]
         if grpcio is not None:
             await grpcio.stop(STOP_SECONDS)
-        await asyncio.gather(*stopping)
+        await asyncio.gather(
+            *stopping, return_exceptions=True
+        )  # a listener that never started must not leave the other one
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)  # else what was cancelled may be told as an error
@@ -110,7 +113,7 @@ def _ops_door(service: Service, live: Live, ask: Ask) -> ReloadDoor:
 
 
 def _listeners(service: Service, config: ServiceConfig, sockets: Sockets, ops: ReloadDoor) -> tuple[Listener, Listener]:
-    settings, tls = config.settings, as_h2corn_has_it(listener_files(config))
+    settings, tls = config.settings, as_h2corn_has_it(files_of(config))
     grpc = settings.grpc_server == "h2corn"
     return (
         Listener(lambda fd: _server(service.gateway, fd, settings, grpc=grpc, tls=tls), sockets.gateway),
@@ -122,7 +125,7 @@ def _background(service: Service, config: ServiceConfig, gateway: Listener) -> I
     yield _every(RECORD_SECONDS, service.observer.flush)
     yield _every(PUBLISH_SECONDS, service.metrics.flush)
     yield _every(PUBLISH_SECONDS, service.log_level.look)
-    if (files := listener_files(config)) is not None:
+    if (files := files_of(config)) is not None:
         yield renew(gateway, files, service.observer)
 
 
@@ -204,6 +207,7 @@ def _tell_ready(config: ServiceConfig) -> None:
     settings = config.settings
     structlog.get_logger("extauthz").info(
         "ready",
+        version=VERSION,
         gateway=str(settings.listen.gateway),
         ops=str(settings.listen.ops),
         grpc_server=settings.grpc_server,

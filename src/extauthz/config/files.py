@@ -7,9 +7,18 @@ from extauthz.config.credentials import Client, ClientTls
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import Tls
 from extauthz.config.validate import described_servers, sound
 from extauthz.jwk_set import read_jwks_file
-from extauthz.keyfiles import TlsFiles, UnusableError, check_hmac_secret, tls_context
+from extauthz.keyfiles import (
+    MAX_SECRET_BYTES,
+    TlsFiles,
+    UnusableError,
+    check_hmac_secret,
+    check_listener_files,
+    read_file,
+    tls_context,
+)
 
 
 def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret]) -> list[Fault]:
@@ -32,6 +41,31 @@ def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
     """The files of the section, as paths."""
     ca, certificate, key = (None if name is None else folder / name for name in (tls.ca, tls.certificate, tls.key))
     return TlsFiles(ca=ca, certificate=certificate, key=key)
+
+
+def listener_files(tls: Tls, folder: Path) -> TlsFiles:
+    """Those of the gateway listener. `ca`: who signs the certificates of gateways."""
+    ca = None if tls.client_ca is None else folder / tls.client_ca
+    return TlsFiles(ca=ca, certificate=folder / tls.certificate, key=folder / tls.key)
+
+
+def check_listener(document: Document, tls: Tls | None, folder: Path) -> Iterator[Fault]:
+    """A fault for each file of the gateway listener that cannot be read, else one if they cannot be used together."""
+    if tls is None:
+        return
+    unreadable = []
+    for key, file in (("certificate", tls.certificate), ("key", tls.key), ("client_ca", tls.client_ca)):
+        try:
+            if file is not None:
+                read_file(folder / file, MAX_SECRET_BYTES)
+        except UnusableError as error:
+            unreadable.append(document.fault(("tls", key), str(error), value=file or ""))
+    yield from unreadable
+    try:
+        if not unreadable:
+            check_listener_files(listener_files(tls, folder))
+    except UnusableError as error:
+        yield document.fault(("tls",), str(error))
 
 
 def _check_client(client: Client | None, folder: Path, secret: Secret | None) -> Iterator[tuple[Place, str]]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from extauthz.config.document import Document
 from extauthz.config.faults import ConfigError, Fault
-from extauthz.config.files import check_files
+from extauthz.config.files import check_files, check_listener
 from extauthz.config.includes import read_policy_text
 from extauthz.config.judge import judge_policy
 from extauthz.config.own_secrets import OwnSecrets, read_own_secrets, read_source
@@ -29,7 +29,7 @@ from extauthz.config.validate import described_servers, sound_secrets, validate
 from extauthz.config.values import Address
 from extauthz.config.yaml_source import read_yaml
 from extauthz.core.snapshot import Snapshot
-from extauthz.keyfiles import MAX_SECRET_BYTES, Stamp, UnusableError, read_file
+from extauthz.keyfiles import Stamp, UnusableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,7 @@ def load_service(path: Path, environ: Mapping[str, str], sources: Sources | None
         secrets, secret_faults = _read_secrets(document, path.parent, environ)  # 2
         file_faults = check_files(document, path.parent, secrets)  # 2
         own, own_faults = read_own_secrets(document, path.parent, environ)  # 2
+        listener_faults = check_listener(document, None if settings is None else settings.tls, path.parent)  # 2
         policy = _load_policy("policy", document, path.parent, settings, sources)  # 3, 4
         candidate = _load_policy("candidate", document, path.parent, settings, sources)  # 3, 4
     faults = (
@@ -87,7 +88,7 @@ def load_service(path: Path, environ: Mapping[str, str], sources: Sources | None
         *secret_faults,
         *file_faults,
         *own_faults,
-        *_unreadable_certificates(document, path.parent, settings),
+        *listener_faults,
         *policy.faults,
         *candidate.faults,
     )
@@ -119,17 +120,6 @@ def load_ops(path: Path, environ: Mapping[str, str]) -> tuple[Address, Secret | 
     if own.ops_token is None and settings.ops.token is not None:
         raise ConfigError(faults)
     return settings.listen.ops, own.ops_token
-
-
-def _unreadable_certificates(document: Document, folder: Path, settings: ServiceFile | None) -> Iterator[Fault]:
-    tls = None if settings is None else settings.tls
-    files = {} if tls is None else {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
-    for key, file in files.items():
-        try:
-            if file is not None:
-                read_file(folder / file, MAX_SECRET_BYTES)
-        except UnusableError as error:
-            yield document.fault(("tls", key), str(error), value=file or "")
 
 
 @contextmanager

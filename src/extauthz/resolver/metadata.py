@@ -14,6 +14,8 @@ from extauthz.core.strict_json import GarbageError, strict_object
 _OAUTH = "/.well-known/oauth-authorization-server"
 _OPENID = "/.well-known/openid-configuration"
 _OLD_NAME = "token_introspection_endpoint"
+_SHOWN = 200
+"""Characters of a foreign issuer that are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,9 @@ def read_metadata(body: bytes, expected: Expected) -> Metadata:
     """
     members = strict_object(body)
     if members.get("issuer") != expected.issuer:
-        raise GarbageError("the document is of another issuer: write issuer exactly as the server does")
+        raise GarbageError(
+            f"the document is of another issuer, {_shown(members.get('issuer'))}: if it is ours, write it so"
+        )
     if _OLD_NAME in members and members.get("introspection_endpoint") is None:
         raise GarbageError(f"the server says {_OLD_NAME}, its old name: write introspection_endpoint into our file")
     aliases = members.get("mtls_endpoint_aliases") if expected.certificate else None
@@ -99,6 +103,10 @@ def read_metadata(body: bytes, expected: Expected) -> Metadata:
     if missing:
         raise GarbageError(f"the document has no {missing[0]}: write {missing[0]} into our file")
     return metadata
+
+
+def _shown(issuer: object) -> str:
+    return ascii(issuer[:_SHOWN]) if isinstance(issuer, str) else "none"
 
 
 def _url(members: Mapping[str, Any], name: str, expected: Expected) -> str:

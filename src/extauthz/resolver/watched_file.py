@@ -91,7 +91,7 @@ class Watched(Generic[T]):
         try:
             self._value = self._read()
         except UnusableError as error:
-            self._tell(Happening.SECRET_UNREADABLE, str(error))
+            self._tell(Happening.SECRET_UNREADABLE, f"{', '.join(map(str, self._paths))}: {error}")
             return False
         self._tell(Happening.SECRET_RELOADED, "")
         return True

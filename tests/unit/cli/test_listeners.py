@@ -51,11 +51,18 @@ class TestTcp:
         assert connects(address)
         release(address, listener)
 
+    def test_an_address_of_another_host_says_what_to_write(self) -> None:
+        """The system's own words do not."""
+        with pytest.raises(OSError, match=r"^cannot listen on 192\.0\.2\.1:9191: .*: this host does not have it"):
+            listen(Address(host="192.0.2.1", port=9191))
+
     @pytest.mark.shows("E73")
     def test_a_taken_port_is_an_error_that_names_it(self, tcp: Address) -> None:
         """One sentence for the operator."""
         first = listen(tcp)
-        with pytest.raises(OSError, match=rf"^cannot listen on 127\.0\.0\.1:{tcp.port}: Address already in use"):
+        with pytest.raises(
+            OSError, match=rf"^cannot listen on 127\.0\.0\.1:{tcp.port}: Address already in use: ss -ltnpx says who"
+        ):
             listen(tcp)
         release(tcp, first)
 
@@ -155,7 +162,7 @@ class TestUnix:
 
     def test_a_folder_that_is_not_there_is_an_error(self, tmp_path: Path) -> None:
         """With the path and the reason."""
-        with pytest.raises(OSError, match=r"no/such/socket: No such file or directory$"):
+        with pytest.raises(OSError, match=r"no/such/socket: No such file or directory: make the folder"):
             listen(Address(path=str(tmp_path / "no/such/socket")))
 
 

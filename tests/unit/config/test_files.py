@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from extauthz.config.credentials import ClientTls
-from extauthz.config.files import check_files, tls_files
+from extauthz.config.files import check_files, check_listener, tls_files
 from extauthz.config.secret import Secret
+from extauthz.config.service_schema import Tls
 from extauthz.config.yaml_source import read_yaml
 from extauthz.keyfiles import TlsFiles
 from support.certificates import Authority
@@ -76,6 +77,28 @@ def test_a_file_that_cannot_serve_is_a_fault_at_its_place(
     """With a sentence, and without what is in it."""
     ((found, message),) = faults_of(folder, server)
     assert (found, words in message) == (line, True)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "client_ca", "places"),
+    [
+        ("rs.pem", "rs.key", "ca.pem", {}),
+        ("rs.pem", "nowhere", "gone", {3: "does not exist", 4: "does not exist"}),
+        ("rs.pem", "other.key", "ca.pem", {2: "not a pair"}),
+        ("junk", "junk", "ca.pem", {2: "not a pair"}),
+        ("rs.pem", "rs.key", "junk", {2: "no certificate"}),
+    ],
+)
+def test_a_listener_that_could_not_speak_tls_is_a_fault(
+    certificate: str, key: str, client_ca: str, places: dict[int, str], folder: Path
+) -> None:
+    """It is told before anything starts, not when the first gateway comes."""
+    section = {"certificate": certificate, "key": key, "client_ca": client_ca}
+    document = read_yaml(yaml.safe_dump({"tls": section}, sort_keys=True).encode(), "extauthz.yaml", private=True)
+    faults = list(check_listener(document, Tls.model_validate(section), folder))
+    assert not [fault for fault in faults if SHORT in fault.render()]
+    assert len(faults) == len(places)
+    assert all(words in fault.message for fault, words in zip(faults, places.values(), strict=True))
 
 
 def test_a_secret_that_is_too_short_to_sign_is_a_fault(folder: Path) -> None:

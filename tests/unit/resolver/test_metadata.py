@@ -83,6 +83,16 @@ def test_another_issuer_is_refused(issuer: object) -> None:
         read(issuer=issuer)
 
 
+def test_another_issuer_is_named() -> None:
+    """A slash too few is easy to overlook; what a stranger wrote is cut, and cannot break the line of a log."""
+    with pytest.raises(GarbageError, match=f"'{ISSUER}/': if it is ours, write it so$"):
+        read(issuer=f"{ISSUER}/")
+    with pytest.raises(GarbageError) as raised:
+        read(issuer="\n" * 10_000)
+    assert len(str(raised.value)) < 500
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("name", ["introspection_endpoint", "token_endpoint", "jwks_uri"])
 @pytest.mark.parametrize(
     "url",

@@ -110,6 +110,7 @@ def test_a_broken_file_leaves_the_old_secret_and_is_told_once(bench: Bench, cont
         bench.clock.advance(LOOK_SECONDS)
         assert bench.watched() == "old"
     assert bench.told == [Happening.SECRET_UNREADABLE]
+    assert bench.observer.happenings[0].detail.startswith(f"{bench.path}: ")
     bench.replace("new")
     bench.clock.advance(LOOK_SECONDS)
     assert bench.watched() == "new"
