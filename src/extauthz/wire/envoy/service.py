@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from extauthz._gen.extauthz_health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Deny, Reason
+from extauthz.wire.asgi import others_first
 from extauthz.wire.envoy.decode import decode
 from extauthz.wire.envoy.encode import encode, metadata
 from extauthz.wire.readiness import Readiness
@@ -61,6 +62,7 @@ class CheckService:
                 read_extensions=options.read_extensions,
                 read_source=options.read_source,
             )
+            await others_first()
             event = await self._authorizer.examine(request)
             answer = encode(event.decision, outage_is_error=options.outage_is_error)
             return answer + metadata(event) if options.metadata else answer

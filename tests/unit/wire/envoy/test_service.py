@@ -11,6 +11,8 @@ from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import TokenState, Unavailable
 from extauthz.core.policy import Rule
+from extauthz.core.request import AuthRequest
+from extauthz.observe.events import Checked
 from extauthz.testing import RecordingObserver, StubResolver, TickingClock, active, policy, rule
 from extauthz.wire.envoy import service
 from extauthz.wire.envoy.service import AUTHORIZATION, CHECK_PATH, HEALTH_PATH, CheckService, HealthService
@@ -186,3 +188,23 @@ class TestHealth:
         readiness = Readiness()
         readiness.start()
         assert await HealthService(readiness)(asked) is None
+
+
+async def test_all_that_arrived_together_is_read_before_any_of_it_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step is taken for all of them in a row."""
+    steps: list[str] = []
+    bench = Bench()
+    examine = Authorizer.examine
+
+    def reads(_message: bytes, **_options: object) -> AuthRequest:
+        steps.append("read")
+        return AuthRequest(door="envoy", method="GET", target="/healthz")
+
+    async def decides(authorizer: Authorizer, request: AuthRequest) -> Checked:
+        steps.append("decided")
+        return await examine(authorizer, request)
+
+    monkeypatch.setattr(service, "decode", reads)
+    monkeypatch.setattr(Authorizer, "examine", decides)
+    await asyncio.gather(*(bench.check(message()) for _ in range(3)))
+    assert steps == ["read"] * 3 + ["decided"] * 3
