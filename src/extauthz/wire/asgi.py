@@ -17,9 +17,9 @@ def others_first() -> Generator[None, None, None]:
     """Let all that can go on do so before this coroutine does.
 
     Awaited between reading, deciding and sending: under load, all requests that have arrived together are read, then all
-    are decided, then all answers leave together. To do each in turns for every request would drive the code of the others
-    out of the processor's caches, and would wake the server's thread for every single answer. A request that is alone
-    waits for nothing.
+    are decided, then all answers leave together. To do each in turns for every request costs more of the processor, whose
+    caches do not hold the code of all, and would wake the server's thread for every single answer. A request that is
+    alone waits for nothing.
     """
     yield
 

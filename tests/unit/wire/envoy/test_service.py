@@ -191,7 +191,7 @@ class TestHealth:
 
 
 async def test_all_that_arrived_together_is_read_before_any_of_it_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that each step finds its code in the processor's caches."""
+    """Each step is taken for all of them in a row."""
     steps: list[str] = []
     bench = Bench()
     examine = Authorizer.examine
