@@ -129,10 +129,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
     tracing = None if settings.tracing is None else _tracing(settings.tracing)
-    servers = [
-        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
-        for name, server in settings.authorization_servers.items()
-    ]
+    servers = _servers(config, observer)
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = _resolver(settings, servers, sources, observer, tracing)
@@ -159,6 +156,13 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         sharing=sharing,
         tracing=tracing,
     )
+
+
+def _servers(config: ServiceConfig, observer: Observer) -> list[ServerParts]:
+    return [
+        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
+        for name, server in config.settings.authorization_servers.items()
+    ]
 
 
 def _resolver(

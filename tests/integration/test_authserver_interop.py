@@ -1,17 +1,16 @@
 """Clients and resource servers of other hands at our authorization server."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -30,9 +29,6 @@ from extauthz.authserver.client_auth import hash_secret
 from extauthz.authserver.store.base import AuthMethod, ClientRecord, TokenKind
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.processes import Process, free_ports, nginx_command
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ISSUER = "https://as.example.com"
 API = "https://api.example.com"

@@ -1,7 +1,5 @@
 """The authorization server as it is run: from a file, under TLS, with limits, a record, alerts and metrics."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib
@@ -12,9 +10,11 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,10 +26,6 @@ from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.processes import Process, free_ports
 from support.certificates import Authority
 from support.redis_server import RedisServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 SECRET = "a secret of this test"
 WAIT_SECONDS = 20.0

@@ -1,7 +1,5 @@
 """`authserver.yaml`, read strictly."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -120,7 +118,7 @@ def test_a_store_has_an_address_without_password(tmp_path: Path, store: str) -> 
 @pytest.mark.parametrize(("first_key", "model"), [("listen", AuthServerFile), ("clients", ClientsFile)])
 def test_the_files_of_the_guide_are_good(first_key: str, model: type[AuthServerFile | ClientsFile]) -> None:
     """What the guide shows can be copied."""
-    (block,) = re.findall(rf"```yaml\n({first_key}:.*?)```", GUIDE.read_text(), re.DOTALL)
+    (block,) = re.findall(rf"``yaml\n({first_key}:.*?)``", GUIDE.read_text(), re.DOTALL)
     value, faults = validate(model, read_yaml(block.encode(), "docs/authserver.md"))
     assert faults == ()
     assert value is not None

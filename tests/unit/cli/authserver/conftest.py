@@ -1,28 +1,21 @@
 """The command line on both kinds of store, within this process."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from extauthz.authserver.client_auth import hash_secret
 from extauthz.cli import main
 from support.own_server import ROUNDS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click.testing import Result
-
-    from support.postgres_server import PostgresServer
+from support.postgres_server import PostgresServer
 
 
 class Command(Protocol):
-    """Runs ``extauthz``; without trouble unless ``status`` says otherwise."""
+    """Runs `extauthz`; without trouble unless `status` says otherwise."""
 
     def __call__(self, *arguments: str, status: int = 0, stdin: str | None = None) -> Result: ...
 

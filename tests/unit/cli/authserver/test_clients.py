@@ -1,21 +1,15 @@
 """Clients by command line, on both stores."""
 
-from __future__ import annotations
-
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from extauthz.authserver.client_auth import SecretVerifier
+from extauthz.authserver.store.base import ClientRecord
 from extauthz.authserver.store.sqlite import SqliteStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from extauthz.authserver.store.base import ClientRecord
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 
 def listed(extauthz: Command) -> dict[str, dict[str, object]]:

@@ -1,16 +1,11 @@
 """Clients from a file, as a pipeline brings them in."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 CLIENTS = """\
 clients:

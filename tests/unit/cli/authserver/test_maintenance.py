@@ -1,15 +1,10 @@
 """Migration and backup by command line."""
 
-from __future__ import annotations
-
 import json
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 
 def test_postgresql_is_migrated_by_command_alone(empty_database: str, extauthz: Command) -> None:

@@ -1,15 +1,10 @@
 """What is wrong on a command line is named."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 
 @pytest.mark.parametrize(

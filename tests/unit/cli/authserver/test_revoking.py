@@ -1,22 +1,17 @@
 """Tokens that are revoked by command line are forgotten by those who cache them."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from extauthz.cli.processes import free_ports
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 SECRET = "a-secret-of-the-operator"
 

@@ -1,16 +1,11 @@
 """Tokens by command line, on both stores."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from unit.cli.authserver.conftest import Command
+from unit.cli.authserver.conftest import Command
 
 
 def issue(extauthz: Command, *arguments: str) -> dict[str, str]:
