@@ -157,16 +157,21 @@ class Guard:
                 del self._turnstiles[where]
 
     def _fingerprint(self, address: IPAddress | None, credentials: Credentials) -> bytes:
-        """Of a secret, whoever presents it; of what differs each time, its client at this address."""
+        """Of a secret, whoever presents it; of what differs each time, its client in this network.
+
+        Of several readings the first alone: the others can be spelled in many ways, and what one client proves must not
+        push out what others have.
+        """
         if isinstance(credentials, tuple):
-            parts = [part for reading in credentials for part in (reading.client_id, reading.secret)]
+            parts = [credentials[0].client_id, credentials[0].secret]
         else:
-            parts = [type(credentials).__name__, credentials.client_id, str(address)]
+            parts = [type(credentials).__name__, credentials.client_id, counted_as(address)]
         text = "\0".join(parts).encode()
         return hashlib.blake2b(text, key=self._key, digest_size=16).digest()
 
     def _remember(self, fingerprint: bytes) -> None:
-        if fingerprint not in self._proved and len(self._proved) >= VERIFIED_ENTRIES:
+        self._proved.pop(fingerprint, None)
+        if len(self._proved) >= VERIFIED_ENTRIES:
             del self._proved[next(iter(self._proved))]
         self._proved[fingerprint] = None
 

@@ -66,11 +66,20 @@ def parse_jws(text: str) -> Jws:
 
 def unverified_issuer(text: str) -> str | None:
     """The `iss` that a token claims, if it is a JWT that claims one."""
+    return _hearsay(text, "iss")
+
+
+def unverified_id(text: str) -> str | None:
+    """The `jti` that a token claims, likewise."""
+    return _hearsay(text, "jti")
+
+
+def _hearsay(text: str, claim: str) -> str | None:
     try:
-        issuer = parse_jws(text).claims.get("iss") if is_jws(text) else None
+        said = parse_jws(text).claims.get(claim) if is_jws(text) else None
     except GarbageError:
         return None
-    return issuer if isinstance(issuer, str) else None
+    return said if isinstance(said, str) and said.isprintable() else None
 
 
 def _decode(part: str) -> bytes:

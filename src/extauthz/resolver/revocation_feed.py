@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
+from extauthz.core.jws import unverified_id
 from extauthz.observe.events import Happened, Happening, Observer
 from extauthz.resolver.revocation import ALL, ONLY_HERE, Kind, Notice, Revocations
 from extauthz.resolver.revocation_log import PAGE, Logged, LogTrouble, RevocationLog
@@ -94,8 +95,10 @@ class RevocationFeed:
     def _notices(self, kind: Kind, name: str) -> list[Notice]:
         if kind is Kind.ALL:
             return [ALL]
-        if kind is Kind.TOKEN:
-            return [Notice(kind, keys.token_hash(name).hex()) for keys in self._keyring]
+        if kind is Kind.TOKEN:  # of a JWT by its `jti` too: with an ECDSA signature made anew, it is another text
+            notices = [Notice(kind, keys.token_hash(name).hex()) for keys in self._keyring]
+            jti = unverified_id(name)
+            return notices if jti is None else notices + self._notices(Kind.JTI, jti)
         return [Notice(kind, keys.name_hash(kind, name)) for keys in self._keyring]
 
     async def _append(self, notices: Sequence[Notice]) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from extauthz.authserver.client_auth import Presented
+from extauthz.authserver.client_auth import VERIFIED_ENTRIES, Presented, PresentedCertificate
 from extauthz.authserver.errors import ErrorCode, OAuthError
 from extauthz.authserver.guard import AT_ONCE, Guard, GuardRules, TooManyError
 from extauthz.authserver.limiting import MemoryCounts
@@ -45,6 +45,10 @@ class Prover:
         if presented[0].secret != self.right:
             raise OAuthError(ErrorCode.INVALID_CLIENT, "Client authentication failed")
         return self.client
+
+
+async def knows_everybody(_presented: Credentials) -> ClientRecord:
+    return ClientRecord(client_id="other")
 
 
 class Clock:
@@ -99,6 +103,35 @@ async def test_strangers_do_not_lock_a_client_out(clock: Clock) -> None:
     await fail(one, prover, 2, at=HERE)
     with pytest.raises(TooManyError):
         await one.authenticate(HERE, credentials("wrong"), prover)
+    assert await one.authenticate(HERE, credentials("right"), prover) == APP
+
+
+@pytest.mark.parametrize("kind", ["spellings", "addresses"])
+async def test_nor_does_another_client_push_it_out_of_memory(clock: Clock, kind: str) -> None:
+    """What one client proves takes one place, however it spells its secret and from wherever in its network it calls."""
+    one, prover = guard(clock, failures_per_client=3), Prover()
+    await one.authenticate(HERE, credentials("right"), prover)
+    for number in range(VERIFIED_ENTRIES):
+        many: tuple[str, Credentials] = (
+            (
+                "192.0.2.2",
+                (Presented(client_id="other", secret="right"), Presented(client_id="other", secret=f"{number}")),
+            )
+            if kind == "spellings"
+            else (f"2001:db8::{number:x}", PresentedCertificate(client_id="other", subject="CN=other"))
+        )
+        await one.authenticate(ip_address(many[0]), many[1], knows_everybody)
+    await fail(one, prover, 3, at=THERE)
+    assert await one.authenticate(HERE, credentials("right"), prover) == APP
+
+
+async def test_what_is_used_is_remembered_longest(clock: Clock) -> None:
+    """Whoever proves himself again and again is not forgotten for those who did it once."""
+    one, prover = guard(clock, failures_per_client=3), Prover()
+    for number in range(VERIFIED_ENTRIES):
+        await one.authenticate(HERE, credentials("right"), prover)
+        await one.authenticate(HERE, credentials(f"{number}", "other"), knows_everybody)
+    await fail(one, prover, 3, at=THERE)
     assert await one.authenticate(HERE, credentials("right"), prover) == APP
 
 

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 import pytest
 from hypothesis import given, strategies as st
 
-from extauthz.core.jws import is_jws, parse_jws, unverified_issuer
+from extauthz.core.jws import is_jws, parse_jws, unverified_id, unverified_issuer
 from extauthz.core.strict_json import GarbageError
 
 ISSUER = "https://as.example.com"
@@ -115,6 +115,15 @@ def test_a_broken_jwt_is_refused(token: str) -> None:
 def test_the_claimed_issuer_is_a_text_or_nothing(claims: object, issuer: str | None) -> None:
     """It is hearsay: for the choice of a server alone."""
     assert unverified_issuer(made({"alg": "none"}, claims)) == issuer
+
+
+@pytest.mark.parametrize(
+    ("claims", "jti"),
+    [({"jti": "a1"}, "a1"), ({}, None), ({"jti": 7}, None), (b'{"jti":"\\ud800"}', None), ({"jti": "a\n"}, None)],
+)
+def test_the_claimed_id_is_a_text_or_nothing(claims: object, jti: str | None) -> None:
+    """One that nobody can write down is none: a notice of revocation is made of it."""
+    assert unverified_id(made({"alg": "none"}, claims)) == jti
 
 
 @given(text=st.text(st.sampled_from("abcdefzABCZ0129._-+/=e30~")))

@@ -1,6 +1,7 @@
 """A JWT's own word: how far it goes, and where the server's word ends it."""
 
 import asyncio
+from base64 import urlsafe_b64decode
 from typing import Any
 
 import pytest
@@ -16,17 +17,27 @@ from extauthz.resolver.chain import Resolver, Source
 from extauthz.resolver.hybrid import Comparing, HybridSettings, JwtOnly, JwtThenIntrospect, Local
 from extauthz.resolver.jwt import JwtJudge, JwtSettings
 from extauthz.resolver.jwt_verifier import JwtVerifier
-from extauthz.resolver.revocation import ALL, Kind, Notice
+from extauthz.resolver.revocation import ALL, Kind, Notice, Revocations
+from extauthz.resolver.revocation_feed import RevocationFeed
+from extauthz.resolver.sealing import Keys
 from extauthz.resolver.settings import ServerSettings
 from extauthz.testing import RecordingObserver, TickingClock, active
-from support.tokens import ISSUER, NOW, jwk, jwks, minted
+from support.tokens import ISSUER, NOW, b64, jwk, jwks, minted
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 KEY = ec.generate_private_key(ec.SECP256R1())
 SETTINGS = ServerSettings(name="main", client_id="gateway", issuer=ISSUER, ttl=60.0, negative_ttl=10.0)
 GOOD = minted(KEY)
 FORGED = minted(ec.generate_private_key(ec.SECP256R1()))
 SAID = active(iss=ISSUER, sub="user-1", client_id="app", jti="a1", exp=float(NOW + 300))
 TROUBLE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer")
+
+
+def with_other_signature(token: str) -> str:
+    signed, _, signature = token.rpartition(".")
+    raw = urlsafe_b64decode(signature + "==")
+    s = P256_ORDER - int.from_bytes(raw[32:])
+    return f"{signed}.{b64(raw[:32] + s.to_bytes(32))}"
 
 
 class StubKeys:
@@ -380,6 +391,18 @@ class TestJwtOnly:
         assert await how(bench) == (Inactive, "jwt")
         bench.cache.rotate(b"n" * 32, [])
         assert await how(bench) == (Active, "jwt")
+
+    @pytest.mark.parametrize("used", [False, True])
+    async def test_a_revoked_token_does_not_come_back_with_another_signature(self, used: bool) -> None:
+        """Of an ECDSA signature anybody can make a second one that is as good (FIPS 186-5 §6.4: s and n - s)."""
+        bench = Bench("jwt")
+        keys = Keys.derive(b"k" * 32)
+        table = bench.cache.revocations = Revocations(keys.name_hash)
+        feed = RevocationFeed(table, None, keyring=[keys], observer=bench.observer)
+        twin = with_other_signature(GOOD)
+        assert not used or await how(bench, token=twin) == (Active, "jwt")
+        await feed.revoke([(Kind.TOKEN, GOOD)])
+        assert await how(bench, token=twin) == (Inactive, "jwt")
 
     async def test_a_notice_about_all_only_forgets(self) -> None:
         """A signature is as good as before."""

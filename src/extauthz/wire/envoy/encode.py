@@ -27,6 +27,9 @@ _REMEMBERED_ANSWERS = 16_384
 _LONGEST_REMEMBERED = 2048
 """Characters of what a token says; more is written out each time, so that what is remembered cannot grow large."""
 
+_LEFT_TO_GATEWAY = OUTAGES - {Reason.SERVER_ANSWER_INVALID, Reason.OVERLOADED}
+"""Not what clients can bring about, by one odd token to which the server answers something odd, or by very many."""
+
 
 def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
     """The serialized CheckResponse without metadata.
@@ -113,7 +116,7 @@ def _deny(deny: Deny, *, outage_is_error: bool) -> bytes:
         status=HttpStatus(code=outcome.status), headers=headers, body=f'{{"error":"{deny.reason.value}"}}'
     )
     status = Status(code=outcome.code)
-    if outage_is_error and deny.reason in OUTAGES:
+    if outage_is_error and deny.reason in _LEFT_TO_GATEWAY:
         return CheckResponse(status=status, error_response=denied).SerializeToString()
     return CheckResponse(status=status, denied_response=denied).SerializeToString()
 

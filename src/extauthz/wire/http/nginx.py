@@ -56,11 +56,12 @@ def _with_url(said: Said, url: str, uri: str | None, host: str) -> tuple[Said, s
     """Target and host where there is a URL: cut out as they stand, and the same as what is said beside it.
 
     ingress-nginx lets the client's own `X-Original-URI` and `X-Original-Host` through unless told otherwise, so it is
-    never a matter of which one to believe.
+    never a matter of which one to believe. It names no route: that would be the client's choice as well.
     """
     match = _ABSOLUTE.fullmatch(url)
     named, target = (match[1], match[2]) if match else ("", "")
     agreed = uri in (None, target) and (not host or canonical_host(host) == canonical_host(named))
+    agreed = agreed and ROUTE not in said.values
     return (said if match and agreed else said._replace(flaw=Reason.BAD_METADATA)), target, named
 
 

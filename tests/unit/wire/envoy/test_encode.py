@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse, HeaderValueOption
 from extauthz.core.challenge import challenge
-from extauthz.core.decision import OUTCOMES, Allow, Deny, Reason, deny
+from extauthz.core.decision import OUTAGES, OUTCOMES, Allow, Deny, Reason, deny
 from extauthz.core.identity import FAILURE_MODE_HEADER
 from extauthz.core.introspection import Active, Inactive
 from extauthz.core.policy import decide
@@ -228,3 +228,12 @@ def test_the_same_decision_gives_the_same_bytes() -> None:
     """They are remembered, and decisions that differ are not mixed up."""
     assert encode(allow()) == encode(allow())
     assert len({encode(split(present)) for present in SPLITS}) == len(SPLITS)
+
+
+@pytest.mark.parametrize("reason", sorted(OUTAGES))
+def test_what_clients_can_bring_about_is_never_left_to_the_gateway(reason: Reason) -> None:
+    """By one odd token, to which a server answers something odd, or by very many: it would open a gateway that fails open."""
+    answer = CheckResponse.FromString(encode(deny(reason, rule="orders"), outage_is_error=True))
+    by_clients = reason in (Reason.SERVER_ANSWER_INVALID, Reason.OVERLOADED)
+    assert answer.WhichOneof("http_response") == ("denied_response" if by_clients else "error_response")
+    assert answer.status.code == OUTCOMES[reason].code

@@ -6,8 +6,8 @@ from extauthz.core.decision import OUTCOMES, Allow, Reason, deny
 from extauthz.core.introspection import Active, Inactive
 from extauthz.core.policy import decide
 from extauthz.core.request import AuthRequest
-from extauthz.wire.http.metadata import Headers
-from extauthz.wire.http.nginx import METADATA, decode, encode
+from extauthz.wire.http.metadata import Headers, vocabulary
+from extauthz.wire.http.nginx import METADATA, ROUTE, decode, encode
 from support.header_lines import lines, text
 from support.largest import largest_rule, largest_token
 
@@ -140,3 +140,13 @@ def test_every_denial_is_a_status_that_nginx_understands(reason: Reason) -> None
     assert ("x-authz-challenge" in said) is (status == 403 and bool(challenge))
     assert (said["content-length"], said["cache-control"], body) == ("0", "no-store", b"")
     assert ("retry-after" in said) is (meant in (429, 503))
+
+
+def test_a_gateway_that_lets_headers_of_clients_through_names_no_route() -> None:
+    """ingress-nginx, known by its URL, writes no such header: it is a client that chooses the route which lets it pass."""
+    known = vocabulary((*METADATA, ROUTE))
+    asked = {name: value for name, value in QUESTION.items() if name != "x-original-uri"}
+    asked["x-authz-route"] = "open"
+    request = decode(lines(asked | {"x-original-url": "https://api.example.com/a"}), known)
+    assert request.flaw is Reason.BAD_METADATA
+    assert decode(lines(asked | {"x-original-uri": "/a"}), known).route == "open"
