@@ -82,13 +82,13 @@ def _take(idle: deque[_Idle]) -> Connection | None:
 
 
 async def _connect(url: httpx.URL, tls: ssl.SSLContext) -> Connection:
-    loop, secure = asyncio.get_running_loop(), url.scheme == "https"
+    loop, secure, host = asyncio.get_running_loop(), url.scheme == "https", url.raw_host.decode("ascii")
     port = url.port or (443 if secure else 80)
     try:
-        addresses = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         connected = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
         _, connection = await loop.create_connection(
-            Connection, sock=connected, ssl=tls if secure else None, server_hostname=url.host if secure else None
+            Connection, sock=connected, ssl=tls if secure else None, server_hostname=host if secure else None
         )
     except OSError as error:
         raise httpx.ConnectError(str(error)) from error
