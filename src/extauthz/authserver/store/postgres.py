@@ -14,7 +14,7 @@ from extauthz.authserver.store.base import StoreError
 from extauthz.authserver.store.sql import SqlStore, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from extauthz.authserver.store.rows import Row
 
@@ -24,7 +24,7 @@ COMMAND_SECONDS: Final = 2.0
 """How long one statement may take, waiting for a connection included, before it is a ``StoreError``."""
 
 CONNECTIONS: Final = 10
-"""Open at once for each process."""
+"""Open at once for each process, besides one or two that look-ups keep."""
 
 _MIGRATION_LOCK: Final = 7_662_7_009
 """Of PostgreSQL's advisory locks: two that migrate at the same time take turns."""
@@ -127,6 +127,7 @@ class PostgresDatabase:
         self._url = url
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
+        self._kept: list[asyncpg.Connection[Any]] = []
         self._closed = False
 
     async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -135,7 +136,29 @@ class PostgresDatabase:
 
     async def read_each(self, sql: str, keys: Sequence[Any]) -> list[Row]:
         """See ``Database``."""
-        return await self._run(lambda connection: connection.fetch(_any_of(sql), list(keys)))
+        return await self._in_time(self._look_up(_any_of(sql), list(keys)))
+
+    async def _look_up(self, sql: str, keys: list[Any]) -> list[Row]:
+        """On a connection that is kept for it: to take one from the pool costs nearly as much as the query."""
+        connection = await self._kept_connection()
+        try:
+            found = await connection.fetch(sql, keys)
+        except BaseException:
+            connection.terminate()
+            raise
+        if self._closed:
+            connection.terminate()
+        else:
+            self._kept.append(connection)
+        return found
+
+    async def _kept_connection(self) -> asyncpg.Connection[Any]:
+        while self._kept:
+            connection = self._kept.pop()
+            if not connection.is_closed():
+                return connection
+        await self._connected()
+        return await asyncpg.connect(self._url)
 
     async def change(self, *statements: Statement) -> list[int] | None:
         """See ``Database``."""
@@ -144,21 +167,32 @@ class PostgresDatabase:
     async def close(self) -> None:
         """See ``Database``."""
         self._closed = True
+        for connection in self._kept:
+            connection.terminate()
         if self._pool is not None:
             self._pool.terminate()
 
     async def _run(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
-        if self._closed:
-            raise StoreError("the store is closed")
+        return await self._in_time(self._on_any(work))
+
+    async def _on_any(self, work: Callable[[Any], Awaitable[_T]]) -> _T:
+        pool = await self._connected()
+        async with pool.acquire() as connection:
+            return await work(connection)
+
+    async def _in_time(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Its result; what is wrong with the database is told as ``StoreError``."""
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                pool = await self._connected() if self._pool is None else self._pool
-                async with pool.acquire() as connection:
-                    return await work(connection)
+                return await work
         except _TROUBLE as error:
             raise StoreError(_told(error)) from error
 
     async def _connected(self) -> asyncpg.Pool[Any]:
+        if self._closed:
+            raise StoreError("the store is closed")
+        if self._pool is not None:
+            return self._pool
         async with self._opening:
             if self._pool is None:
                 pool = await asyncpg.create_pool(self._url, min_size=0, max_size=CONNECTIONS, reset=_stay)

@@ -188,6 +188,35 @@ async def test_a_look_up_is_one_round_trip(postgres_url: str, monkeypatch: pytes
     assert said == []
 
 
+async def test_look_ups_keep_a_connection_until_one_is_given_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After that the next has a new one: no late answer is taken for its own."""
+    opened: list[object] = []
+    connect = asyncpg.connect
+
+    async def counted(url: str) -> object:
+        opened.append(await connect(url))
+        return opened[-1]
+
+    async with PostgresStore(postgres_url) as store:
+        other = await connect(postgres_url)
+        await store.add_tokens(TOKEN)
+        monkeypatch.setattr(asyncpg, "connect", counted)
+        assert [await store.find_token(TOKEN.digest) for _ in range(3)] == [TOKEN] * 3
+        assert len(opened) == 1
+        async with other.transaction():
+            await other.execute("LOCK TABLE token")
+            monkeypatch.setattr("extauthz.authserver.store.postgres.COMMAND_SECONDS", 0.1)
+            with pytest.raises(StoreError, match="did not answer"):
+                await store.find_token(TOKEN.digest)
+        monkeypatch.undo()
+        monkeypatch.setattr(asyncpg, "connect", counted)
+        assert [await store.find_token(TOKEN.digest) for _ in range(3)] == [TOKEN] * 3
+        await other.close()
+    assert len(opened) == 2
+
+
 async def test_an_abandoned_change_leaves_nothing_behind(postgres_url: str) -> None:
     """Whoever gets its connection next finds no transaction, and no lock is held."""
     async with PostgresStore(postgres_url) as store:
