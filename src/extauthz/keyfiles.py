@@ -165,8 +165,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     Raises:
         UnusableError: when a file cannot be used.
     """
-    for path in files.paths:
-        read_small(path)
+    _check_readable(files)
     try:
         context = (
             httpx.create_ssl_context(trust_env=False)
@@ -189,8 +188,7 @@ def check_listener_files(files: TlsFiles) -> None:
     Raises:
         UnusableError: when it cannot.
     """
-    for path in files.paths:
-        read_small(path)
+    _check_readable(files)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         if files.certificate is not None:
@@ -202,6 +200,14 @@ def check_listener_files(files: TlsFiles) -> None:
             context.load_verify_locations(cafile=files.ca)
     except (OSError, ValueError):
         raise UnusableError(f"{files.ca} has no certificate in PEM") from None
+
+
+def _check_readable(files: TlsFiles) -> None:
+    for path in files.paths:
+        try:
+            read_small(path)
+        except UnusableError as error:
+            raise UnusableError(f"{path}: {error}") from None  # one of several
 
 
 def read_small(path: Path) -> bytes:

@@ -118,7 +118,10 @@ def test_a_listener_needs_a_pair_and_an_authority(authority: Authority, pair: Ke
         (TlsFiles(certificate=pair.certificate, key=other.key), "not a pair"),
         (TlsFiles(certificate=pair.certificate, key=tmp_path / "empty"), "not a pair"),
         (TlsFiles(certificate=pair.certificate, key=pair.key, ca=tmp_path / "empty"), "no certificate"),
-        (TlsFiles(certificate=pair.certificate, key=tmp_path / "missing"), "does not exist"),
+        (
+            TlsFiles(certificate=pair.certificate, key=tmp_path / "missing"),
+            f"{tmp_path}/missing: this file does not exist",
+        ),
     ):
         with pytest.raises(UnusableError, match=words):
             check_listener_files(bad)

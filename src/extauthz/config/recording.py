@@ -1,5 +1,6 @@
 """The sections that say what is recorded of decisions and of the program itself, and where it goes."""
 
+import re
 from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
@@ -12,6 +13,8 @@ from extauthz.config.values import Misfit, parse_bytes
 MIN_FILE_BYTES: Final = 64 * 1024
 """Of a file that is rotated: one write."""
 
+_DECIMAL: Final = re.compile(r"[01]\.[0-9]{1,9}")
+
 
 def _parse_file_size(value: object) -> int:
     size = parse_bytes(value)
@@ -21,6 +24,8 @@ def _parse_file_size(value: object) -> int:
 
 
 def _parse_share(value: object) -> float:
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):  # in our YAML only whole numbers are no text
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise Misfit("write a number from 0 to 1, such as 0.1 for one of ten")
     return float(value)

@@ -47,7 +47,10 @@ _FILES = "extauthz doctor --envoy FILE, or --nginx FILE, shows the way around"
 _LOOK = "reload the policy, or name the --config that runs there"
 _READY = "see whether the gateway and extauthz run: GET /readyz"
 _SEND_IT = "Envoy: authorization in allowed_headers; NGINX: proxy_set_header Authorization $http_authorization;"
-_REJECT = "Envoy: path_with_escaped_slashes_action: REJECT_REQUEST; NGINX: X-Original-URI from $request_uri"
+_REJECT = (
+    "Envoy: path_with_escaped_slashes_action: REJECT_REQUEST; NGINX: X-Original-URI from $request_uri,"
+    " and error_page as in gateway/nginx.conf, without which our 400 is a 403"
+)
 
 
 def open_client() -> httpx.Client:

@@ -34,7 +34,7 @@ TROUBLE: Mapping[Happening, str] = {
     Happening.SHARED_CACHE_DOWN: "check Redis; until it is back every process asks for itself",
     Happening.SHARED_CACHE_UNREADABLE: "entries do not open with our keys: give every process the same key file",
     Happening.SHARED_CACHE_FULL: "give Redis more memory or maxmemory-policy volatile-ttl; answers are not shared meanwhile",
-    Happening.REVOCATIONS_CUT: "notices of revocation do not arrive; cached answers live as long as their ttl",
+    Happening.REVOCATIONS_CUT: "check what the detail names; until then answers are not shared, and a revoked token passes until its ttl",
     Happening.DISCOVERY_FAILED: "check the issuer; it is tried again",
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "correct the file: until then the old one stays in use, but a restart would fail",

@@ -46,6 +46,7 @@ class RevocationFeed:
         self._sleep = sleep
         self._pending: list[Notice] = []
         self._caught_up = False
+        self._cut_off = False
 
     @property
     def follows(self) -> bool:
@@ -133,6 +134,7 @@ class RevocationFeed:
         if len(page) < PAGE and not self._table.current:
             self._caught_up = True
             self._table.current = True
+            self._cut_off = False
             self._observer.happened(Happened(what=Happening.REVOCATIONS_BACK, subject=_SUBJECT))
 
     def _take(self, page: Iterable[Logged], *, told: bool = True) -> None:
@@ -141,6 +143,8 @@ class RevocationFeed:
             self._observer.happened(Happened(what=Happening.REVOKED, subject=kind.value, count=count))
 
     def _cut(self, detail: str) -> None:
-        if self._table.current:
-            self._table.current = False
+        """Tell it once, also of a log that could not be read from the start."""
+        self._table.current = False
+        if not self._cut_off:
+            self._cut_off = True
             self._observer.happened(Happened(what=Happening.REVOCATIONS_CUT, subject=_SUBJECT, detail=detail))

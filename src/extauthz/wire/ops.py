@@ -56,4 +56,4 @@ class OpsDoor:
                 body, content_type = self._exposition()
                 return 200, body, content_type
             case _:
-                return 404, b"try /livez, /readyz, /metrics, /revoke or /log\n", "text/plain"
+                return 404, b"try /livez, /readyz, /metrics, /config, /reload, /revoke or /log\n", "text/plain"

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from extauthz.config import recording
 from extauthz.config.recording import Audit, Tracing
+from extauthz.config.yaml_source import read_yaml
 
 ENDPOINT = "http://127.0.0.1:4318/v1/traces"
 
@@ -25,7 +26,14 @@ def test_a_share_is_a_number_from_0_to_1(share: float) -> None:
     assert Audit.model_validate({"sample_allows": share}).sample_allows == share
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1, "0.5", True, None, float("nan")])
+@pytest.mark.parametrize("share", ["0", "1", "0.01", "1.0"])
+def test_a_share_can_be_written_in_a_file(share: str) -> None:
+    """Where a decimal fraction is text until somebody reads it."""
+    audit = read_yaml(f"sample_allows: {share}\n".encode(), "extauthz.yaml").at(())
+    assert Audit.model_validate(audit).sample_allows == float(share)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, "1.1", "0.5x", "-0.5", "1e-1", "nan", "", True, None, float("nan")])
 def test_nothing_else_is_a_share(share: object) -> None:
     """A flag is no number."""
     with pytest.raises(ValidationError, match="from 0 to 1"):

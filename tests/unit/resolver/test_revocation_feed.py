@@ -207,6 +207,12 @@ class TestCurrent:
         back, cut = Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT
         assert bench.told() == [back, cut, back]
 
+    async def test_trouble_from_the_start_is_told_once(self, bench: Bench, log: ListLog) -> None:
+        """A mistyped address of Redis must not look like a quiet one."""
+        log.trouble = True
+        await bench.read(3)
+        assert bench.told() == [Happening.REVOCATIONS_CUT]
+
     async def test_trouble_is_tried_again_at_leisure(self, bench: Bench, log: ListLog) -> None:
         """Up to a second apart."""
         log.trouble = True

@@ -68,7 +68,7 @@ async def test_other_paths_are_not_found(bench: Bench, path: str) -> None:
     """The answer names those that are there."""
     status, _, body = await bench.get(path)
     assert status == 404
-    assert b"/livez, /readyz, /metrics, /revoke or /log" in body
+    assert b"/livez, /readyz, /metrics, /config, /reload, /revoke or /log" in body
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/revoke", "/nowhere"])

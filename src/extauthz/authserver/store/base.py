@@ -27,7 +27,7 @@ class DuplicateClientError(Exception):
     """A client with this id is registered already; the registered one is left as it was."""
 
     def __init__(self, client_id: str) -> None:
-        super().__init__(f"client {client_id!r} is registered already")
+        super().__init__(f"client {client_id!r} is registered already: `client rotate` gives it a new secret")
         self.client_id = client_id
 
 

@@ -18,7 +18,7 @@ from unit.cli.authserver.conftest import Command
         (("token", "issue", "--client", "app", "--audience", "*"), 1, "named audiences"),
         (("token", "issue", "--client", "app", "--claim", "acr"), 2, "is not NAME=JSON"),
         (("token", "issue", "--client", "app", "--claim", "sub=1"), 1, "the server's own: sub"),
-        (("client", "add", "taken"), 1, "'taken' is registered already"),
+        (("client", "add", "taken"), 1, "'taken' is registered already: `client rotate` gives it a new secret"),
         (("authserver", "serve", "--issuer", "nowhere"), 2, "write a whole URL"),
         (("authserver", "serve", "--listen", "nowhere"), 2, "nowhere"),
     ],
