@@ -440,10 +440,10 @@ class TestLease:
         bench.server.takes = 0.01
         patient = replace(SETTINGS, timeout=10.0)
         resolvers = [(await bench.worker(settings=patient)).resolver for _ in range(10)]
-        tokens = [Token(f"t{number}") for number in range(200)]
+        tokens = [Token(f"t{number}") for number in range(1000)]
         requests = (resolver.resolve("main", token, None) for token in tokens for resolver in resolvers)
         assert all(answer.state == active() for answer in await asyncio.gather(*requests))
-        assert bench.questions == 200
+        assert bench.questions == 1000
 
     async def test_a_freed_lease_without_a_value_lets_all_others_ask(self, bench: Bench) -> None:
         """One in trouble does not hold up the rest one after the other."""
