@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from extauthz.cli import main
-from extauthz.config.schema import ServiceFile
+from extauthz.config.service_schema import ServiceFile
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml
 
