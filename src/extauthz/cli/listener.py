@@ -59,6 +59,11 @@ class Listener:
         return server, asyncio.create_task(server.serve())
 
 
+async def stop_all(*listeners: Listener) -> None:
+    """Finish what was begun at each of them, also where another one never started: none is left for the loop to cancel."""
+    await asyncio.gather(*(listener.stop() for listener in listeners), return_exceptions=True)
+
+
 async def _started(server: Server, serving: "asyncio.Task[None]") -> None:
     started = asyncio.ensure_future(server.wait_started())
     await asyncio.wait({started, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -22,7 +22,7 @@ from extauthz.app import Service, build
 from extauthz.cli.certificates import as_h2corn_has_it, files_of, renew
 from extauthz.cli.garbage import collect_seldom
 from extauthz.cli.level_signals import change_level_on_signals
-from extauthz.cli.listener import Listener
+from extauthz.cli.listener import Listener, stop_all
 from extauthz.cli.reload.live import Live
 from extauthz.cli.reload.running import Ask, alone, supervised
 from extauthz.config.load import ServiceConfig
@@ -96,12 +96,10 @@ async def _serve(
         await _until(stop, gateway, ops)
         await _drain(service, live.settings.drain_delay, stop)
     finally:
-        stopping = [asyncio.ensure_future(listener.stop()) for listener in (gateway, ops)]
+        stopping = asyncio.ensure_future(stop_all(gateway, ops))
         if grpcio is not None:
             await grpcio.stop(STOP_SECONDS)
-        await asyncio.gather(
-            *stopping, return_exceptions=True
-        )  # a listener that never started must not leave the other one
+        await stopping
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)  # else what was cancelled may be told as an error
