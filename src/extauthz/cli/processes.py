@@ -34,6 +34,7 @@ _POLL_SECONDS = 0.05
 _TAIL_LINES = 20
 _LOOPBACK = "127.0.0.1"
 _PORTS = range(20_000, 32_768)
+_TURN = itertools.count(secrets.randbelow(len(_PORTS)))
 """Below the range from which Linux takes the local ports of outgoing connections."""
 
 
@@ -188,9 +189,11 @@ def port_in_use(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different loopback ports that nobody listens on, each below 32768."""
-    start = secrets.randbelow(len(_PORTS))
-    candidates = itertools.chain(_PORTS[start:], _PORTS[:start])
+    """That many different loopback ports that nobody listens on, each below 32768.
+
+    None is named again before all others were: whoever has it may not listen yet, or not at this moment.
+    """
+    candidates = (_PORTS[number % len(_PORTS)] for number in itertools.islice(_TURN, len(_PORTS)))
     found = list(itertools.islice((port for port in candidates if not port_in_use(port)), count))
     if len(found) < count:
         raise OSError(f"{count} free ports wanted between {_PORTS.start} and {_PORTS.stop}, {len(found)} found")

@@ -90,6 +90,10 @@ class TestPorts:
         assert len(set(ports)) == 20
         assert all(1024 < port < 32768 for port in ports)
 
+    def test_a_port_is_not_named_twice(self) -> None:
+        """Whoever has it may not listen yet, or be starting again."""
+        assert not {*free_ports(20)} & {*free_ports(20)}
+
     def test_a_free_port_can_be_listened_on(self) -> None:
         (port,) = free_ports(1)
         with socket.create_server(("127.0.0.1", port)):
