@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from extauthz.authserver import render
+from extauthz.authserver.accept import wants_signed
 from extauthz.authserver.anomaly import ACTIVE, REUSED
 from extauthz.authserver.certificate import presented_certificate
 from extauthz.authserver.client_auth import read_credentials
@@ -145,7 +146,10 @@ async def _post(door: _Door, endpoint: Endpoint, scope: Message, receive: Receiv
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours is an answer too
         _note_failure(events, error)
-        answer = _failed(endpoint, error)
+        asks_for_jwt = (
+            door.service.signs and endpoint.kind is Kind.INTROSPECTION and wants_signed(_header(scope, b"accept"))
+        )
+        answer = _failed(endpoint, _as_of_jwt(error) if asks_for_jwt else error)
     if door.observe is not None:
         for event in events:
             event.took_seconds = time.perf_counter() - started
@@ -166,12 +170,20 @@ async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Rece
     event.client_id = claimed_id(credentials)
     caller = await door.guard.authenticate(address, credentials, door.service.authenticate)
     event.client_id = caller.client_id
+    posted = Posted(form, certificate, wants_signed(_header(scope, b"accept")))
     if door.guard.rules.inactive_per_client is None or endpoint.kind is not Kind.INTROSPECTION:
-        return await endpoint.handle(door.service, caller, Posted(form, certificate), events)
+        return await endpoint.handle(door.service, caller, posted, events)
     await door.guard.admit_question(caller)
-    answer = await endpoint.handle(door.service, caller, Posted(form, certificate), events)
+    answer = await endpoint.handle(door.service, caller, posted, events)
     await door.guard.count_inactive(caller, sum(event.result != ACTIVE for event in events))
     return answer
+
+
+def _as_of_jwt(error: Exception) -> Exception:
+    """RFC 9701 §5: who asks for a signed answer and is not authenticated gets 400."""
+    if isinstance(error, OAuthError) and error.code is ErrorCode.INVALID_CLIENT:
+        return OAuthError(ErrorCode.INVALID_REQUEST, "A signed answer is for authenticated clients alone")
+    return error
 
 
 def _note_failure(events: list[Event], error: Exception) -> None:

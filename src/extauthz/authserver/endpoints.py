@@ -6,6 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import orjson
+
 from extauthz.authserver import render
 from extauthz.authserver.anomaly import ACTIVE
 from extauthz.authserver.errors import ErrorCode, OAuthError
@@ -40,6 +42,8 @@ class Posted(NamedTuple):
     form: dict[str, str]
     certificate: Certificate | None = None
     """Of the connection, verified by the listener, whatever the client authenticated with."""
+    signed: bool = False
+    """Whether the answer is wanted as a JWT (RFC 9701)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,9 @@ async def _introspect(service: Service, caller: ClientRecord, posted: Posted, ev
     token = _required(posted.form, "token")
     state = await service.introspect(caller, token)
     _note_state(events[0], token, state)
-    return render.introspected(state)
+    answer = render.introspected(state)
+    jwt = await service.sign_answer(caller, orjson.loads(answer.body)) if posted.signed else None
+    return answer if jwt is None else render.signed(jwt)
 
 
 async def _introspect_each(service: Service, caller: ClientRecord, posted: Posted, events: list[Event]) -> Answer:

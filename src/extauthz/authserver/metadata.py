@@ -35,14 +35,16 @@ class Metadata:
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
     introspection_endpoint_auth_methods_supported: tuple[str, ...]
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
+    introspection_signing_alg_values_supported: tuple[str, ...]
+    """RFC 9701 §7."""
     revocation_endpoint_auth_methods_supported: tuple[str, ...]
     revocation_endpoint_auth_signing_alg_values_supported: tuple[str, ...]
     tls_client_certificate_bound_access_tokens: bool | None
     """RFC 8705 §3.3."""
 
 
-def describe(issuer: str, *, signs: bool, mutual_tls: bool) -> Metadata:
-    """Describe a server; ``signs`` if it has signing keys, ``mutual_tls`` if its listener verifies client certificates.
+def describe(issuer: str, *, signs_with: str | None, mutual_tls: bool) -> Metadata:
+    """Describe a server that signs with this algorithm, ``mutual_tls`` if its listener verifies client certificates.
 
     The issuer is exactly the configured one, and the endpoints lie below it.
     """
@@ -53,12 +55,13 @@ def describe(issuer: str, *, signs: bool, mutual_tls: bool) -> Metadata:
         token_endpoint=base + TOKEN_PATH,
         introspection_endpoint=base + INTROSPECTION_PATH,
         revocation_endpoint=base + REVOCATION_PATH,
-        jwks_uri=base + JWKS_PATH if signs else None,
+        jwks_uri=None if signs_with is None else base + JWKS_PATH,
         grant_types_supported=GRANT_TYPES,
         token_endpoint_auth_methods_supported=methods,
         token_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
         introspection_endpoint_auth_methods_supported=methods,
         introspection_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
+        introspection_signing_alg_values_supported=() if signs_with is None else (signs_with,),
         revocation_endpoint_auth_methods_supported=methods,
         revocation_endpoint_auth_signing_alg_values_supported=ALGORITHMS,
         tls_client_certificate_bound_access_tokens=True if mutual_tls else None,

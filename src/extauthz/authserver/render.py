@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from extauthz.authserver.metadata import Metadata
 
 _COMMON_HEADERS: Final = (
-    (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
     (b"pragma", b"no-cache"),
     (b"x-content-type-options", b"nosniff"),
@@ -35,10 +34,12 @@ class Answer:
     status: int
     body: bytes
     extra: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: bytes = b"application/json"
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return every header; no answer may be stored by anyone (RFC 6749 §5.1, RFC 7662 §2.2)."""
-        return [*_COMMON_HEADERS, (b"content-length", str(len(self.body)).encode()), *self.extra]
+        length = str(len(self.body)).encode()
+        return [(b"content-type", self.content_type), *_COMMON_HEADERS, (b"content-length", length), *self.extra]
 
 
 def issued(token: Issued) -> Answer:
@@ -68,6 +69,11 @@ def introspected_each(states: Iterable[Active | Inactive]) -> Answer:
     """Each as ``introspected`` would answer, in one list."""
     bodies = b",".join(introspected(state).body for state in states)
     return Answer(status=200, body=b'{"responses":[' + bodies + b"]}")
+
+
+def signed(jwt: str) -> Answer:
+    """RFC 9701 §5."""
+    return Answer(status=200, body=jwt.encode(), content_type=b"application/token-introspection+jwt")
 
 
 def revoked() -> Answer:

@@ -18,7 +18,7 @@ from extauthz.authserver.metadata import checked_issuer, describe
 from extauthz.authserver.store.base import TokenKind, token_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from extauthz.authserver.client_auth import Credentials
     from extauthz.authserver.grants import Issued, TokenRequest
@@ -82,6 +82,18 @@ class Service:
         record = await self._store.find_token(token_digest(token))
         return meaning(record, caller, issuer=self._issuer, now=self._wall_clock())
 
+    @property
+    def signs(self) -> bool:
+        """Whether there are keys to sign with."""
+        return self._signing is not None
+
+    async def sign_answer(self, caller: ClientRecord, members: Mapping[str, Any]) -> str | None:
+        """Return an introspection answer as a JWT for this caller alone (RFC 9701 §5); ``None`` without signing keys."""
+        if self._signing is None:
+            return None
+        claims = {"iss": self._issuer, "aud": caller.client_id, "iat": int(self._wall_clock())}
+        return await self._signing.sign({**claims, "token_introspection": members}, "token-introspection+jwt")
+
     async def introspect_each(self, caller: ClientRecord, tokens: Sequence[str]) -> list[Active | Inactive]:
         """Tell the same of several tokens, in their order. Raises ``OAuthError`` for a caller that may not ask so."""
         if not caller.can_introspect:
@@ -115,7 +127,8 @@ class Service:
 
     def metadata(self, *, mutual_tls: bool = False) -> Metadata:
         """Describe the server (RFC 8414 §2); ``mutual_tls`` if its listener verifies client certificates."""
-        return describe(self._issuer, signs=self._signing is not None, mutual_tls=mutual_tls)
+        signs_with = None if self._signing is None else self._signing.algorithm
+        return describe(self._issuer, signs_with=signs_with, mutual_tls=mutual_tls)
 
     def jwks(self) -> dict[str, Any] | None:
         """Return the keys that JWT access tokens are signed with, ``None`` if there are none."""

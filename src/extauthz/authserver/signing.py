@@ -1,4 +1,4 @@
-"""Access tokens as signed JWTs (RFC 9068), and the public keys to check them with (RFC 7517)."""
+"""Access tokens and introspection answers as signed JWTs (RFC 9068, RFC 9701), and the public keys to check them with (RFC 7517)."""
 
 from __future__ import annotations
 
@@ -86,13 +86,20 @@ class SigningKeys:
         A token without a user gets the client as ``sub``, which RFC 9068 §2.2 asks for.
         """
         record = replace(record, sub=record.client_id if record.sub is None else record.sub)
-        key = self._keys[0]
-        claims = {**record.claims, **_claims(record, issuer)}
-        if key.algorithm == "RS256":  # a millisecond and more; ES256 is done in a tenth of that
-            token = await asyncio.to_thread(_sign, key, claims)
-        else:
-            token = _sign(key, claims)
+        token = await self.sign({**record.claims, **_claims(record, issuer)}, "at+jwt")
         return token, replace(record, digest=token_digest(token))
+
+    @property
+    def algorithm(self) -> str:
+        """What the first key signs with."""
+        return self._keys[0].algorithm
+
+    async def sign(self, claims: Mapping[str, Any], kind: str) -> str:
+        """Return the claims as a JWT whose ``typ`` is this."""
+        key = self._keys[0]
+        if key.algorithm == "RS256":  # a millisecond and more; ES256 is done in a tenth of that
+            return await asyncio.to_thread(_sign, key, claims, kind)
+        return _sign(key, claims, kind)
 
 
 def _claims(record: TokenRecord, issuer: str) -> dict[str, Any]:
@@ -110,8 +117,8 @@ def _claims(record: TokenRecord, issuer: str) -> dict[str, Any]:
     return {name: value for name, value in claims.items() if value is not None}
 
 
-def _sign(key: SigningKey, claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, key.private, key.algorithm, {"typ": "at+jwt", "kid": key.public["kid"]})
+def _sign(key: SigningKey, claims: Mapping[str, Any], kind: str) -> str:
+    return jwt.encode(dict(claims), key.private, key.algorithm, {"typ": kind, "kid": key.public["kid"]})
 
 
 def _load(path: Path) -> SigningKey:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -680,6 +681,42 @@ async def test_keys_are_published_where_there_are_any(world: World) -> None:
     async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as http:
         metadata = (await http.get("/.well-known/oauth-authorization-server")).json()
         assert (await http.get(metadata["jwks_uri"])).json() == signing.jwks()
+
+
+@pytest.mark.shows("S96")
+async def test_who_asks_for_a_signed_answer_gets_one(world: World) -> None:
+    """RFC 9701 §5: of this server, for this caller, and of no other kind of JWT. Unauthenticated, it is 400."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    signing = SigningKeys([SigningKey.of_pem(pem)])
+    service = Service(world.store, ISSUER, world.clock, verifier=SecretVerifier(rounds=4), signing=signing)
+    accept = {"accept": "application/token-introspection+jwt"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(service)), base_url=ISSUER) as http:
+        metadata = (await http.get("/.well-known/oauth-authorization-server")).json()
+        assert metadata["introspection_signing_alg_values_supported"] == ["ES256"]
+        for token in (await world.token(), "unknown"):
+            plain = await http.post("/oauth2/introspect", data={"token": token}, auth=GATEWAY)
+            signed = await http.post("/oauth2/introspect", data={"token": token}, auth=GATEWAY, headers=accept)
+            assert plain.headers["content-type"] == "application/json"
+            assert (signed.status_code, signed.headers["content-type"]) == (200, accept["accept"])
+            assert signed.headers["cache-control"] == "no-store"
+            assert jwt.get_unverified_header(signed.text)["typ"] == "token-introspection+jwt"
+            said = jwt.decode(
+                signed.text, key.public_key(), ["ES256"], audience="gateway", options={"verify_iat": False}
+            )
+            assert said == {"iss": ISSUER, "aud": "gateway", "iat": NOW, "token_introspection": plain.json()}
+        nobody = await http.post("/oauth2/introspect", data={"token": "x"}, auth=("gateway", "wrong"), headers=accept)
+        check_refusal(nobody, 400, "invalid_request")
+
+
+async def test_without_a_key_nothing_is_signed(world: World) -> None:
+    """Then the answer is JSON, whatever is asked for, and who is not authenticated is challenged as usual."""
+    accept = {"accept": "application/token-introspection+jwt"}
+    token = await world.token()
+    answer = await world.http.post("/oauth2/introspect", data={"token": token}, auth=GATEWAY, headers=accept)
+    assert answer.json()["active"] is True
+    nobody = await world.http.post("/oauth2/introspect", data={"token": token}, auth=("x", "y"), headers=accept)
+    assert nobody.status_code == 401
 
 
 async def test_jwts_without_a_key_are_our_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
