@@ -146,10 +146,7 @@ async def _post(door: _Door, endpoint: Endpoint, scope: Message, receive: Receiv
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours is an answer too
         _note_failure(events, error)
-        asks_for_jwt = (
-            door.service.signs and endpoint.kind is Kind.INTROSPECTION and wants_signed(_header(scope, b"accept"))
-        )
-        answer = _failed(endpoint, _as_of_jwt(error) if asks_for_jwt else error)
+        answer = _failed(endpoint, _as_of_jwt(error) if _asks_for_jwt(door, endpoint, scope) else error)
     if door.observe is not None:
         for event in events:
             event.took_seconds = time.perf_counter() - started
@@ -170,13 +167,17 @@ async def _answer(door: _Door, endpoint: Endpoint, scope: Message, receive: Rece
     event.client_id = claimed_id(credentials)
     caller = await door.guard.authenticate(address, credentials, door.service.authenticate)
     event.client_id = caller.client_id
-    posted = Posted(form, certificate, wants_signed(_header(scope, b"accept")))
+    posted = Posted(form, certificate, _asks_for_jwt(door, endpoint, scope))
     if door.guard.rules.inactive_per_client is None or endpoint.kind is not Kind.INTROSPECTION:
         return await endpoint.handle(door.service, caller, posted, events)
     await door.guard.admit_question(caller)
     answer = await endpoint.handle(door.service, caller, posted, events)
     await door.guard.count_inactive(caller, sum(event.result != ACTIVE for event in events))
     return answer
+
+
+def _asks_for_jwt(door: _Door, endpoint: Endpoint, scope: Message) -> bool:
+    return door.service.signs and endpoint.kind is Kind.INTROSPECTION and wants_signed(_header(scope, b"accept"))
 
 
 def _as_of_jwt(error: Exception) -> Exception:
