@@ -17,6 +17,7 @@ async def main(introspection_endpoint: str, client_id: str, token: str) -> int:
         client_id=client_id,
         client_secret=os.environ["CLIENT_SECRET"],
         cache={"ttl": "30s"},
+        timeout="5s",  # by default half a second, for services whose clients wait
     ) as tokens:
         match await tokens.introspect(token):
             case Active(sub=sub, scope=scope):

@@ -39,7 +39,7 @@ def _doors(
 ) -> Callable[[str], AbstractContextManager[list[Front]]]:
     @contextmanager
     def opened(policy: str) -> Iterator[list[Front]]:
-        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": "1s"}
+        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": "4s"}
         folders = [tmp_path_factory.mktemp(name) for name in ("engine", "h2corn", "grpcio")]
         with (
             _engine(folders[0], stub, files) as engine,

@@ -11,12 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from extauthz.cli.doctor import doctor
-from extauthz.cli.processes import ENVOY_VARIABLE, Process, envoy_command, free_ports, nginx_command, render_gateway
+from extauthz.cli.processes import ENVOY_VARIABLE, Process, envoy_command, free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
-from support.gateways import envoy_binary
+from support.gateways import envoy_binary, patient
 from support.running import Running
 
-GATEWAY_FILES = Path(__file__).parents[2] / "gateway"
 ASK = "auth_request     /_extauthz;"
 PROTECTED = {"list-orders", "read-order", "order-lines", "export", "admin", "me", "live", "billing", "tenant"}
 """Routes of the policy that a client may try with GET or HEAD."""
@@ -27,7 +26,7 @@ def started(file: str, folder: Path, authorizer: Running, old: str = "", new: st
     """A gateway with a shipped file, or with one that has something replaced; the file, and the URL."""
     port, upstream, admin = free_ports(3)
     ports = {10000: port, 10001: port, 10002: upstream, 9191: authorizer.gateway, 9901: admin}
-    text = render_gateway(GATEWAY_FILES / file, ports)
+    text = patient(file, ports)
     assert old in text
     config = folder / file
     config.write_text(text.replace(old, new) if old else text)

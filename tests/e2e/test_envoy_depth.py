@@ -1,20 +1,20 @@
 """What only a real Envoy can show: the access log's metadata, its failure mode in an outage, its deadline, a drain."""
 
 import json
-import re
-import threading
-import time
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cases import ANSWERS
-from extauthz.cli.processes import Process
-from support.envoy import envoy, running_envoy
+from support.envoy import RunningEnvoy, envoy, running_envoy
 from support.http1 import exchange
+from support.load import under_load
 from support.running import Running, running
+from support.serving import records, wait_until
 from support.stub_server import Reply, StubServer, active
 
 HOST = [("Host", "api.example.com")]
@@ -41,13 +41,12 @@ def test_the_access_log_names_who_and_why_on_an_allow_and_on_a_denial(tmp_path: 
     with running_envoy(tmp_path, service.gateway) as started:
         get(started.port, "/orders/1", "reader")
         get(started.port, "/orders/export", "reader")
-        allowed, denied = started.log_lines(3)[-2:]
+        allowed, denied = started.log_line("/orders/1"), started.log_line("/orders/export")
     assert (allowed["sub"], allowed["reason"], allowed["rule"]) == ("u1", "allowed", "read-order")
     assert (denied["sub"], denied["reason"], denied["rule"]) == ("u1", "insufficient_scope", "export")
     ids = {str(line["decision_id"]) for line in (allowed, denied)}
     assert len(ids) == 2
-    audit = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
-    assert ids <= {line["decision_id"] for line in audit}
+    wait_until(lambda: ids <= {line["decision_id"] for line in records(tmp_path / "audit.jsonl")})
     assert "Bearer" not in str(allowed) + str(denied)
 
 
@@ -90,7 +89,7 @@ def test_an_envoy_that_does_not_know_error_responses_denies(tmp_path: Path, stub
 @pytest.mark.shows("E61", "N9")
 def test_we_answer_before_envoys_deadline(tmp_path: Path, service: Running) -> None:
     """A server slower than Envoy's patience is our 503 with Retry-After, never a timeout that Envoy has to judge."""
-    with envoy(tmp_path, service.gateway, edit={"timeout: 1s  #": "timeout: 0.2s  #"}) as port:
+    with envoy(tmp_path, service.gateway, edit={"timeout: 20s  #": "timeout: 5s  #"}) as port:
         status, headers, body = get(port, "/orders/1", "slow")
     assert (status, headers["retry-after"], json.loads(body)) == (503, ["1"], {"error": "server_timeout"})
 
@@ -141,13 +140,8 @@ def test_metadata_of_a_route_does_the_same(tmp_path: Path, stub: StubServer) -> 
 @contextmanager
 def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]) -> Iterator[int]:
     """As `envoy`, where /healthz is not public any more because the gateway asks for scopes there too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Process, "wait_for_http", lambda self, url: self.wait_for_port(int(re.findall(r":(\d+)/", url)[0]))
-        )
-        with envoy(folder, authorizer, edit=edit) as port:
-            time.sleep(1.5)  # until Envoy's first health check of extauthz
-            yield port
+    with running_envoy(folder, authorizer, edit=edit, healthy=401) as started:
+        yield started.port
 
 
 @pytest.mark.shows("E69")
@@ -158,25 +152,23 @@ def test_a_drain_under_load_loses_no_request(tmp_path: Path, stub: StubServer) -
     second.mkdir()
     stub.replies["reader"] = lambda: Reply(body=active().body)
     with (
-        running(first, introspection=stub.url, drain_delay="4s") as one,
+        running(first, introspection=stub.url, drain_delay="60s") as one,
         running(second, introspection=stub.url) as two,
     ):
         endpoint = f"- endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {one.gateway}}}}}}}"
         edit = {endpoint: f"{endpoint}\n        {endpoint.replace(str(one.gateway), str(two.gateway))}"}
-        with envoy(tmp_path, one.gateway, edit=edit) as port:
-            statuses: list[int] = []
-            done = threading.Event()
-            load = [threading.Thread(target=_ask_until, args=(port, done, statuses)) for _ in range(4)]
-            for thread in load:
-                thread.start()
-            time.sleep(1.0)
-            one.process.stop(seconds=10)
-            time.sleep(0.5)
-            done.set()
-            for thread in load:
-                thread.join()
-    assert len(statuses) > 100
-    assert set(statuses) == {200}
+        with running_envoy(tmp_path, one.gateway, edit=edit) as started, under_load(*_askers(started)) as seen:
+            wait_until(lambda: started.counter("cluster.extauthz.membership_healthy") == 2)
+            seen.wait_for(100)
+            os.kill(one.process.pid, signal.SIGTERM)
+            seen.phase = "draining"
+            wait_until(lambda: started.counter("cluster.extauthz.membership_healthy") == 1)
+            seen.wait_for(50)
+            os.kill(one.process.pid, signal.SIGTERM)  # the rest of the delay is not needed
+            wait_until(lambda: not one.process.running)
+            seen.phase = "one less"
+            seen.wait_for(50)
+    assert {status for phase in seen.answers.values() for status in phase} == {200}
 
 
 @pytest.mark.shows("E71")
@@ -190,22 +182,13 @@ def test_connections_that_envoy_replaces_under_load_cost_no_request(
     with (
         running(tmp_path, introspection=stub.url, grpc_server=grpc_server) as service,
         running_envoy(tmp_path, service.grpc, edit=edit) as started,
+        under_load(*_askers(started)) as seen,
     ):
-        statuses: list[int] = []
-        done = threading.Event()
-        load = [threading.Thread(target=_ask_until, args=(started.port, done, statuses)) for _ in range(4)]
-        for thread in load:
-            thread.start()
-        time.sleep(2.0)
-        done.set()
-        for thread in load:
-            thread.join()
-        replaced = started.counter("cluster.extauthz.upstream_cx_max_duration_reached")
-    assert len(statuses) > 100
-    assert set(statuses) == {200}
-    assert replaced > 5
+        seen.wait_for(100)
+        wait_until(lambda: started.counter("cluster.extauthz.upstream_cx_max_duration_reached") > 5)
+    assert set(seen.during(seen.phase)) == {200}
 
 
-def _ask_until(port: int, done: threading.Event, statuses: list[int]) -> None:
-    while not done.is_set() and len(statuses) < 100_000:
-        statuses.append(get(port, "/orders/1", "reader")[0])
+def _askers(started: RunningEnvoy) -> list[Callable[[], int]]:
+    """Four that ask with a good token."""
+    return [lambda: get(started.port, "/orders/1", "reader")[0]] * 4

@@ -14,7 +14,7 @@ from support.stub_server import AUDIENCE, StubServer
 
 HOST = ("Host", "api.example.com")
 READER = ("Authorization", "Bearer reader")
-SECONDS = 5.0
+SECONDS = 30.0
 
 POLICY = f"""
 version: 1

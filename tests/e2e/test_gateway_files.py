@@ -18,9 +18,10 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
+from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
-from support.gateways import envoy_binary
+from extauthz.config.service_schema import AuthorizationServer
+from support.gateways import DEADLINES, envoy_binary, patient
 from support.serving import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ Response = http.client.HTTPResponse
 
 class TestTheGatewayAcceptsTheFile:
     def run(self, command: list[str]) -> None:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=150)
         assert done.returncode == 0, done.stdout + done.stderr
 
     @pytest.mark.shows("E87")
@@ -64,6 +65,15 @@ class TestTheGatewayAcceptsTheFile:
         paths = re.findall(r"(?m)^\s*(?:pid|lock_file|access_log|\w+_temp_path)\s+([^\s;]+)", NGINX.read_text())
         assert len(paths) == 8
         assert not [path for path in paths if path.startswith("/")]
+
+
+@pytest.mark.parametrize("file", DEADLINES)
+def test_a_gateway_waits_longer_than_extauthz_does(file: str) -> None:
+    """With what both ship: a slow authorization server is our 503, which says so, and not the gateway's own."""
+    shipped, _ = DEADLINES[file][0]
+    assert shipped in (ROOT / "gateway" / file).read_text()
+    (seconds,) = re.findall(r"timeout:? +(\d+)s", shipped)
+    assert int(seconds) >= 2 * AuthorizationServer.model_fields["timeout"].default
 
 
 DOCUMENT: Settings = yaml.safe_load(ENVOY.read_text())
@@ -169,7 +179,7 @@ class Gateway:
     def ask(self, target: str, headers: Headers | None = None, method: str = "GET") -> tuple[Response, str]:
         """Send a request; the answer and its body."""
         self.upstream.received.clear()
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, target, headers=headers or {})
             response = connection.getresponse()
             return response, response.read().decode()
@@ -184,7 +194,7 @@ def envoy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("envoy")
     port, admin, authorizer, app = free_ports(4)
     config = folder / "envoy.yaml"
-    config.write_text(render_gateway(ENVOY, {10000: port, 9901: admin, 9191: authorizer, 10002: app}))
+    config.write_text(patient("envoy.yaml", {10000: port, 9901: admin, 9191: authorizer, 10002: app}))
     command = [*envoy_command(config), "--file-flush-interval-msec", "100"]
     with Upstream(app) as upstream, Process("Envoy", command, log=folder / "log") as process:
         process.wait_for_port(port)
@@ -197,7 +207,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("nginx")
     port, authorizer, app = free_ports(3)
     config = folder / "nginx.conf"
-    config.write_text(render_gateway(NGINX, {10001: port, 9191: authorizer, 10002: app}))
+    config.write_text(patient("nginx.conf", {10001: port, 9191: authorizer, 10002: app}))
     with (
         ThreadingHTTPServer(("127.0.0.1", authorizer), StandIn) as stand_in,
         Upstream(app) as upstream,
@@ -216,7 +226,7 @@ def nginx_alone(tmp_path: Path) -> Iterator[Gateway]:
     """NGINX with nobody to ask."""
     port, nobody, app = free_ports(3)
     config = tmp_path / "nginx.conf"
-    config.write_text(render_gateway(NGINX, {10001: port, 9191: nobody, 10002: app}))
+    config.write_text(patient("nginx.conf", {10001: port, 9191: nobody, 10002: app}))
     with Upstream(app) as upstream, Process("NGINX", nginx_command(config, tmp_path), log=tmp_path / "log") as process:
         process.wait_for_port(port)
         yield Gateway(port, upstream, tmp_path / "log")
@@ -327,14 +337,14 @@ class TestNginxRestoresTheTruth:
     @pytest.mark.shows("N62")
     def test_a_refused_upload_is_not_asked_for(self, nginx: Gateway) -> None:
         lines = ["POST / HTTP/1.1", "Host: x", "Authorization: Bearer 403", "Content-Length: 9", "Expect: 100-continue"]
-        with socket.create_connection(("127.0.0.1", nginx.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", nginx.port), timeout=30) as client:
             client.sendall("\r\n".join([*lines, "\r\n"]).encode())
             assert client.recv(4096).startswith(b"HTTP/1.1 403 ")
 
     @pytest.mark.shows("N62")
     def test_a_large_upload_is_passed_on(self, nginx: Gateway) -> None:
         size = 2_900_000
-        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=30)) as connection:
             nginx.upstream.received.clear()
             connection.request("POST", "/orders", body=b"x" * size, headers=bearer("200"))
             assert connection.getresponse().status == 200
@@ -368,7 +378,7 @@ class TestNginxRestoresTheTruth:
     @pytest.mark.shows("N3")
     def test_twenty_questions_take_one_connection(self, nginx: Gateway) -> None:
         """Because no answer has a body. A client that keeps its connection stays with one worker of NGINX."""
-        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", nginx.port, timeout=30)) as connection:
             before = len(StandIn.connections)
             for number in range(20):
                 wire = ["200", "401+WWW-Authenticate=Bearer"][number % 2]

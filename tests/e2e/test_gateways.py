@@ -16,7 +16,7 @@ from support.gateways import GATEWAYS, started
 from support.running import PerPolicy, running
 from support.stub_server import StubServer
 
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def _before(
 ) -> Callable[[str], AbstractContextManager[list[Front]]]:
     @contextmanager
     def restarted(policy: str) -> Iterator[list[Front]]:
-        with running(folder, introspection=stub.url, stranger=stub.stranger, policy=policy, ports=ports):
+        with running(folder, introspection=stub.url, stranger=stub.stranger, policy=policy, ports=ports, timeout="4s"):
             for front in fronts:
                 _wait_for(front)
             yield fronts

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from extauthz.cli.processes import Process, envoy_command, free_ports, render_gateway
+from extauthz.cli.processes import Process, envoy_command, free_ports
 from extauthz.cli.upstream import Received, Upstream
-from support.gateways import GATEWAY_FILES, caddy_command
+from support.gateways import GATEWAY_FILES, caddy_command, patient
 from support.running import Running
 
 ENVOY = GATEWAY_FILES / "envoy-http-service.yaml"
@@ -37,7 +37,7 @@ class Gateway:
     def ask(self, target: str, headers: dict[str, str], method: str = "GET") -> tuple[int, list[Received]]:
         """Send a request; the status, and what the application got."""
         self.upstream.received.clear()
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, target, headers=headers)
             return connection.getresponse().status, list(self.upstream.received)
 
@@ -53,10 +53,9 @@ def start(authorizer: Running, tmp_path: Path) -> Iterator[Start]:
         def started(file: Path, *, replaced: dict[str, str] | None = None, alone: bool = False) -> Gateway:
             port, admin, app, nobody = free_ports(4)
             config = tmp_path / file.name
-            config.write_text(_replace(file.read_text(), replaced or {}))
             asked = {9191: nobody, 9192: nobody} if alone else {9191: authorizer.gateway, 9192: authorizer.ops}
             ports = {10000: port, 10003: port, 9901: admin, 10002: app, **asked}
-            config.write_text(render_gateway(config, ports))
+            config.write_text(_replace(patient(file.name, ports), replaced or {}))
             upstream = stack.enter_context(Upstream(app))
             home = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
             command = envoy_command(config) if file == ENVOY else caddy_command(config)
@@ -130,7 +129,7 @@ def test_a_large_body_goes_to_the_application_and_not_to_extauthz(start: Start) 
     """It is more than extauthz would take."""
     for file in (ENVOY, CADDY):
         gateway = start(file)
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
             head = "POST /admin/x HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer admin\r\nContent-Length: 1000000\r\n\r\n"
             client.sendall(head.encode() + b"x" * 1_000_000)
             assert client.recv(4096).startswith(b"HTTP/1.1 200 ")

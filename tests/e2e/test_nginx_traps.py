@@ -287,14 +287,16 @@ def test_a_large_upload_is_asked_about_and_passes(stage: Stage) -> None:
     """It is longer than what NGINX lets through by default, and than what it keeps in memory."""
     size = 2_900_000
     headers = {"Authorization": f"Bearer {stage.authorizer.token()}", "Content-Type": "application/octet-stream"}
-    answer = httpx.post(f"{stage.shipped[False].url}/orders/1", content=bytes(size), headers=headers, trust_env=False)
+    answer = httpx.post(
+        f"{stage.shipped[False].url}/orders/1", content=bytes(size), headers=headers, trust_env=False, timeout=30
+    )
     assert (answer.status_code, stage.upstream.received[-1].body_bytes) == (200, size)
 
 
 @pytest.mark.shows("N62")
 def test_a_large_upload_that_is_denied_is_not_even_begun(stage: Stage) -> None:
     head = ["POST /orders/1 HTTP/1.1", "Host: x", "Content-Length: 2900000", "Expect: 100-continue", "\r\n"]
-    with socket.create_connection(("127.0.0.1", stage.shipped[False].port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", stage.shipped[False].port), timeout=30) as client:
         client.sendall("\r\n".join(head).encode())
         assert client.recv(4096).startswith(b"HTTP/1.1 401 ")
 

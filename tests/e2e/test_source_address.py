@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command, render_gateway
+from extauthz.cli.processes import Process, envoy_command, free_ports, nginx_command
 from extauthz.cli.upstream import Upstream
-from support.gateways import GATEWAY_FILES, envoy_binary
+from support.gateways import envoy_binary, patient
 from support.running import Running, running
 from support.stub_server import StubServer, active
 
@@ -47,9 +47,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
 def _started(name: str, folder: Path, *, port: int, upstream: int, service: Running) -> Iterator[None]:
     (admin,) = free_ports(1)
     fronts = {10000: port, 10001: port, 10003: port, 9901: admin}
-    text = render_gateway(
-        GATEWAY_FILES / GATEWAYS[name], {**fronts, 10002: upstream, 9191: service.gateway, 9192: service.ops}
-    )
+    text = patient(GATEWAYS[name], {**fronts, 10002: upstream, 9191: service.gateway, 9192: service.ops})
     config = folder / GATEWAYS[name]
     config.write_text(text)
     home = {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}  # Caddy writes there
@@ -69,7 +67,7 @@ def _command(name: str, config: Path) -> list[str]:
 
 def ask(name: str, port: int, token: str, spoofed: str = "") -> int:
     """The status of a request from the client of this gateway, who may write an address into every header there is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5, source_address=(CLIENTS[name], 0))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30, source_address=(CLIENTS[name], 0))
     headers = {"Host": "api.example.com", "Authorization": f"Bearer {token}"}
     headers |= dict.fromkeys(SPOOFED, spoofed) if spoofed else {}
     try:

@@ -2,8 +2,8 @@
 
 import json
 import signal
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -47,7 +47,7 @@ def test_no_decision_is_missing_however_often_the_file_is_renamed(tmp_path: Path
             ) as channel:
                 for _ in range(100):
                     call(channel, CHECK_PATH, question)
-            if path.exists():
+            with suppress(FileNotFoundError):  # a worker that found it full was faster
                 path.rename(logs / f"elsewhere.{number}")
         service.send(signal.SIGTERM)
         service.wait()
@@ -79,9 +79,8 @@ def test_a_full_disk_denies_or_is_counted(tmp_path: Path, server: StubServer, on
         else:
             assert (answer.status, reason) == (200, "allowed")
             assert response.status.code == 0
-        assert 'extauthz_happenings_total{subject="audit",what="audit_failed"} 1.0' in get(ops, "/metrics").text
-        begun = time.monotonic()
+        failed = 'extauthz_happenings_total{subject="audit",what="audit_failed"} 1.0'
+        wait_until(lambda: failed in get(ops, "/metrics").text)
         service.send(signal.SIGTERM)
-        service.wait()
-        assert time.monotonic() - begun < 10
+        assert service.wait() == 0
     assert "decisions are not in the record" in service.stderr

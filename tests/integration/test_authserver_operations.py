@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -21,15 +20,18 @@ import pytest
 
 from extauthz.authserver.admin import issue_token
 from extauthz.authserver.client_auth import hash_secret
+from extauthz.authserver.limiting import REDIS_PAUSE_SECONDS
 from extauthz.authserver.store.base import AuthMethod, ClientRecord
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.processes import Process, free_ports
 from support.certificates import Authority
 from support.redis_server import RedisServer
+from support.serving import records
 
 SECRET = "a secret of this test"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 GATEWAY = ("gateway", SECRET)
+ADDRESSES = [f"203.0.113.{number}" for number in range(9, 15)]
 
 
 async def fill(path: Path, *, certificate_subject: str = "") -> str:
@@ -61,8 +63,8 @@ class Running:
         self.process = process
         self.port = port
         scheme = "http" if verify is True else "https"
-        self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{port}", trust_env=False, verify=verify)
-        self.ops = httpx.Client(base_url=f"http://127.0.0.1:{ops}", trust_env=False)
+        self.http = httpx.Client(base_url=f"{scheme}://127.0.0.1:{port}", trust_env=False, verify=verify, timeout=60)
+        self.ops = httpx.Client(base_url=f"http://127.0.0.1:{ops}", trust_env=False, timeout=60)
 
     def introspect(
         self, token: str, auth: tuple[str, str] = GATEWAY, headers: dict[str, str] | None = None
@@ -71,7 +73,7 @@ class Running:
 
     def recorded(self) -> list[dict[str, Any]]:
         path = self.folder / "audit.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return records(path) if path.exists() else []
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def is_ready(server: Running) -> bool:
         return False
 
 
-def eventually(holds: Callable[[], bool]) -> None:
+def eventually(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < deadline, "it does not come to pass"
@@ -170,21 +172,35 @@ def test_a_batch_is_recorded_token_by_token(server: Running, token: str) -> None
 
 def test_failures_of_an_address_count_in_all_workers_and_raise_an_alert(server: Running, token: str) -> None:
     """After as many wrong secrets as allowed an address gets 429, from whichever worker; others go on; it is told."""
-    statuses = [
-        server.introspect(token, ("gateway", f"wrong {n}"), headers=from_("203.0.113.9")).status_code for n in range(8)
-    ]
-    assert statuses[:4] == [401] * 4
-    assert statuses[4:] == [429] * 4
-    refused = server.introspect(token, ("gateway", "wrong again"), headers=from_("203.0.113.9"))
+    address = next(address for address in ADDRESSES if counted_together(server, token, address))
+    refused = server.introspect(token, ("gateway", "wrong again"), headers=from_(address))
     assert int(refused.headers["retry-after"]) == 15
     assert refused.json()["error"] == "too_many_requests"
     assert server.introspect(token, headers=from_("192.0.2.3")).status_code == 200
-    eventually(lambda: any(is_alert(line) for line in server.recorded()))
-    assert sum(map(is_alert, server.recorded())) == 1
+    eventually(lambda: alerts(server, address))
+    assert alerts(server, address) == 1
 
 
-def is_alert(line: dict[str, Any]) -> bool:
-    return (line["kind"], line["result"], line["address"]) == ("alert", "failures_per_address", "203.0.113.9")
+def counted_together(server: Running, token: str, address: str) -> bool:
+    """Eight wrong secrets of an address; whether they were counted in Redis, which has a quarter of a second for it.
+
+    Where it took longer, the machine stood still: then each worker has counted alone for some seconds, as it should.
+    """
+    troubles = server.process.output().count("Redis does not count")
+    statuses = [
+        server.introspect(token, ("gateway", f"wrong {n}"), headers=from_(address)).status_code for n in range(8)
+    ]
+    if server.process.output().count("Redis does not count") > troubles:
+        time.sleep(REDIS_PAUSE_SECONDS)
+        return False
+    assert statuses == [401] * 4 + [429] * 4
+    return True
+
+
+def alerts(server: Running, address: str) -> int:
+    """How often it was told."""
+    told = ("alert", "failures_per_address", address)
+    return sum((line["kind"], line["result"], line["address"]) == told for line in server.recorded())
 
 
 def test_a_client_is_let_in_from_its_network_alone(server: Running, token: str) -> None:
@@ -210,8 +226,9 @@ def test_metrics_tell_what_all_workers_did(server: Running, token: str) -> None:
     """The ops listener has the numbers of both workers by kind and result, and nothing of the clients."""
     for _ in range(3):
         server.introspect(token, headers=from_("192.0.2.6"))
+    counted = 'authserver_events_total{kind="introspection",result="active"}'
+    eventually(lambda: counted in server.ops.get("/metrics").text)
     page = server.ops.get("/metrics").text
-    assert 'authserver_events_total{kind="introspection",result="active"}' in page
     assert "gateway" not in page
     assert server.http.get("/metrics").status_code == 404
 
@@ -226,7 +243,7 @@ def context(authority: Authority, *, show: tuple[Path, Path] | None = None) -> s
 def serial(port: int, authority: Authority) -> str:
     """The serial number of the certificate that the server shows."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=5) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as raw,
         context(authority).wrap_socket(raw, server_hostname="127.0.0.1") as connection,
     ):
         certificate = connection.getpeercert()

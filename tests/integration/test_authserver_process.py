@@ -18,8 +18,8 @@ from support.own_server import ROUNDS
 from support.serving import status, wait_until
 
 API = "https://api.example.com"
-START_SECONDS = 15.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
 
 
 def command(group: str, *arguments: str) -> list[str]:
@@ -27,7 +27,7 @@ def command(group: str, *arguments: str) -> list[str]:
 
 
 def run(group: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(group, *arguments), capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command(group, *arguments), capture_output=True, text=True, timeout=90, check=False)
 
 
 def output(group: str, *arguments: str) -> str:
@@ -54,7 +54,7 @@ def serving(store: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     arguments = command("authserver", "serve", "--listen", base, "--issuer", f"http://{base}", "--store", store)
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
-            with httpx.Client(base_url=f"http://{base}", trust_env=False) as http:
+            with httpx.Client(base_url=f"http://{base}", trust_env=False, timeout=60) as http:
                 wait_until(lambda: process.poll() is not None or status(port, "/livez") == 200, START_SECONDS)
                 assert process.poll() is None, "the server ended before it served"
                 yield process, http

@@ -46,14 +46,14 @@ class World:
 
     def ready(self) -> None:
         """Wait until it answers."""
-        self.process.wait_for_http(f"http://127.0.0.1:{self._port}/livez", seconds=40)
+        self.process.wait_for_http(f"http://127.0.0.1:{self._port}/livez", seconds=60)
 
     def ask(self, path: str, case: Case) -> httpx.Response:
         """Send the question."""
         form = {name: self.tokens.get(value, value) for name, value in case.form.items()}
         headers = FORM | {name: value.format(**self.tokens) for name, value in case.headers.items()}
         sent = {"params": form, "headers": headers} if case.method == "GET" else {"data": form, "headers": headers}
-        with httpx.Client(auth=case.auth, trust_env=False, timeout=10) as client:
+        with httpx.Client(auth=case.auth, trust_env=False, timeout=60) as client:
             return client.request(case.method, f"http://127.0.0.1:{self._port}/oauth2/{path}", **sent)  # type: ignore[arg-type] # by name
 
     def post(self, path: str, **form: str) -> httpx.Response:

@@ -7,7 +7,7 @@ import pytest
 
 from extauthz.cli.processes import free_ports
 from extauthz.resolver.client_auth import basic_header
-from support.serving import Service, ask, loopback, write_files
+from support.serving import Service, ask, loopback, wait_until, write_files
 from support.stub_server import StubServer, active
 
 
@@ -21,7 +21,7 @@ def test_a_secret_that_is_rotated_fails_no_request(tmp_path: Path) -> None:
         "introspection_endpoint": f"http://127.0.0.1:{port}/introspect",
         "client": {"id": "gateway", "secret": {"file": "secret"}},
         "cache": {"ttl": "0s"},
-        "timeout": "2s",
+        "timeout": "10s",
     }
     config = write_files(tmp_path, loopback(gateway, ops), "", authorization_servers={"main": server})
     with StubServer({"reader": active}, port=port) as stub, Service(config).ready(ops) as service:
@@ -32,5 +32,5 @@ def test_a_secret_that_is_rotated_fails_no_request(tmp_path: Path) -> None:
         new.replace(secret)
         stub.authorization = basic_header("gateway", "new-c4n4ry")
         assert [ask(gateway) for _ in range(3)] == [200] * 3
-        assert "secret_reloaded" in service.stderr
+        wait_until(lambda: "secret_reloaded" in service.stderr)
         assert "c4n4ry" not in service.stderr

@@ -123,7 +123,7 @@ def test_the_image_has_all_that_a_wheel_is_made_of(tmp_path: Path) -> None:
         for source in sources:
             _copy(ROOT / source, (tmp_path / target / source) if target == "./" else tmp_path / target)
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=50)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=150)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"extauthz/cli/serve.py", "extauthz/_gen/extauthz_envoy_pb2.py"} <= set(names)

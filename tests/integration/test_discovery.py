@@ -25,7 +25,7 @@ class Bench:
             "issuer": self.issuer,
             "discovery": True,
             "client": {"id": "gateway", "secret": {"env": "EXTAUTHZ_CLIENT_SECRET"}},
-            "timeout": "2s",
+            "timeout": "10s",
         }
         self.config = write_files(folder, loopback(self.gateway, self.ops), "", authorization_servers={"main": server})
 

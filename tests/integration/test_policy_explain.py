@@ -14,6 +14,7 @@ from cases import ANSWERS
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
 from extauthz.cli.policy import policy
 from extauthz.wire.envoy.service import CHECK_PATH
+from support.http1 import TIMEOUT_SECONDS
 from support.running import Running, running
 from support.stub_server import SECRET, StubServer
 
@@ -96,7 +97,7 @@ def _octets(port: int, method: str, target: str, lines: list[tuple[str, str]]) -
     named = {name for name, _ in lines}
     lines = lines if "Host" in named else [("Host", "127.0.0.1"), *lines]
     head = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    with socket.create_connection(("127.0.0.1", port), 5.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
         connection.sendall(f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
         with connection.makefile("rb") as stream:
             answer = b"".join(iter(stream.readline, b"\r\n")) + b"\r\n"
@@ -112,4 +113,4 @@ def _over_grpc(port: int, method: str, target: str, token: str) -> bytes:
         http.headers[name.lower()] = value
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(CHECK_PATH)
-        return call(request.SerializeToString(), timeout=5.0)
+        return call(request.SerializeToString(), timeout=TIMEOUT_SECONDS)

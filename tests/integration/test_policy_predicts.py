@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from extauthz.cli.policy import policy
 from extauthz.cli.processes import free_ports
-from support.serving import Service, get, loopback, wait_until, write_files
+from support.serving import Service, get, loopback, records, wait_until, write_files
 from support.stub_server import Reply, StubServer, active
 
 HEAD = "version: 1\ndefaults: {authorization_server: main, audience: https://api.example.com}\nroutes:\n"
@@ -83,7 +83,7 @@ def test_the_difference_that_was_told_is_the_one_that_comes(tmp_path: Path, port
     with Service(config).ready(ops) as service:
         before = {each: outcome(gateway, *each) for each in asked}
         record = tmp_path / "audit.jsonl"
-        wait_until(lambda: len(record.read_text().splitlines()) == len(asked))
+        wait_until(lambda: len(records(record)) == len(asked))
         predicted = _predicted(tmp_path, record)
         (tmp_path / "policy.yaml").write_text(NEW)
         service.send(signal.SIGHUP)

@@ -40,7 +40,7 @@ async def echo(client: RedisClient, name: str = "k") -> Any:  # noqa: ANN401 - w
 
 async def eventually(client: RedisClient, script: str, key: str) -> None:
     """Run it until there is no trouble."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await client.run_alone(script, (key,), (), PATIENT)

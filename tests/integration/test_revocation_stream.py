@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import pytest
 
@@ -12,7 +13,7 @@ from extauthz.resolver import revocation_log
 from extauthz.resolver.revocation import Kind
 from extauthz.testing import active
 from support.redis_server import RedisServer
-from support.sharing import CountingServer, Worker, settings_for
+from support.sharing import PATIENT, CountingServer, Worker, settings_for
 
 STREAM = "extauthz:1:revocations"
 
@@ -23,7 +24,10 @@ def redis(running_redis: RedisServer) -> Iterator[RedisServer]:
     running_redis.restart()
 
 
-Begin = Callable[[], Awaitable[Worker]]
+class Begin(Protocol):
+    """Begins another process, which gives Redis so many seconds."""
+
+    def __call__(self, timeout: float = PATIENT) -> Awaitable[Worker]: ...
 
 
 @pytest.fixture
@@ -32,8 +36,8 @@ async def begin(redis: RedisServer) -> AsyncIterator[Begin]:
     server = CountingServer()
     async with AsyncExitStack() as stack:
 
-        async def one_more() -> Worker:
-            worker = Worker(settings_for(redis), server)
+        async def one_more(timeout: float = PATIENT) -> Worker:  # noqa: ASYNC109 - of each command
+            worker = Worker(settings_for(redis, timeout=timeout), server)
             worker.revocations.current = False
             await stack.enter_async_context(worker)
             await worker.hear()
@@ -171,7 +175,7 @@ class TestLostLog:
 
     async def test_of_a_short_outage_without_loss_nothing_is_forgotten(self, redis: RedisServer, begin: Begin) -> None:
         """The log goes on where it was."""
-        one = await begin()
+        one = await begin(2.0)
         await one.resolve()
         redis.pause()
         await one.hear()

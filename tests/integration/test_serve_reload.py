@@ -67,7 +67,7 @@ class Scene:
         return {each["policy"]["generation"] for each in self.config().values()}
 
     def wait_for(self, generation: int) -> None:
-        wait_until(lambda: self.generations() == {generation}, 20)
+        wait_until(lambda: self.generations() == {generation})
 
     def answers(self) -> set[int]:
         return {ask(self.gateway) for _ in range(10)}
@@ -77,7 +77,7 @@ class Scene:
         headers = {"Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"http://127.0.0.1:{self.ops}/reload", method="POST", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - a URL of ours
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - a URL of ours
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as refused:
             with refused:
@@ -122,7 +122,7 @@ def scene(running: Scene) -> Iterator[Scene]:
     settings = yaml.safe_load((running.folder / "..v1" / "extauthz.yaml").read_text())
     running.swap(policy=cases.POLICY, extauthz=yaml.safe_dump(settings))
     (running.folder / "token").write_text(TOKEN)
-    wait_until(lambda: running.reload()[1]["result"] in DONE, 20)
+    wait_until(lambda: running.reload()[1]["result"] in DONE)
     assert running.answers() == {200}
 
 
@@ -173,7 +173,7 @@ class TestNoticed:
         with scene.policy.open("w") as file:
             file.write(text[: len(text) // 2] + "\n- {")
             file.flush()
-            wait_until(lambda: all(each["reload"]["last_failure"] for each in scene.config().values()), 20)
+            wait_until(lambda: all(each["reload"]["last_failure"] for each in scene.config().values()))
             assert (scene.answers(), scene.generations()) == ({200}, {before})
             file.seek(0)
             file.write(text)
@@ -185,7 +185,7 @@ class TestNoticed:
         """Whatever its times say."""
         before, unchanged = scene.generations(), scene.reloads("unchanged")
         os.utime(scene.policy)
-        wait_until(lambda: scene.reloads("unchanged") >= unchanged + 2, 20)
+        wait_until(lambda: scene.reloads("unchanged") >= unchanged + 2)
         assert scene.generations() == before
 
 
@@ -243,14 +243,14 @@ class TestAsked:
         assert {each["policy"]["file"] for each in scene.config().values()} == {str(scene.folder / "other.yaml")}
         assert "policy_reloaded " in scene.service.stderr  # no quotes around it: not JSON
         (scene.folder / "other.yaml").write_text(cases.POLICY)
-        wait_until(lambda: scene.answers() == {200}, 20)
+        wait_until(lambda: scene.answers() == {200})
 
     def test_only_who_shows_the_token_of_now_may_ask(self, scene: Scene) -> None:
         """A new one counts within a second or two, without a restart."""
         assert scene.reload("wrong")[0] == 401
         (scene.folder / "token").write_text("the-operator's-next-token")
-        wait_until(lambda: {scene.reload("the-operator's-next-token")[0] for _ in range(4)} == {200}, 20)
-        wait_until(lambda: {scene.reload()[0] for _ in range(4)} == {401}, 20)
+        wait_until(lambda: {scene.reload("the-operator's-next-token")[0] for _ in range(4)} == {200})
+        wait_until(lambda: {scene.reload()[0] for _ in range(4)} == {401})
         assert TOKEN not in scene.service.stderr
 
 
@@ -262,6 +262,6 @@ def test_a_worker_that_is_replaced_has_what_the_others_have(scene: Scene) -> Non
     os.kill(min(before), signal.SIGKILL)
     wait_until(lambda: min(before) not in scene.service.workers() and len(scene.service.workers()) == 2)
     started = time.monotonic()
-    wait_until(lambda: len(set(scene.config()) - before) == 1 or time.monotonic() - started > 15, 20)
+    wait_until(lambda: len(set(scene.config()) - before) == 1 or time.monotonic() - started > 40)
     assert scene.answers() == {403}
     assert len({each["policy"]["digest"] for each in scene.config().values()}) == 1

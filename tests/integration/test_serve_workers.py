@@ -16,6 +16,9 @@ from extauthz.cli.processes import free_ports, port_in_use
 from support.serving import Service, ask, get, is_running, loopback, status, wait_until, write_files
 from support.stub_server import StubServer
 
+DRAIN_SECONDS = 6
+"""Time enough to ask a few times, also for a machine that stands still now and then."""
+
 DECISIONS = re.compile(r"^extauthz_decisions_total\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
 
 TIMES = re.compile(r"^extauthz_check_seconds_count\{[^}]*\} ([0-9.]+)$", re.MULTILINE)
@@ -62,6 +65,10 @@ class Pair:
         """All of them on the metrics page, whichever worker answers."""
         return sum(map(float, DECISIONS.findall(get(self.ops, "/metrics").text)))
 
+    def all_decisions(self) -> float:
+        """The same with the latest: a worker tells its own when it is asked for the page, and of so many each is asked."""
+        return max(self.decisions() for _ in range(30))
+
     def ask(self, count: int) -> set[int]:
         """The statuses of so many requests, each over a connection of its own."""
         return {ask(self.gateway) for _ in range(count)}
@@ -70,7 +77,7 @@ class Pair:
 @contextmanager
 def started(folder: Path, server: StubServer) -> Iterator[Pair]:
     gateway, ops = free_ports(2)
-    pair = Pair(write_files(folder, loopback(gateway, ops), server.url, drain_delay="2s"), gateway, ops)
+    pair = Pair(write_files(folder, loopback(gateway, ops), server.url, drain_delay=f"{DRAIN_SECONDS}s"), gateway, ops)
     with pair.service.ready(ops):
         pair.wait_for_starts(2)
         assert len(pair.workers()) == 2
@@ -104,12 +111,12 @@ class TestServing:
 
     def test_metrics_are_those_of_all(self, pair: Pair) -> None:
         """Each page shows the sum, those of a worker that died included."""
-        before, starts = pair.decisions(), pair.starts()
+        before, starts = pair.all_decisions(), pair.starts()
         assert pair.ask(20) == {200}
-        wait_until(lambda: pair.decisions() == before + 20, 5)
+        wait_until(lambda: pair.decisions() == before + 20)
         pair.kill_one()
         assert pair.ask(20) == {200}
-        wait_until(lambda: pair.decisions() == before + 40, 5)
+        wait_until(lambda: pair.decisions() == before + 40)
         pair.wait_for_starts(starts + 1)
         assert {pair.decisions() for _ in range(10)} == {before + 40}
         page = get(pair.ops, "/metrics").text
@@ -150,9 +157,10 @@ class TestServing:
         policy = pair.config.with_name("policy.yaml")
         good, restarts, starts = policy.read_text(), pair.restarts(), pair.starts()
         policy.write_text("nonsense: true\n")
+        begun = time.monotonic()
         pair.kill_one()
         time.sleep(3.5)
-        assert 1 <= pair.restarts() - restarts <= 4
+        assert 1 <= pair.restarts() - restarts <= 1 + (time.monotonic() - begun)
         assert pair.ask(5) == {200}
         policy.write_text(good)
         pair.wait_for_starts(starts + 1)
@@ -172,12 +180,12 @@ class TestStopping:
         environment = Path(f"/proc/{min(workers)}/environ").read_bytes().decode()
         numbers = Path(environment.split("PROMETHEUS_MULTIPROC_DIR=")[1].split("\0")[0])
         assert numbers.is_dir()
-        pair.service.send(signal.SIGTERM)
         told = time.monotonic()
-        wait_until(lambda: {status(pair.ops, "/readyz") for _ in range(10)} == {503}, 1.8)
+        pair.service.send(signal.SIGTERM)
+        wait_until(lambda: {status(pair.ops, "/readyz") for _ in range(10)} == {503})
         assert pair.ask(5) == {200}
-        assert pair.service.wait(10) == 0
-        assert 1.9 < time.monotonic() - told < 8.0
+        assert pair.service.wait() == 0
+        assert time.monotonic() - told >= DRAIN_SECONDS
         assert not any(map(is_running, workers))
         assert not numbers.exists()
         assert not any(map(port_in_use, (pair.gateway, pair.ops)))
@@ -189,12 +197,12 @@ class TestStopping:
         pair.service.send(signal.SIGKILL)
         pair.service.wait()
         assert pair.ask(3) == {200}
-        wait_until(lambda: not any(map(is_running, workers)), 10)
+        wait_until(lambda: not any(map(is_running, workers)))
         wait_until(lambda: not any(map(port_in_use, (pair.gateway, pair.ops))))
 
     def test_sigterm_while_one_is_being_replaced_stops_all(self, pair: Pair) -> None:
         """No worker is started after the end was asked for."""
         pair.kill_one()
         pair.service.send(signal.SIGTERM)
-        assert pair.service.wait(10) == 0
+        assert pair.service.wait() == 0
         assert not any(map(port_in_use, (pair.gateway, pair.ops)))

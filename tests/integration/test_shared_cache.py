@@ -1,6 +1,7 @@
 """Several processes and one real Redis: what one has learnt the others know, and Redis is believed in nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -15,6 +16,7 @@ from extauthz.observe.events import Happening
 from extauthz.resolver.redis import RedisClient
 from extauthz.resolver.revocation import ALL, Kind, Notice
 from extauthz.resolver.sealing import Keys
+from extauthz.resolver.shared_cache import LEASE_MARGIN_SECONDS
 from extauthz.testing import active
 from support.redis_server import RedisServer
 from support.sharing import KEYS, NOW, SETTINGS, CountingServer, Worker, settings_for
@@ -101,7 +103,7 @@ class TestLifetime:
 
     @pytest.mark.parametrize(
         ("state", "lifetime"),
-        [(active(), 60), (active(exp=NOW + 5), 5), (Inactive(), 10), (active(nbf=NOW + 3), 3)],
+        [(active(), 60), (active(exp=NOW + 45), 45), (Inactive(), 10), (active(nbf=NOW + 35), 35)],
     )
     @pytest.mark.shows("S32")
     async def test_it_counts_from_the_question(self, bench: Bench, state: TokenState, lifetime: int) -> None:
@@ -116,15 +118,17 @@ class TestLifetime:
         other.pass_time(0.2)
         assert (await other.resolve()).level == "server"
 
-    @pytest.mark.parametrize(("exp", "seconds"), [(None, 60), (NOW + 1000, 60), (NOW + 7, 7)])
+    @pytest.mark.parametrize(("exp", "seconds"), [(None, 60), (NOW + 1000, 60), (NOW + 27, 27)])
     @pytest.mark.shows("S32")
     async def test_redis_drops_it_in_time(self, bench: Bench, exp: float | None, seconds: int) -> None:
         """Also if no process ever looks at it again."""
         worker = await bench.worker()
         bench.server.state = active(exp=exp)
+        begun = time.monotonic()
         await worker.resolve()
         left = bench.redis.command("PTTL", bench.value_name()) / 1000
-        assert seconds - 5 < left <= seconds
+        assert seconds - 0.1 <= left + (time.monotonic() - begun)
+        assert left <= seconds
 
     async def test_a_shorter_ttl_here_counts(self, bench: Bench) -> None:
         """Each process keeps to its own configuration."""
@@ -160,8 +164,10 @@ class TestStale:
     async def test_an_answer_lies_there_as_long_as_it_may_be_used(self, bench: Bench, age: float, level: str) -> None:
         """Not only as long as it is fresh."""
         one, other = await bench.worker(settings=self.PATIENT), await bench.worker(settings=self.PATIENT)
+        begun = time.monotonic()
         await one.resolve()
-        assert 85_000 < bench.redis.command("PTTL", bench.value_name()) <= 90_000
+        left = bench.redis.command("PTTL", bench.value_name()) / 1000
+        assert left <= 90 <= left + (time.monotonic() - begun) + 0.1
         bench.server.state = TROUBLE
         other.pass_time(age)
         assert (await other.resolve()).level == level
@@ -438,8 +444,7 @@ class TestLease:
     async def test_ten_processes_and_many_tokens_are_one_question_each(self, bench: Bench) -> None:
         """Cold, and all ten meet each of them at once."""
         bench.server.takes = 0.01
-        patient = replace(SETTINGS, timeout=10.0)
-        resolvers = [(await bench.worker(settings=patient)).resolver for _ in range(10)]
+        resolvers = [(await bench.worker()).resolver for _ in range(10)]
         tokens = [Token(f"t{number}") for number in range(1000)]
         requests = (resolver.resolve("main", token, None) for token in tokens for resolver in resolvers)
         assert all(answer.state == active() for answer in await asyncio.gather(*requests))
@@ -459,14 +464,13 @@ class TestLease:
 
     async def test_a_live_question_does_not_wait_for_somebody_elses(self, bench: Bench) -> None:
         """That one was asked before this request came in."""
-        patient = replace(SETTINGS, timeout=30.0)
-        one, other = await bench.worker(settings=patient), await bench.worker(settings=patient)
+        one, other = await bench.workers(2)
         bench.server.gate = asyncio.Event()
         waiting = [asyncio.create_task(one.resolve())]
         await bench.server.first_question.wait()
         bench.server.first_question.clear()
         waiting.append(asyncio.create_task(other.resolve(max_age=0)))
-        await asyncio.wait_for(bench.server.first_question.wait(), 5)
+        await asyncio.wait_for(bench.server.first_question.wait(), SETTINGS.timeout / 2)
         bench.server.gate.set()
         assert [answer.level for answer in await asyncio.gather(*waiting)] == ["server", "server"]
 
@@ -476,7 +480,7 @@ class TestLease:
         await one.resolve()
         name = bench.value_name()
         bench.redis.flush()
-        bench.redis.command("SET", f"{name}:lease", "somebody", "PX", 750)
+        bench.redis.command("SET", f"{name}:lease", "somebody")
         waits: list[float] = []
 
         async def sleep(seconds: float) -> None:
@@ -485,7 +489,8 @@ class TestLease:
 
         other = await bench.worker(sleep=sleep)
         assert (await other.resolve()).level == "server"
-        assert 0.75 <= sum(waits) < 0.85, "the time limit of a question and a margin"
+        lease = SETTINGS.timeout + LEASE_MARGIN_SECONDS
+        assert lease <= sum(waits) < lease + 0.1, "the time limit of a question and a margin"
 
     async def test_a_lease_of_somebody_else_is_left_alone(self, bench: Bench) -> None:
         """It may be the next one already."""
@@ -506,7 +511,8 @@ class TestLease:
         asking = asyncio.create_task(one.resolve())
         await bench.server.first_question.wait()
         (lease,) = bench.names()
-        assert 0 < bench.redis.command("PTTL", lease) <= 750
+        left = bench.redis.command("PTTL", lease) / 1000
+        assert 0 < left <= SETTINGS.timeout + LEASE_MARGIN_SECONDS
         bench.server.gate.set()
         await asking
         assert [name for name in bench.names() if name.endswith(":lease")] == []

@@ -28,7 +28,9 @@ def stub() -> Iterator[StubServer]:
 
 
 def client(stub: StubServer) -> TokenClient:
-    return TokenClient(introspection_endpoint=stub.url, client_id="orders", client_secret="s", issuer=ISSUER)
+    return TokenClient(
+        introspection_endpoint=stub.url, client_id="orders", client_secret="s", issuer=ISSUER, timeout="10s"
+    )
 
 
 async def test_one_question_serves_all_who_ask_and_those_who_ask_later(stub: StubServer) -> None:
@@ -82,7 +84,7 @@ async def test_an_issuer_is_enough() -> None:
     with StubServer({"good": lambda: active(iss=issuer)}, port=port) as stub:
         members = {"issuer": issuer, "introspection_endpoint": stub.url}
         stub.documents["/.well-known/oauth-authorization-server"] = lambda: Reply(body=json.dumps(members).encode())
-        arguments: dict[str, Any] = {"discovery": True, "timeout": "5s"}
+        arguments: dict[str, Any] = {"discovery": True, "timeout": "10s"}
         async with TokenClient(issuer=issuer, client_id="orders", client_secret="s", **arguments) as tokens:
             states = await asyncio.gather(tokens.introspect("good"), tokens.introspect("good", max_age=0))
             assert isinstance(states[0], Active)
@@ -113,7 +115,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
         environment = {**os.environ, "CLIENT_SECRET": SECRET}
         good, bad = (
             subprocess.run(
-                command, input=text, env=environment, capture_output=True, text=True, timeout=30, check=False
+                command, input=text, env=environment, capture_output=True, text=True, timeout=90, check=False
             )
             for text in (token, "unknown")
         )

@@ -1,6 +1,5 @@
 """What is only tried out, in the real program: a shadow route, a candidate policy, and routes of an included file."""
 
-import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from cases import ANSWERS
 from extauthz.cli.processes import free_ports
-from support.serving import Service, get, loopback, metadata, wait_until, write_files
+from support.serving import Service, get, loopback, metadata, records, wait_until, write_files
 from support.stub_server import StubServer
 
 POLICY = """\
@@ -40,7 +39,7 @@ class Tried:
 
     def audited(self) -> list[dict[str, object]]:
         """The lines of the record."""
-        return [json.loads(line) for line in self.config.with_name("audit.jsonl").read_text().splitlines()]
+        return records(self.config.with_name("audit.jsonl"))
 
     def counted(self, line: str) -> bool:
         """Whether the metrics have this line."""

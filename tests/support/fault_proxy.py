@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from extauthz.cli.processes import free_ports
 
 LOOPBACK = "127.0.0.1"
-_SECONDS = 10.0
+_SECONDS = 30.0
 _HEAD_END = b"\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: forget what was not sent, and send RST instead of FIN."""

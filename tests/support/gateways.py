@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,36 @@ def envoy_binary(release: str) -> str:
         return envoy_command(Path())[0]
     assert OLDEST_ENVOY.exists(), f"{OLDEST_ENVOY} is missing: run `make install`"
     return str(OLDEST_ENVOY)
+
+
+_ENVOY = (
+    ("connect_timeout: 0.25s", "connect_timeout: 10s"),
+    ("- timeout: 0.5s", "- timeout: 10s"),
+)
+DEADLINES: dict[str, tuple[tuple[str, str], ...]] = {
+    "envoy.yaml": (("timeout: 1s  #", "timeout: 20s  #"), ("timeout: 5s}", "timeout: 20s}"), *_ENVOY),
+    "envoy-http-service.yaml": (("cluster: extauthz, timeout: 1s}", "cluster: extauthz, timeout: 20s}"), *_ENVOY),
+    "nginx.conf": (
+        ("proxy_read_timeout    1s;", "proxy_read_timeout    20s;"),
+        ("proxy_connect_timeout 250ms;", "proxy_connect_timeout 10s;"),
+        ("proxy_send_timeout    500ms;", "proxy_send_timeout    10s;"),
+        ("proxy_next_upstream_timeout 1s;", "proxy_next_upstream_timeout 20s;"),
+    ),
+    "Caddyfile": (
+        ("response_header_timeout 1s", "response_header_timeout 20s"),
+        ("dial_timeout 250ms", "dial_timeout 10s"),
+    ),
+}
+"""How long each shipped file has its gateway wait, for an answer first of all, and what stands there for the tests."""
+
+
+def patient(file: str, ports: Mapping[int, int]) -> str:
+    """The text of a shipped file with other ports, and with deadlines that pass on no machine that stands still for a while."""
+    text = render_gateway(GATEWAY_FILES / file, ports)
+    for shipped, long in DEADLINES[file]:
+        assert shipped in text, f"{file} has no {shipped!r}"
+        text = text.replace(shipped, long)
+    return text
 
 
 # ---- what can be seen there -------------------------------------------------------------------------------------
@@ -93,7 +123,7 @@ def started(name: str, folder: Path, *, upstream: int, authorizer: tuple[int, in
     else:
         asked, ops = authorizer
         ports = {10000: port, 10001: port, 10003: port, 10002: upstream, 9191: asked, 9192: ops, 9901: admin}
-        config.write_text(render_gateway(GATEWAY_FILES / gateway.file, ports))
+        config.write_text(patient(gateway.file, ports))
     home = {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}  # Caddy writes there
     with Process(name, _command(name, config), log=folder / "log", env=home) as process:
         process.wait_for_port(port)

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_REQUESTS = 50_000
-JOIN_SECONDS = 20.0
+JOIN_SECONDS = 40.0
 
 
 @dataclass
@@ -28,10 +28,11 @@ class Seen(Generic[T]):
             self.answers.setdefault(phase, Counter())[answer] += 1
 
     def during(self, phase: str) -> Counter[T]:
-        """The answers to what was asked in a phase."""
-        return self.answers.get(phase, Counter())
+        """The answers so far to what was asked in a phase."""
+        with self._lock:
+            return Counter(self.answers.get(phase, Counter()))
 
-    def wait_for(self, count: int, seconds: float = 15.0) -> None:
+    def wait_for(self, count: int, seconds: float = 60.0) -> None:
         """Return once so many answers of the phase of now are there."""
         deadline = time.monotonic() + seconds
         while self.during(self.phase).total() < count:

@@ -1,6 +1,5 @@
 """A real NGINX with gateway/nginx.conf, as it ships, with its edge cache, or with something wrong in it."""
 
-import json
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -10,10 +9,10 @@ from os import kill
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from extauthz.cli.processes import Process, free_ports, nginx_command, render_gateway
-from support.gateways import GATEWAY_FILES
+from extauthz.cli.processes import Process, free_ports, nginx_command
+from support.gateways import patient
 from support.http1 import Answer, Lines, exchange
-from support.serving import wait_until
+from support.serving import records, wait_until
 
 HOST = "api.example.com"
 SECRET_FILE = "extauthz-edge.secret"
@@ -49,9 +48,9 @@ class Site:
         """The status of one request."""
         return self.ask(target, token, method=method, host=host)[0]
 
-    def log(self) -> list[str]:
-        """For each request so far, what the edge cache had to do with it."""
-        return [json.loads(line)["edge"] for line in (self.config.parent / "access.log").read_text().splitlines()]
+    def log(self, path: str) -> list[str]:
+        """For each request of a path so far, what the edge cache had to do with it. A line is written after its answer."""
+        return [line["edge"] for line in records(self.config.parent / "access.log") if line["path"] == path]
 
     def kept(self) -> str:
         """All keys in the edge cache, expired ones too."""
@@ -100,7 +99,7 @@ def nginx(*, authorizer: int, app: int, edge_cache: bool = False, changes: Chang
         folder = Path(name)
         folder.chmod(0o711)
         (port,) = free_ports(1)
-        text = render_gateway(GATEWAY_FILES / "nginx.conf", {10001: port, 10002: app, 9191: authorizer})
+        text = patient("nginx.conf", {10001: port, 10002: app, 9191: authorizer})
         if edge_cache:
             text = with_edge_cache(text)
             write_secret(folder, "c2VjcmV0IG9mIHRoaXMgdGVzdA")

@@ -7,6 +7,8 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from extauthz.cli.processes import Process, free_ports
 from support.redis_server import LOOPBACK, RedisServer, client, program
 from support.serving import wait_until
@@ -16,9 +18,11 @@ SLOTS = 16_384
 NODES = 3
 
 _SYNC_AT_ONCE = ("--repl-diskless-sync-delay", "0")
-_DOWN_AFTER_MILLISECONDS = 1000
-_FAILOVER_MILLISECONDS = 2000
-_READY_SECONDS = 15.0
+_NEVER_MILLISECONDS = 600_000
+"""A sentinel of a busy machine must not take a master that stands still for a dead one: it is told when to act."""
+
+_READY_SECONDS = 90.0
+"""A sentinel that stood still itself does nothing for half a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,15 @@ class Sentinel:
         old = self.master
         new = self.second if old is self.first else self.first
         old.kill()
+        wait_until(self._is_under_way, _READY_SECONDS)
         wait_until(lambda: self.master is new and new.command("ROLE")[0] == "master", _READY_SECONDS)
+
+    def _is_under_way(self) -> bool:
+        """Whether the sentinel has agreed to it: it does once it knows the replica well enough."""
+        try:
+            return bool(self.ask("FAILOVER"))
+        except redis.ResponseError as refused:
+            return "INPROG" in str(refused)
 
 
 @contextmanager
@@ -80,8 +92,8 @@ def _sentinel_process(folder: Path, port: int, master: int) -> Process:
         f"port {port}",
         f"dir {folder}",
         f"sentinel monitor {MASTER_NAME} {LOOPBACK} {master} 1",
-        f"sentinel down-after-milliseconds {MASTER_NAME} {_DOWN_AFTER_MILLISECONDS}",
-        f"sentinel failover-timeout {MASTER_NAME} {_FAILOVER_MILLISECONDS}",
+        f"sentinel down-after-milliseconds {MASTER_NAME} {_NEVER_MILLISECONDS}",
+        f"sentinel failover-timeout {MASTER_NAME} {_NEVER_MILLISECONDS}",
     ]
     config.write_text("\n".join(lines) + "\n")
     command = [program("redis-server"), str(config), "--sentinel"]

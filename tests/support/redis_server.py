@@ -19,9 +19,10 @@ from redis.retry import Retry
 
 from extauthz.cli.processes import MissingProgram, Process, ProcessFailed, free_ports
 from support.certificates import Authority, KeyPair
+from support.serving import wait_until
 
 LOOPBACK = "127.0.0.1"
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +83,12 @@ class RedisServer:
         return f"{'rediss' if self.tls else 'redis'}://{LOOPBACK}:{self.port}/0"
 
     def start(self) -> Self:
-        """Start it and wait until it accepts connections."""
+        """Start it and wait until it answers: it listens on the port first, and on the socket file after that."""
         self.process.start()
         try:
             self.process.wait_for_port(self.port)
-        except ProcessFailed:
+            wait_until(self._answers)
+        except (ProcessFailed, AssertionError):
             self.process.stop()
             raise
         return self
@@ -134,6 +136,12 @@ class RedisServer:
     def command(self, *words: str | int) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Send one command over the socket file, where TLS does not matter."""
         return self._execute(words)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.command("PING"))
+        except redis.ConnectionError:
+            return False
 
     def _execute(self, words: Sequence[str | bytes | int], **settings: bool) -> Any:  # noqa: ANN401 - as above
         with client(unix_socket_path=str(self.socket), password=self._password or None, **settings) as connection:

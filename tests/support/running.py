@@ -29,7 +29,7 @@ class Files(TypedDict, total=False):
     """What the two files can say otherwise.
 
     Attributes:
-        timeout: patience with the authorization server.
+        timeout: patience with the authorization server; more than a busy machine needs, unless told.
         extra: a line of extauthz.yaml.
         stranger: where another authorization server answers, to be known under that name.
         ports: to listen on (gateway, ops, grpc) instead of free ones.
@@ -65,7 +65,7 @@ authorization_servers:
     issuer: {ISSUER}
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
-    timeout: {files.get("timeout", "500ms")}
+    timeout: {files.get("timeout", "10s")}
     circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
     cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
 {_another_server(files.get("stranger", ""))}

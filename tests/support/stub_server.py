@@ -1,6 +1,7 @@
 """An authorization server that answers each token as a table says, the hostile ways included."""
 
 import json
+import select
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,9 @@ AUDIENCE = "https://api.example.com"
 SECRET = "stub-secret"
 """Of the client `gateway`."""
 
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 60.0
+"""More than the patience of any client."""
+
 DRIP_SECONDS = 0.1
 
 JSON = "application/json"
@@ -29,8 +32,8 @@ class Reply:
     """One HTTP answer.
 
     Attributes:
-        slow: it is sent after the client's patience.
-        drip: it is begun at once, and sent an octet at a time until after the client's patience.
+        slow: it is not sent: the client loses its patience.
+        drip: it is begun at once, and sent an octet at a time until the client loses its patience.
         dropped: the connection is closed instead.
     """
 
@@ -93,6 +96,7 @@ class StubServer:
         self.authorization: str | None = None
         self.documents: dict[str, Callable[[], Reply]] = {}
         self.batches: list[int] = []
+        self._counting = threading.Lock()
         self.url = f"http://127.0.0.1:{port}/introspect"
         self.stranger = f"http://127.0.0.1:{port}/stranger"
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -112,7 +116,8 @@ class StubServer:
 
     def reply(self, token: str) -> Reply:
         """What to say about the token."""
-        self.calls[token] += 1
+        with self._counting:
+            self.calls[token] += 1
         return self.replies.get(token, lambda: self.unknown)()
 
     def reply_to_all(self, tokens: list[str]) -> Reply:
@@ -156,8 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         if reply.slow:
-            time.sleep(SLOW_SECONDS)
-        if reply.dropped:
+            select.select([self.connection], [], [], SLOW_SECONDS)  # until the client hangs up
+        if reply.slow or reply.dropped:
             self.close_connection = True
             return
         self.send_response(reply.status)
@@ -172,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
 
     def _drip(self, body: bytes) -> None:
-        for octet in body[: int(SLOW_SECONDS / DRIP_SECONDS)]:
+        for octet in body:  # until the client hangs up
             self.wfile.write(bytes([octet]))
             time.sleep(DRIP_SECONDS)
 

@@ -72,7 +72,7 @@ def proxy(upstream: int) -> Iterator[FaultProxy]:
 
 
 @contextmanager
-def connected(proxy: FaultProxy, seconds: float = 5.0) -> Iterator[http.client.HTTPConnection]:
+def connected(proxy: FaultProxy, seconds: float = 30.0) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=seconds)
     try:
         yield connection
@@ -86,7 +86,7 @@ def ask(connection: http.client.HTTPConnection, path: str = "/", body: bytes = B
     return connection.getresponse().read()
 
 
-def ask_once(proxy: FaultProxy, seconds: float = 5.0) -> bytes:
+def ask_once(proxy: FaultProxy, seconds: float = 30.0) -> bytes:
     """The same over a connection of its own."""
     with connected(proxy, seconds) as connection:
         return ask(connection)
@@ -123,7 +123,7 @@ class TestFaults:
         ("fault", "error"),
         [
             (hanging, TimeoutError),
-            (late(9), TimeoutError),
+            (late(90), TimeoutError),
             (hanging_up, http.client.RemoteDisconnected),
             (reset_at_once, ConnectionResetError),
             (reset_after_request, ConnectionResetError),
@@ -135,7 +135,7 @@ class TestFaults:
     def test_it_is_an_error(self, proxy: FaultProxy, fault: Fault, error: type[Exception]) -> None:
         """And once it is over, all is well again, with no connection left behind."""
         with proxy.having(fault), pytest.raises(error):
-            ask_once(proxy, PATIENCE)
+            ask_once(proxy, PATIENCE if error is TimeoutError else 30.0)
         assert ask_once(proxy) == BODY
         wait_until(lambda: proxy.open == 0)
 
@@ -147,10 +147,12 @@ class TestFaults:
 
     def test_a_drip_has_a_first_byte(self, proxy: FaultProxy) -> None:
         """Each read is soon over: only a total deadline helps."""
-        with proxy.having(dripping(0.05)), connected(proxy) as connection:
+        with proxy.having(dripping(0.2)), connected(proxy) as connection:
             connection.request("POST", "/", BODY)
-            assert connection.sock.recv(100) == b"H"
-            assert connection.sock.recv(100) == b"T"
+            said = [connection.sock.recv(100), connection.sock.recv(100)]
+            assert all(said), "there is always more to read"
+            assert b"HTTP/1.1 200 OK\r\n".startswith(b"".join(said)[:17])
+            assert BODY not in b"".join(said), "and the end is far away"
 
     def test_an_answer_of_its_own_keeps_the_connection(self, proxy: FaultProxy) -> None:
         """As a server in trouble does."""

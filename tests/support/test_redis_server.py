@@ -17,7 +17,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-def get_at(server: RedisServer, seconds: float = 5.0) -> object:
+def get_at(server: RedisServer, seconds: float = 30.0) -> object:
     """What a client at the port reads."""
     with client(port=server.port, socket_timeout=seconds) as connection:
         return connection.get("a")

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 ENVOY_VARIABLE = "EXTAUTHZ_ENVOY"
 """Environment variable that names another Envoy binary than the installed one."""
 
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 """How long a program may take until it answers."""
 
 STOP_SECONDS = 10.0

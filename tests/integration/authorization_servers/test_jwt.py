@@ -73,7 +73,7 @@ def gate(oidc: OidcProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "issuer": oidc.issuer,
         "discovery": True,
         "mode": "jwt",
-        "timeout": "5s",
+        "timeout": "10s",
         "client": {"id": PRIVATE_KEY_JWT, "auth": "private_key_jwt", "key": {"file": "key.pem"}},
     }
     config = write_files(
@@ -128,7 +128,7 @@ async def verifier(oidc: OidcProvider, clock: TickingClock) -> AsyncIterator[Jwt
     known = configured(Metadata(jwks_uri=oidc.jwks_uri))
     keys = FetchedKeys("main", known, Transport(), observer=RecordingObserver(), monotonic=clock)
     judge = JwtJudge(JwtSettings(issuer=oidc.issuer or "", audience=(JWT_RESOURCE,)))
-    verifier = JwtVerifier(judge, keys, wall=time.time, patience=10)
+    verifier = JwtVerifier(judge, keys, wall=time.time, patience=30)
     try:
         yield verifier
     finally:

@@ -65,7 +65,7 @@ def described(server: RealServer, secret: Path, **more: str) -> dict[str, object
         **({"issuer": server.issuer} if server.issuer else {}),
         "introspection_endpoint": server.introspection_endpoint,
         "client": {"id": GATEWAY.id, "secret": {"file": str(secret)}},
-        "timeout": "5s",
+        "timeout": "10s",
         **more,
     }
 

@@ -98,7 +98,7 @@ def running(folder: Path) -> Iterator[OidcProvider]:
 def _discovered(issuer: str) -> dict[str, str]:
     """What the server says about itself (RFC 8414)."""
     names = ("issuer", "token_endpoint", "introspection_endpoint", "revocation_endpoint", "jwks_uri")
-    with urlopen(f"{issuer}/.well-known/openid-configuration", timeout=5) as answer:  # noqa: S310 - a loopback URL of ours
+    with urlopen(f"{issuer}/.well-known/openid-configuration", timeout=30) as answer:  # noqa: S310 - a loopback URL of ours
         metadata = json.load(answer)
     return {name: metadata[name] for name in names}
 
