@@ -103,7 +103,7 @@ class TestLifetime:
 
     @pytest.mark.parametrize(
         ("state", "lifetime"),
-        [(active(), 60), (active(exp=NOW + 45), 45), (Inactive(), 10), (active(nbf=NOW + 35), 35)],
+        [(active(), 60), (active(exp=NOW + 45), 45), (Inactive(), 10), (active(nbf=NOW + 9), 9)],
     )
     @pytest.mark.shows("S32")
     async def test_it_counts_from_the_question(self, bench: Bench, state: TokenState, lifetime: int) -> None:
