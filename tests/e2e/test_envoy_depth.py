@@ -139,8 +139,8 @@ def test_metadata_of_a_route_does_the_same(tmp_path: Path, stub: StubServer) -> 
 
 @contextmanager
 def envoy_after_first_answer(folder: Path, authorizer: int, edit: dict[str, str]) -> Iterator[int]:
-    """As `envoy`, where /healthz is not public any more because the gateway asks for scopes there too."""
-    with running_envoy(folder, authorizer, edit=edit, healthy=401) as started:
+    """As `envoy`, where the gateway asks for scopes at /healthz too: that is public, so it is answered with 500."""
+    with running_envoy(folder, authorizer, edit=edit, healthy=500) as started:
         yield started.port
 
 
