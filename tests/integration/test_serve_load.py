@@ -36,7 +36,11 @@ ODD = [Reply(status=400, body=b'{"error":"unsupported_token_type"}'), Reply(stat
 SERVERS: dict[str, dict[str, object]] = {
     "plain": {},
     "overload": {"max_connections": 2, "max_waiting": 0, "timeout": "5s"},
-    "circuit": {"retries": 0, "circuit": {"failures": 3, "window": 3, "pause": "1s", "longest_pause": "1s"}},
+    "circuit": {
+        "retries": 0,
+        "timeout": "4s",  # no pause is shorter
+        "circuit": {"failures": 3, "window": 3, "pause": "1s", "longest_pause": "1s"},
+    },
     "retried": {"retries": 2},
     "odd": {"circuit": {"failures": 3, "window": 3}},
     "batch": {"batch": {"delay": "1s", "size": 10, "endpoint": "…"}},
