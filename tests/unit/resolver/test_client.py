@@ -21,7 +21,6 @@ SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect",
     client_id="s6BhdRkqt3",
-    timeout=5.0,
 )
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
 JSON = {"content-type": "application/json"}
