@@ -126,7 +126,7 @@ class Resolver:
         self._flights: SingleFlight[Resolution] = SingleFlight()
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
-        """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
+        """Step 1: the state of the token if the cache has it, no older than `max_age` seconds; else None."""
         source = self._sources.get(server) or self._chosen(server, token)
         return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
@@ -141,7 +141,7 @@ class Resolver:
         max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
-        """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
+        """Steps 2 to 8: the state of a token of which nothing is `known`, no older than `max_age` seconds if given.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
         next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. While the
@@ -152,9 +152,6 @@ class Resolver:
         if source is None:
             return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
-        known = source.cache.get(key, max_age)  # 1
-        if known is not None:
-            return known
         if not source.shape.fits(token):  # 2
             return _NO_TOKEN_OF_THE_SERVER
         if max_age is not None and _is_active(source.cache.get(key, None)):
