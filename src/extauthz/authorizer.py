@@ -37,7 +37,7 @@ class TokenResolver(Protocol):
     """Knows what tokens mean. Must not raise: trouble is `Unavailable`."""
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
-        """What `resolve` would answer without waiting for anybody; None when it would have to ask."""
+        """The state of a token as it is remembered, no older than `max_age` seconds if given; None when one has to ask."""
 
     async def resolve(
         self,
@@ -50,7 +50,7 @@ class TokenResolver(Protocol):
         max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
-        """The state of a token at the named authorization server, no older than `max_age` seconds if given.
+        """The state of a token that is not `known`, at the named authorization server, no older than `max_age` seconds if given.
 
         Answers within `patience` seconds if given. While the server cannot be asked, an answer may be too old by what
         its settings allow, and by no more than `max_stale` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is

@@ -105,7 +105,9 @@ class TokenClient:
             return Inactive(reason=found)
         if self._background is None:
             await self._begin()
-        resolution = await self._resolver.resolve(self._source, found, max_age)
+        resolution = self._resolver.known(self._source, found, max_age)
+        if resolution is None:
+            resolution = await self._resolver.resolve(self._source, found, max_age)
         return self._in_time(resolution.state)
 
     def forget(self, token: str) -> None:

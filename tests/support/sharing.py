@@ -149,6 +149,8 @@ class Worker:
 
     async def resolve(self, token: str = "t", max_age: float | None = None) -> Resolution:
         """The way of a token; what it leads to is written before this returns."""
-        resolution = await self.resolver.resolve("main", Token(token), max_age)
+        resolution = self.resolver.known("main", Token(token), max_age)
+        if resolution is None:
+            resolution = await self.resolver.resolve("main", Token(token), max_age)
         await self.shared.close()
         return resolution

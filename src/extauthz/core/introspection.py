@@ -8,7 +8,7 @@ because clients throw bad tokens away.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from extauthz.core.decision import Reason
 from extauthz.core.leniency import STRICT, Leniency, standard_shapes
@@ -81,9 +81,8 @@ the authorization server; the token's own signature; the cache although the answ
 be asked; or nowhere, because the token cannot be one of the server's, or its sender has sent too many bad ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
-    """What a token is and how we know.
+class Resolution(NamedTuple):
+    """What a token is and how we know. A tuple, because several are made for every question.
 
     Attributes:
         state: the token's state.

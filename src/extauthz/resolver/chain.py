@@ -10,11 +10,10 @@
 8. stale    when the server cannot be asked: the answer from before, where the server's settings and the route allow it
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -45,7 +44,10 @@ _QUESTIONS: Final = 3
 _REVOKED_MEANWHILE = Unavailable(
     reason=Reason.SERVER_TIMEOUT, detail=f"revoked {_QUESTIONS} times in a row while we asked about it"
 )
-_OUT_OF_PATIENCE = Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline")
+_NOT_IN_TIME = Resolution(
+    state=Unavailable(reason=Reason.SERVER_TIMEOUT, detail="no answer before the gateway's own deadline"),
+    level="server",
+)
 _NO_TOKEN_OF_THE_SERVER = Resolution(state=Inactive(), level="refused")
 
 
@@ -124,7 +126,7 @@ class Resolver:
         self._flights: SingleFlight[Resolution] = SingleFlight()
 
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
-        """The state of the token if the cache has it, no older than `max_age` seconds; else None."""
+        """Step 1: the state of the token if the cache has it, no older than `max_age` seconds; else None."""
         source = self._sources.get(server) or self._chosen(server, token)
         return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
@@ -139,7 +141,7 @@ class Resolver:
         max_stale: float | None = None,
         trace: str = "",
     ) -> Resolution:
-        """The state of the token, no older than `max_age` seconds if given; 0 asks the server anew for this request.
+        """Steps 2 to 8: the state of a token of which nothing is `known`, no older than `max_age` seconds if given.
 
         After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
         next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. While the
@@ -150,9 +152,6 @@ class Resolver:
         if source is None:
             return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
-        known = source.cache.get(key, max_age)  # 1
-        if known is not None:
-            return known
         if not source.shape.fits(token):  # 2
             return _NO_TOKEN_OF_THE_SERVER
         if max_age is not None and _is_active(source.cache.get(key, None)):
@@ -177,34 +176,31 @@ class Resolver:
         resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
         if isinstance(resolution.state, Unavailable):
             stale = source.cache.stale(key, max_age, max_stale)  # 8
-            return resolution if stale is None else replace(stale, took_seconds=resolution.took_seconds)
+            return resolution if stale is None else stale._replace(took_seconds=resolution.took_seconds)
         return resolution
 
     async def _ask_within(self, question: _Question, patience: float | None) -> Resolution:
         """Steps 4 to 7, within the caller's patience."""
-        if patience is None:
-            return await self._share(question)
         try:
-            async with asyncio.timeout(patience):
-                return await self._share(question)
+            return await self._share(question, patience)
         except TimeoutError:
-            return Resolution(state=_OUT_OF_PATIENCE, level="server")
+            return _NOT_IN_TIME
 
-    async def _share(self, question: _Question) -> Resolution:
+    async def _share(self, question: _Question, patience: float | None) -> Resolution:
         """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
         source, key, _, max_age, _, trace = question
-        work = partial(self._fly, question)
+        run = partial(self._flights.run, key, partial(self._fly, question))
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
         joined = self._flights.in_the_air(key, newer_than=newer_than)
         context = None if joined else within(trace)
-        resolution = await self._flights.run(key, work, now=now, newer_than=newer_than, context=context)
+        resolution = await run(now=now, newer_than=newer_than, patience=patience, context=context)
         if not joined:
             return resolution
         if resolution.level == "shared" and source.cache.get(key, max_age) is None:
-            now = self._monotonic()
-            return await self._flights.run(key, work, now=now, newer_than=now)
-        return replace(resolution, level="joined", took_seconds=0.0)
+            again = self._monotonic()
+            return await run(now=again, newer_than=again, patience=None if patience is None else patience - again + now)
+        return resolution._replace(level="joined", took_seconds=0.0)
 
     async def _fly(self, question: _Question) -> Resolution:
         """Steps 5 to 7."""
@@ -220,7 +216,7 @@ class Resolver:
         if shared is not None:
             shared.keep(token, answer.state, now - answer.asked_at, answer.position)  # 7
         known = source.cache.put(key, answer.state, answer.asked_at, answer.number)
-        return replace(known, took_seconds=now - began)
+        return known._replace(took_seconds=now - began)
 
     async def _ask(self, source: Source, key: bytes, token: Token) -> _Answer:
         """Step 6."""

@@ -87,12 +87,19 @@ class SecretAuth(ClientAuthenticator):
         self._secret = secret
         self._method = method
         self._raw = raw
+        self._last: tuple[ClientAuth, str, Credentials] | None = None
 
     async def credentials(self, server: Metadata) -> Credentials | Unavailable:
-        """Id and secret."""
-        if (self._method or _offered(server)) is ClientAuth.POST:
-            return Credentials(form=post_fields(self._client_id, self._secret()))
-        return Credentials(authorization=basic_header(self._client_id, self._secret(), raw=self._raw))
+        """Id and secret; written anew only when something has changed."""
+        method, secret = self._method or _offered(server), self._secret()
+        if self._last is None or self._last[:2] != (method, secret):
+            self._last = method, secret, self._written(method, secret)
+        return self._last[2]
+
+    def _written(self, method: ClientAuth, secret: str) -> Credentials:
+        if method is ClientAuth.POST:
+            return Credentials(form=post_fields(self._client_id, secret))
+        return Credentials(authorization=basic_header(self._client_id, secret, raw=self._raw))
 
     def renew(self) -> bool:
         """Whether the secret has just been changed."""

@@ -10,7 +10,7 @@ notice of revocation about it, and while the server cannot be asked.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from cachetools import LRUCache
@@ -69,7 +69,7 @@ class JwtOnly:
             return Resolution(state=verdict, level="jwt")
         if verdict is None or any(revocations.names(name, verdict.state) for name in self._cache.hashes(key, token)):
             return _REFUSED
-        return replace(self._cache.put(key, verdict.state, asked_at, number), level="jwt")
+        return self._cache.put(key, verdict.state, asked_at, number)._replace(level="jwt")
 
     async def close(self) -> None:
         """Nothing runs."""

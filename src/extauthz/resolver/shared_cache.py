@@ -11,7 +11,7 @@ then until it is, or until the lease is gone. So many processes ask about a toke
 import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from extauthz.core.introspection import Active, Resolution, TokenState, Unavailable
@@ -185,7 +185,7 @@ class SharedCache:
             return None
         self._cache.put(key, learnt.state, self._monotonic() - max(0.0, age), revocations.number)
         known = self._cache.get(key, max_age)
-        return None if known is None else replace(known, level="shared")
+        return None if known is None else known._replace(level="shared")
 
     def _open(self, value: bytes, place: _Place) -> Learnt | None:
         plain = place.keys.open(value, bound_to=place.key, header_bytes=HEADER_BYTES)

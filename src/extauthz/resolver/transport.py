@@ -25,7 +25,7 @@ _TRACEPARENT: Final = TRACEPARENT.encode()
 T = TypeVar("T")
 Headers = Sequence[tuple[bytes, bytes]]
 MakesWire = Callable[[ssl.SSLContext | None], httpx.AsyncBaseTransport]
-"""Makes what carries the requests, with these TLS settings or with the usual ones."""
+"""Makes what carries the requests, with these TLS settings or with the usual ones. Its answers come whole."""
 
 
 class _Connections:
@@ -82,7 +82,7 @@ class Transport:
             stream = httpx.ByteStream(content)  # to which httpx adds no headers: the wire does it
             how = {"max_bytes": max_answer_bytes}
             request = httpx.Request(method, _parsed(url), headers=headers, stream=stream, extensions=how)
-            return await _read(await mine.wire.handle_async_request(request), max_answer_bytes)
+            return _read(await mine.wire.handle_async_request(request))
         finally:
             mine.users -= 1
             if mine is not self._now:
@@ -106,21 +106,13 @@ async def _close_if_idle(connections: _Connections) -> None:
         await connections.wire.aclose()
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> Answer:
-    stream, body = cast("httpx.AsyncByteStream", response.stream), bytearray()
-    try:
-        async for chunk in stream:
-            body += chunk
-            if len(body) > max_bytes:
-                break
-    finally:
-        await stream.aclose()
+def _read(response: httpx.Response) -> Answer:
     headers = response.headers.raw
     encoded = _header(headers, b"content-encoding") not in ("", "identity")
     return Answer(
         status=response.status_code,
         content_type="" if encoded else _header(headers, b"content-type"),
-        body=bytes(body),
+        body=b"".join(cast("httpx.ByteStream", response.stream)),
         retry_after=_header(headers, b"retry-after"),
     )
 

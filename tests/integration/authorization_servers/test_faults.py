@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from extauthz.core.decision import Reason
-from extauthz.core.introspection import Active, TokenState, Unavailable
+from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.ladder import Asks
+from support.asking import within
 from support.fault_proxy import (
     Fault,
     FaultProxy,
@@ -28,6 +29,8 @@ from support.fault_proxy import (
 )
 from support.oidc_provider import OidcProvider
 from support.real_server import RealServer
+
+Asking = Asks[Token, Active | Inactive]
 
 IMPATIENCE = 0.3
 """Where the deadline is what is tested."""
@@ -73,12 +76,10 @@ def token(oidc: OidcProvider) -> Token:
 
 
 @asynccontextmanager
-async def asking(
-    server: RealServer, proxy: FaultProxy, patience: float = PATIENCE
-) -> AsyncIterator[IntrospectionClient]:
+async def asking(server: RealServer, proxy: FaultProxy, patience: float = PATIENCE) -> AsyncIterator[Asking]:
     """A client of the server behind the proxy, which leaves no connection behind."""
     endpoint = proxy.through(server.introspection_endpoint)
-    client = server.client(introspection_endpoint=endpoint, timeout=patience)
+    client = within(server.client(introspection_endpoint=endpoint), patience)
     try:
         yield client
     finally:
@@ -93,12 +94,12 @@ async def until_open(proxy: FaultProxy, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def ask(client: IntrospectionClient, token: Token) -> TokenState:
+async def ask(client: Asking, token: Token) -> TokenState:
     async with asyncio.timeout(BOUND):
         return await client.ask(token)
 
 
-async def until_active(client: IntrospectionClient, token: Token) -> None:
+async def until_active(client: Asking, token: Token) -> None:
     """Return once the server can be asked again: on a busy machine one answer may be late."""
     async with asyncio.timeout(BOUND):
         while not isinstance(await client.ask(token), Active):

@@ -1,7 +1,6 @@
 """The question about many tokens, as it goes over the wire."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
@@ -27,12 +26,9 @@ SETTINGS = ServerSettings(
 
 
 def reply(body: object, status: int = 200, **headers: str) -> httpx.Response:
-    """An answer whose body is still on its way, as from a network."""
-
-    async def content() -> AsyncIterator[bytes]:
-        yield json.dumps(body).encode()
-
-    return httpx.Response(status, headers={"content-type": "application/json"} | headers, content=content())
+    """An answer as our wire hands it over."""
+    stream = httpx.ByteStream(json.dumps(body).encode())
+    return httpx.Response(status, headers={"content-type": "application/json"} | headers, stream=stream)
 
 
 class Server:

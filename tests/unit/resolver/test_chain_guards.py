@@ -52,7 +52,8 @@ class Bench:
         self.resolver = Resolver([source], observer=RecordingObserver(), monotonic=self.monotonic, limiter=limiter)
 
     async def resolve(self, token: str, address: str = GUESSER, max_age: float | None = None) -> Resolution:
-        return await self.resolver.resolve("main", Token(token), max_age, None, address)
+        known = self.resolver.known("main", Token(token), max_age)
+        return known if known is not None else await self.resolver.resolve("main", Token(token), max_age, None, address)
 
     async def guess(self, count: int, address: str = GUESSER, name: str = "bad") -> list[TokenState]:
         """The states of so many tokens, each another one."""

@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,6 @@ SETTINGS = ServerSettings(
     name="main",
     introspection_endpoint="https://as.example.com/introspect",
     client_id="s6BhdRkqt3",
-    timeout=5.0,
 )
 YES = b'{"active": true, "scope": "orders:read", "sub": "u1"}'
 JSON = {"content-type": "application/json"}
@@ -30,13 +29,8 @@ Answers = Callable[[httpx.Request], httpx.Response]
 
 
 def answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> httpx.Response:
-    """An answer whose body is still on its way, as from a network."""
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield body[:10]
-        yield body[10:]
-
-    return httpx.Response(status, headers=headers, content=chunks())
+    """An answer as our wire hands it over."""
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
 
 
 async def exchange(

@@ -17,7 +17,7 @@ from extauthz.cli.processes import free_ports
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.client import IntrospectionClient
+from extauthz.resolver.ladder import Asks
 from extauthz.resolver.settings import ServerSettings
 from support import asking
 
@@ -109,14 +109,9 @@ async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
 
 
 @asynccontextmanager
-async def client_of(url: str, **changed: Any) -> AsyncIterator[IntrospectionClient]:  # noqa: ANN401 - settings differ in type
-    settings = ServerSettings(
-        name="main",
-        introspection_endpoint=url,
-        client_id="gateway",
-        **({"timeout": 5.0} | changed),
-    )
-    client = asking.client_of(settings, asking.with_secret("gateway", "s3cret"))
+async def client_of(url: str, timeout: float = 5.0, **changed: Any) -> AsyncIterator[Asks[Token, Active | Inactive]]:  # noqa: ANN401, ASYNC109 - settings differ in type, this one among them
+    settings = ServerSettings(name="main", introspection_endpoint=url, client_id="gateway", **changed)
+    client = asking.within(asking.client_of(settings, asking.with_secret("gateway", "s3cret")), timeout)
     try:
         yield client
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,80 @@ class TestNewerThan:
         await settle()
         new.gate.set()
         assert [await live, await late] == ["new", "new"]
+
+
+class TestPatience:
+    """A caller may have a deadline of its own."""
+
+    async def test_whoever_cannot_wait_is_told_and_the_others_wait_on(self, flights: SingleFlight[str]) -> None:
+        """The flight goes on for them, and for the cache."""
+        work = Work()
+        hasty = asyncio.create_task(flights.run(b"k", work, now=10.0, newer_than=EVER, patience=0.0))
+        patient = asyncio.create_task(flights.run(b"k", work, now=10.0, newer_than=EVER, patience=60.0))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(hasty, 5)
+        work.gate.set()
+        assert await asyncio.wait_for(patient, 5) == "answer"
+        assert (work.started, work.cancelled) == (1, 0)
+
+    async def test_no_timer_is_left_behind(self, flights: SingleFlight[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither by an answer that came in time, nor by a caller that went away."""
+        timers: list[asyncio.TimerHandle] = []
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(*arguments: Any) -> asyncio.TimerHandle:  # noqa: ANN401 - whatever it is called with
+            timers.append(call_later(*arguments))
+            return timers[-1]
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        work = Work()
+        callers = [
+            asyncio.create_task(flights.run(b"k", work, now=10.0, newer_than=EVER, patience=60.0)) for _ in range(2)
+        ]
+        await settle()
+        callers[0].cancel()
+        await settle()
+        work.gate.set()
+        await asyncio.gather(*callers, return_exceptions=True)
+        assert [timer.cancelled() for timer in timers] == [True, True]
+
+
+class TestTrouble:
+    """What the work raises is told to all who wait."""
+
+    async def test_every_caller_gets_it(self, flights: SingleFlight[str]) -> None:
+        """Nobody waits for ever, and the next caller starts anew."""
+
+        async def broken() -> str:
+            await asyncio.sleep(0)
+            raise LookupError("broken")
+
+        callers = [asyncio.create_task(flights.run(b"k", broken, now=10.0, newer_than=EVER)) for _ in range(2)]
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        assert [type(result) for result in results] == [LookupError, LookupError]
+        assert len(flights) == 0
+
+    async def test_a_flight_that_is_cancelled_before_it_began_wakes_its_callers(self) -> None:
+        """Its work never ran, and can tell nobody."""
+        flights: SingleFlight[str] = SingleFlight()
+        caller = board(flights, Work())
+        await asyncio.sleep(0)  # it has boarded, and the flight has not begun
+        await flights.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(caller, 5)
+
+
+async def test_whoever_comes_as_it_lands_starts_anew(flights: SingleFlight[str]) -> None:
+    """A caller that is told is the first who can ask again."""
+    first, second = Work("first"), Work("second")
+    first.gate.set()
+    second.gate.set()
+
+    async def twice() -> list[str]:
+        return [await flights.run(b"k", work, now=10.0, newer_than=EVER) for work in (first, second)]
+
+    assert await asyncio.wait_for(asyncio.create_task(twice()), 5) == ["first", "second"]
 
 
 class TestClose:
