@@ -99,8 +99,7 @@ class Resolution(NamedTuple):
     took_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """One HTTP answer of an introspection endpoint."""
 
     status: int

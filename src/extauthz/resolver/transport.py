@@ -5,7 +5,7 @@ as much as the request.
 """
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Final, TypeVar, cast
 
@@ -18,12 +18,10 @@ from extauthz.resolver.tracing import TRACE
 from extauthz.resolver.watched_file import Current
 from extauthz.resolver.wire import Wire
 
-_HEADERS: Final = ((b"accept", b"application/json"), (b"accept-encoding", b"identity"), (b"user-agent", b"extauthz"))
-_FORM_HEADERS: Final = (*_HEADERS, (b"content-type", b"application/x-www-form-urlencoded"))
-_TRACEPARENT: Final = TRACEPARENT.encode()
+_HEADERS: Final = httpx.Headers({"accept": "application/json", "accept-encoding": "identity", "user-agent": "extauthz"})
+_CONTENT_TYPE: Final = "application/x-www-form-urlencoded"
 
 T = TypeVar("T")
-Headers = Sequence[tuple[bytes, bytes]]
 MakesWire = Callable[[ssl.SSLContext | None], httpx.AsyncBaseTransport]
 """Makes what carries the requests, with these TLS settings or with the usual ones. Its answers come whole."""
 
@@ -65,14 +63,14 @@ class Transport:
         self, url: str, form: str, authorization: str = "", *, max_answer_bytes: int = MAX_ANSWER_BYTES
     ) -> Answer:
         """The answer to a form, likewise. Not repeated: what the form carries may be good for one use."""
-        headers = list(_FORM_HEADERS)
-        if authorization:
-            headers.append((b"authorization", authorization.encode("ascii")))
+        headers = _form_headers(authorization)
         if trace := TRACE.get():
-            headers.append((_TRACEPARENT, trace.encode("ascii")))
+            headers = httpx.Headers([*headers.raw, (TRACEPARENT.encode(), trace.encode("ascii"))])
         return await self._request("POST", url, form.encode("ascii"), headers, max_answer_bytes)
 
-    async def _request(self, method: str, url: str, content: bytes, headers: Headers, max_answer_bytes: int) -> Answer:
+    async def _request(
+        self, method: str, url: str, content: bytes, headers: httpx.Headers, max_answer_bytes: int
+    ) -> Answer:
         if self._tls is not None and (context := self._tls()) is not self._context:
             old, self._context, self._now = self._now, context, self._connect(context)
             await _close_if_idle(old)
@@ -101,25 +99,32 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
+@lru_cache(maxsize=64)
+def _form_headers(authorization: str) -> httpx.Headers:
+    """Of a form that is posted with these credentials; not to be changed."""
+    return httpx.Headers(
+        {**_HEADERS, "content-type": _CONTENT_TYPE} | ({"authorization": authorization} if authorization else {})
+    )
+
+
 async def _close_if_idle(connections: _Connections) -> None:
     if connections.users == 0:
         await connections.wire.aclose()
 
 
 def _read(response: httpx.Response) -> Answer:
-    headers = response.headers.raw
-    encoded = _header(headers, b"content-encoding") not in ("", "identity")
+    told = {b"content-encoding": b"", b"content-type": b"", b"retry-after": b""}
+    for key, value in response.headers.raw:  # `headers` itself would first guess how they are encoded, each time
+        name = key.lower()
+        if name in told:
+            told[name] = b", ".join((told[name], value)) if told[name] else value
+    encoding, content_type, retry_after = (value.decode("latin-1") for value in told.values())
     return Answer(
         status=response.status_code,
-        content_type="" if encoded else _header(headers, b"content-type"),
+        content_type=content_type if encoding in ("", "identity") else "",
         body=b"".join(cast("httpx.ByteStream", response.stream)),
-        retry_after=_header(headers, b"retry-after"),
+        retry_after=retry_after,
     )
-
-
-def _header(headers: Headers, name: bytes) -> str:
-    """Its values, joined; empty without any. httpx would first guess how they are encoded, each time."""
-    return b", ".join(value for key, value in headers if key.lower() == name).decode("latin-1")
 
 
 async def again_if_hung_up(send: Callable[[], Awaitable[T]]) -> T:

@@ -62,10 +62,18 @@ def _rule_metadata(reason: Reason, rule: str) -> bytes:
 
 
 def _token_metadata(sub: str | None, client_id: str | None, scope: str) -> bytes:
-    known = {"sub": sub, "client_id": client_id, "scope": scope.split()}
+    """A new token mostly has what others have, but for its subject."""
+    short = len(client_id or "") + len(scope) <= _LONGEST_REMEMBERED
+    shared = (_remembered_grant_metadata if short else _grant_metadata)(client_id, scope)
+    return _metadata({"sub": sub}) + shared if sub else shared
+
+
+def _grant_metadata(client_id: str | None, scope: str) -> bytes:
+    known = {"client_id": client_id, "scope": scope.split()}
     return _metadata({name: value for name, value in known.items() if value})
 
 
+_remembered_grant_metadata = lru_cache(maxsize=_REMEMBERED_ANSWERS)(_grant_metadata)
 _remembered_token_metadata = lru_cache(maxsize=_REMEMBERED_ANSWERS)(_token_metadata)
 
 
