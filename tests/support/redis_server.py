@@ -21,7 +21,7 @@ from extauthz.cli.processes import MissingProgram, Process, ProcessFailed, free_
 from support.certificates import Authority, KeyPair
 
 LOOPBACK = "127.0.0.1"
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
