@@ -26,11 +26,14 @@ from support.fronts import (
 from support.running import Files, PerPolicy, running, write_files
 from support.stub_server import SECRET, StubServer
 
+PATIENCE, LATE_SECONDS = "6s", 20.0
+"""Far apart, and far from what any other answer takes on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PerPolicy[list[Front]]]:
     """All doors, for one policy at a time."""
-    with StubServer(ANSWERS) as stub, PerPolicy(_doors(tmp_path_factory, stub)) as doors:
+    with StubServer(ANSWERS, slow_seconds=LATE_SECONDS) as stub, PerPolicy(_doors(tmp_path_factory, stub)) as doors:
         yield doors
 
 
@@ -39,7 +42,7 @@ def _doors(
 ) -> Callable[[str], AbstractContextManager[list[Front]]]:
     @contextmanager
     def opened(policy: str) -> Iterator[list[Front]]:
-        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": "1s"}
+        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": PATIENCE}
         folders = [tmp_path_factory.mktemp(name) for name in ("engine", "h2corn", "grpcio")]
         with (
             _engine(folders[0], stub, files) as engine,

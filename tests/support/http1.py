@@ -3,7 +3,7 @@
 import http.client
 import socket
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 30.0
 
 Lines = list[tuple[str, str]]
 """Header lines; text is octets, read as Latin-1."""

@@ -73,6 +73,7 @@ class StubServer:
     Attributes:
         replies: what to say about a token.
         unknown: what to say about any other one; inactive unless told.
+        slow_seconds: how late a slow answer is.
         calls: questions by token.
         traces: the `traceparent` of the last question about each token.
         documents: what is told to a GET, by path; without its path, 404.
@@ -83,11 +84,17 @@ class StubServer:
     """
 
     def __init__(
-        self, replies: dict[str, Callable[[], Reply]], unknown: Reply = INACTIVE, *, port: int | None = None
+        self,
+        replies: dict[str, Callable[[], Reply]],
+        unknown: Reply = INACTIVE,
+        *,
+        port: int | None = None,
+        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
         port = port or free_ports(1)[0]
         self.replies = replies
         self.unknown = unknown
+        self.slow_seconds = slow_seconds
         self.calls: Counter[str] = Counter()
         self.traces: dict[str, str] = {}
         self.authorization: str | None = None
@@ -156,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         if reply.slow:
-            time.sleep(SLOW_SECONDS)
+            time.sleep(self.server.stub.slow_seconds)
         if reply.dropped:
             self.close_connection = True
             return
@@ -172,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
 
     def _drip(self, body: bytes) -> None:
-        for octet in body[: int(SLOW_SECONDS / DRIP_SECONDS)]:
+        for octet in body[: int(self.server.stub.slow_seconds / DRIP_SECONDS)]:
             self.wfile.write(bytes([octet]))
             time.sleep(DRIP_SECONDS)
 
