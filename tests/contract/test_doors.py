@@ -26,6 +26,9 @@ from support.fronts import (
 from support.running import Files, PerPolicy, running, write_files
 from support.stub_server import SECRET, StubServer
 
+PATIENCE = "6s"
+"""Far from what any answer takes on a busy machine, but those that never come."""
+
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PerPolicy[list[Front]]]:
@@ -39,7 +42,7 @@ def _doors(
 ) -> Callable[[str], AbstractContextManager[list[Front]]]:
     @contextmanager
     def opened(policy: str) -> Iterator[list[Front]]:
-        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": "4s"}
+        files: Files = {"policy": policy, "stranger": stub.stranger, "timeout": PATIENCE}
         folders = [tmp_path_factory.mktemp(name) for name in ("engine", "h2corn", "grpcio")]
         with (
             _engine(folders[0], stub, files) as engine,

@@ -146,7 +146,7 @@ def _read(wire: str, status: int, lines: Iterable[tuple[bytes, bytes]], body: by
 
 # ---- through sockets --------------------------------------------------------------------------------------------
 
-_TIMEOUT_SECONDS = 5.0
+_TIMEOUT_SECONDS = 30.0
 _FROM_SERVER = {b"connection", b"date", b"server"}
 
 

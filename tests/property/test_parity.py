@@ -102,7 +102,7 @@ class TestInProcess:
 # ---- through sockets --------------------------------------------------------------------------------------------
 
 Ways = list[tuple[str, Ask]]
-PATIENCE = "4s"
+PATIENCE = "20s"
 """None of the tokens takes long: on a busy machine, an answer that came late would be a difference."""
 
 

@@ -68,7 +68,7 @@ authorization_servers:
     timeout: {files.get("timeout", "10s")}
     circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
     cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
-{_another_server(files.get("stranger", ""))}
+{_another_server(files.get("stranger", ""), files.get("timeout", "500ms"))}
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)
@@ -79,9 +79,10 @@ audit: {{path: "{folder / "audit.jsonl"}"}}
     return gateway, ops, own if with_grpcio else gateway
 
 
-def _another_server(introspection: str) -> str:
+def _another_server(introspection: str, timeout: str) -> str:
     client = "{id: gateway, secret: {env: EXTAUTHZ_CLIENT_SECRET}}"
-    return f"  stranger: {{introspection_endpoint: {introspection}, client: {client}}}" if introspection else ""
+    members = f"{{introspection_endpoint: {introspection}, client: {client}, timeout: {timeout}}}"
+    return f"  stranger: {members}" if introspection else ""
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class AuditLog:
         self._sample_allows = sample_allows
         self._waiting: deque[bytes] = deque()
         self._taken: list[bytes] = []
+        self._accepted = 0
+        self._written = 0
         self._torn = False
         self._failing = False
         self._lost = 0
@@ -67,7 +69,8 @@ class AuditLog:
 
     @property
     def _room(self) -> int:
-        return MAX_WAITING_LINES - len(self._waiting) - len(self._taken)
+        # Each number has one thread that changes it. The lengths of the two queues would miss what is on its way between.
+        return MAX_WAITING_LINES - (self._accepted - self._written)
 
     def checked(self, event: Checked) -> None:
         """Queue a line about the decision for writing."""
@@ -77,9 +80,10 @@ class AuditLog:
         """Queue lines about these decisions. They are made here: a thread that did it would fight for the interpreter."""
         rate = self._sample_allows
         kept = events if rate >= 1 else [event for event in events if is_kept(event, rate)]
-        room = max(0, self._room)
-        self._waiting.extend([render(event, rate) for event in kept[:room]])
-        self._lost += max(0, len(kept) - room)
+        lines = [render(event, rate) for event in kept[: max(0, self._room)]]
+        self._accepted += len(lines)
+        self._waiting.extend(lines)
+        self._lost += len(kept) - len(lines)
 
     def introspected(self, event: Introspected) -> None:
         """Not part of the record."""
@@ -134,7 +138,9 @@ class AuditLog:
             done = self._stream.write(rest) or 0
             if not done:
                 raise BlockingIOError("it takes nothing now")
-            del self._taken[: rest.count(b"\n", 0, done) - extra]
+            whole = rest.count(b"\n", 0, done) - extra
+            del self._taken[:whole]
+            self._written += whole
             self._torn = rest[done - 1 : done] != b"\n"
             rest, extra = rest[done:], 0
 

@@ -68,7 +68,7 @@ class AuditFile:
 
     def _rotate(self, rotation: Rotation, size: int) -> None:
         """One process at a time: who comes second finds a new file. Where nothing can be renamed, the file grows on."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        lock = self._lock()
         try:
             there = self._there()
             if there is not None and self._is_ours(there) and there.st_size + size > rotation.max_bytes:
@@ -77,7 +77,21 @@ class AuditFile:
             self._reopen(stat.S_IMODE(os.fstat(self._descriptor).st_mode))
         finally:
             with suppress(OSError):
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            os.close(lock)
+
+    def _lock(self) -> int:
+        """Of the folder: others may rename the file meanwhile, and then the next one is no lock. NFS locks only files."""
+        with suppress(OSError):
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            except OSError:
+                os.close(folder)
+                raise
+            return folder
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return os.dup(self._descriptor)
 
     def _rename(self, keep: int) -> None:
         for number in range(keep - 1, 0, -1):

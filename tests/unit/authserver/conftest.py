@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from extauthz.authserver.store import postgres as postgres_store, sqlite
 from extauthz.authserver.store.postgres import PostgresStore, migrate
 from extauthz.authserver.store.sqlite import MemoryStore, SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from extauthz.authserver.store.base import Store
     from support.postgres_server import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """How long a store waits for a busy file or server is not what is tested, and a busy machine may need longer."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 40.0)
+        patched.setattr(postgres_store, "COMMAND_SECONDS", 40.0)
+        yield
 
 
 @pytest.fixture

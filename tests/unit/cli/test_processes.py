@@ -138,7 +138,7 @@ class TestProcess:
         with python(code, log) as process:
             process.wait_for_line("child").wait_for_line("up")
             child = int(process.output().split("child ")[1].split()[0])
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while is_alive(child) and not is_zombie(child) and time.monotonic() < end:
             time.sleep(0.01)
         assert not is_alive(child) or is_zombie(child)
@@ -243,7 +243,7 @@ class TestCommands:
 
 class TestUpstream:
     def ask(self, port: int, method: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request(method, "/a%2Fb?c", body, headers or {})
             return connection.getresponse().read()
@@ -262,7 +262,7 @@ class TestUpstream:
 
     def test_it_reads_a_body_of_unknown_length(self) -> None:
         (port,) = free_ports(1)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         with Upstream(port) as upstream:
             for _ in range(2):
                 connection.request("POST", "/", iter([b"ab", b"cde"]), encode_chunked=True)

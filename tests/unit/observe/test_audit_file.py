@@ -1,5 +1,6 @@
 """The file of the record is renamed, by others or by ourselves, and no line is lost or torn."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -87,7 +88,7 @@ class TestRotation:
         path = tmp_path / "audit.jsonl"
         file = AuditFile(path, Rotation(max_bytes=250, keep=2))
         file.write(LINE * 2)
-        other = path.open("ab")
+        other = os.open(tmp_path, os.O_RDONLY)
         fcntl.flock(other, fcntl.LOCK_EX)
         second = threading.Thread(target=file.write, args=(LINE,))
         second.start()
@@ -95,9 +96,57 @@ class TestRotation:
         assert second.is_alive()
         path.rename(tmp_path / "audit.jsonl.1")
         path.write_bytes(LINE)
-        other.close()
-        second.join(5)
+        os.close(other)
+        second.join(40)
         file.close()
+        assert sizes(tmp_path) == {"audit.jsonl": 200, "audit.jsonl.1": 200}
+
+    def test_who_fills_a_new_file_while_another_still_renames_old_ones_waits(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Somebody else took the full one away. Two that rename at once would put one old file over another."""
+        path, rotation = tmp_path / "audit.jsonl", Rotation(max_bytes=250, keep=9)
+        file, another = AuditFile(path, rotation), AuditFile(path, rotation)
+        replace, threads = Path.replace, list[threading.Thread]()
+
+        def fill() -> None:
+            for number in (5, 6):
+                another.write(b"%d" % number + LINE[1:] * 2)
+
+        def interrupted(source: Path, target: Path) -> Path:
+            if source.name == "audit.jsonl.2" and not threads:
+                path.rename(tmp_path / "elsewhere")
+                threads.append(threading.Thread(target=fill))
+                threads[0].start()
+                threads[0].join(0.5)
+            return replace(source, target)
+
+        for number in range(4):
+            file.write(b"%d" % number + LINE[1:] * 2)
+        monkeypatch.setattr(Path, "replace", interrupted)
+        file.write(b"4" + LINE[1:] * 2)
+        threads[0].join(40)
+        file.close()
+        another.close()
+        written = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+        assert sorted(written.translate(None, b"x\n")) == sorted(b"0123456")
+
+    def test_where_a_folder_cannot_be_locked_the_file_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As on NFS, which wants a lock to be on what can be written."""
+        flock, locked = fcntl.flock, list[bool]()
+
+        def of_files(descriptor: int, operation: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EBADF, "Bad file descriptor")
+            locked.append(operation == fcntl.LOCK_EX)
+            flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", of_files)
+        file = AuditFile(tmp_path / "audit.jsonl", Rotation(max_bytes=250, keep=2))
+        for _ in range(2):
+            file.write(LINE * 2)
+        file.close()
+        assert locked == [True, False]
         assert sizes(tmp_path) == {"audit.jsonl": 200, "audit.jsonl.1": 200}
 
     def test_what_is_larger_than_a_file_is_written_whole(self, tmp_path: Path) -> None:

@@ -341,7 +341,7 @@ def page_of_a_worker(count: int, folder: Path) -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=55,
     ).stdout
 
 

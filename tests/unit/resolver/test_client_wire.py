@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from extauthz.cli.processes import free_ports
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState, Unavailable
 from extauthz.core.token import Token
-from extauthz.resolver.ladder import Asks
+from extauthz.resolver.ladder import Ladder
 from extauthz.resolver.settings import ServerSettings
 from support import asking
 
@@ -109,7 +110,7 @@ async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
 
 
 @asynccontextmanager
-async def client_of(url: str, timeout: float = 5.0, **changed: Any) -> AsyncIterator[Asks[Token, Active | Inactive]]:  # noqa: ANN401, ASYNC109 - settings differ in type, this one among them
+async def client_of(url: str, timeout: float = 30.0, **changed: Any) -> AsyncIterator[Ladder[Token, Active | Inactive]]:  # noqa: ANN401, ASYNC109 - settings differ in type, this one among them
     settings = ServerSettings(name="main", introspection_endpoint=url, client_id="gateway", **changed)
     client = asking.within(asking.client_of(settings, asking.with_secret("gateway", "s3cret")), timeout)
     try:
@@ -192,10 +193,10 @@ class TestTrouble:
     @pytest.mark.shows("S28")
     @pytest.mark.parametrize("handler", [silence, drip], ids=["silent", "dripping"])
     async def test_one_deadline_covers_the_whole_answer(self, handler: Handler) -> None:
-        """A server that keeps sending does not get more time."""
+        """A server that keeps sending does not get more time: it would end after 20 seconds, with what is no answer."""
         started = time.monotonic()
         assert trouble(await ask(handler, timeout=0.2)) is Reason.SERVER_TIMEOUT
-        assert 0.19 < time.monotonic() - started < 2.0
+        assert time.monotonic() - started > 0.19
 
     async def test_a_server_that_hangs_up_is_asked_once_more_and_no_more(self) -> None:
         """Every dropped question would otherwise become a flood."""
@@ -226,7 +227,7 @@ class TestTrouble:
 
         async with served(endless) as url, client_of(url) as client:
             assert trouble(await client.ask(Token(TOKEN))) is Reason.SERVER_ANSWER_INVALID
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), 30)
         assert 256 * 1024 < sum(sent) < 32 * 1024 * 1024
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity"])
@@ -270,18 +271,20 @@ class TestConnections:
 
     async def test_a_late_answer_is_not_taken_for_the_next_one(self) -> None:
         """A connection with an unread answer is never used again."""
+        given_up = asyncio.Event()
 
         async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while body := await read_question(reader):
                 if b"token=slow" in body:
-                    await asyncio.sleep(0.7)
+                    await given_up.wait()
                     writer.write(WHOLE)
                 else:
                     writer.write(head(f"content-length: {len(NO)}") + NO)
 
-        async with served(late) as url, client_of(url, timeout=0.5, max_connections=1) as client:
+        async with served(late) as url, client_of(url, timeout=0.2, max_connections=1) as client:
             assert trouble(await client.ask(Token("slow"))) is Reason.SERVER_TIMEOUT
-            await asyncio.sleep(0.3)
+            given_up.set()
+            client._settings = replace(client._settings, timeout=30.0)  # noqa: SLF001 - nobody hurries the next one
             assert await client.ask(Token("fast")) == Inactive()
 
     async def test_a_proxy_of_the_environment_is_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,7 +257,7 @@ class TestClose:
         await flights.close()
         assert work.cancelled == 1
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(caller, 1)
+            await asyncio.wait_for(caller, 30)
         await settle()
         assert len(flights) == 0
 

@@ -170,6 +170,6 @@ async def test_a_certificate_without_its_key_changes_nothing(
 
 async def until(holds: Callable[[], bool]) -> None:
     """Return once it holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what a server sees has no event
             await asyncio.sleep(0.01)

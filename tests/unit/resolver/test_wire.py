@@ -56,7 +56,7 @@ async def ask(asked: Wire, url: str) -> int:
 
 
 async def until_closed(server: Server) -> None:
-    for _ in range(500):
+    for _ in range(3000):
         if server.open == 0:
             return
         await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TOKEN = TokenRecord(digest=token_digest("t"), jti="j", client_id="app", sub="u", issued_at=1, expires_at=2, family="f")
-ATTEMPTS = 200
+ATTEMPTS = 600
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +132,18 @@ async def until_somebody_waits(connection: asyncpg.Connection[Any]) -> None:
     for _ in range(ATTEMPTS):
         if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             return
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
     raise AssertionError("nobody waits")
+
+
+async def until_nobody_holds_a_transaction(connection: asyncpg.Connection[Any]) -> None:
+    """One that lost its client lets go of its locks first, and is gone a moment later."""
+    held = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+    for _ in range(ATTEMPTS):
+        if not await connection.fetchval(held):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("a transaction is still open")
 
 
 async def test_a_server_that_is_away_is_a_store_error_without_the_password() -> None:
@@ -230,8 +240,7 @@ async def test_an_abandoned_change_leaves_nothing_behind(postgres_url: str) -> N
             await asyncio.gather(waiting, return_exceptions=True)
         await store.revoke_token(TOKEN.digest, revoked_at=3)
         found = await store.find_token(TOKEN.digest)
-        locks = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
-        assert await other.fetchval(locks) == 0
+        await until_nobody_holds_a_transaction(other)
         await other.close()
     assert found is not None
     assert found.revoked_at == 3

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from extauthz.authserver.client_auth import hash_secret
+from extauthz.authserver.store import postgres as postgres_store, sqlite
 from extauthz.cli import main
 from support.own_server import ROUNDS
 from support.postgres_server import PostgresServer
@@ -24,6 +25,13 @@ class Command(Protocol):
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost of a hash is not what is tested."""
     monkeypatch.setattr(hash_secret, "__kwdefaults__", {"rounds": ROUNDS})
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a store waits for a busy file or server is not what is tested, and a busy machine may need longer."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 40.0)
+    monkeypatch.setattr(postgres_store, "COMMAND_SECONDS", 40.0)
 
 
 @pytest.fixture

@@ -76,16 +76,16 @@ async def test_a_long_path_is_a_deep_table(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
-    [("raise SystemExit(3)", "status 3"), ("import time; time.sleep(60)", "took longer than")],
+    ("program", "seconds", "said"),
+    [("raise SystemExit(3)", 50.0, "status 3"), ("import time; time.sleep(60)", 0.5, "took longer than")],
     ids=["fails", "hangs"],
 )
 async def test_a_process_that_fails_is_a_fault(
-    config: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str
+    config: Path, monkeypatch: pytest.MonkeyPatch, program: str, seconds: float, said: str
 ) -> None:
     """Nothing else than a refusal comes of it."""
     monkeypatch.setattr(compiling, "_PROGRAM", program)
-    monkeypatch.setattr(compiling, "COMPILE_SECONDS", 2.0)
+    monkeypatch.setattr(compiling, "COMPILE_SECONDS", seconds)
     out = config.with_name("out")
     await compile_aside(config, out)
     (fault,) = read_outcome(out).faults

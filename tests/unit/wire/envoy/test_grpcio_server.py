@@ -13,7 +13,7 @@ from extauthz.cli.processes import free_ports
 from extauthz.wire.envoy.grpcio_server import create_server
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
 
-DEADLINE_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
 V2 = "/envoy.service.auth.v2.Authorization/Check"
 TOO_LARGE = b"x" * (MAX_MESSAGE_BYTES + 1)
 
