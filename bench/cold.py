@@ -3,11 +3,14 @@
 import itertools
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from bench.figure import Figure, Progress
+from bench.files import ROOT
 from bench.stage import NotAsExpected, Part, Stage
 from bench.walk import record, walk
 from bench.walk_cost import walk_cost
@@ -26,9 +29,12 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
     _, url = stage.start_backends()
     fast = _Turns(stage, url, "0 ms", numbers)
     slow = _Turns(stage, stage.start_server().url(_SLOW_MS), f"{_SLOW_MS} ms", numbers)
+    bare: list[float] = []
     for number in range(1, rounds + 1):
         for each in (fast, slow):
             say(f"{number}/{rounds}  P4: {each.take(seconds)}")
+        bare.append(_bare(url, seconds))
+        say(f"{number}/{rounds}  P4: aiohttp alone asks {bare[-1]:,.0f}/s")
     for each in (fast, slow):
         each.part.process.stop()
     rate = "never-seen tokens per second and worker, server at"
@@ -37,6 +43,12 @@ def measure(stage: Stage, rounds: int, seconds: float, say: Progress) -> list[Fi
         Figure(key="P4a", title=f"{rate} 0 ms", values=fast.rates, target=">= 3000", digits=0),
         Figure(key="P4b", title=added, values=fast.added, target="<= 1"),
         Figure(key="P4_cpu", title="CPU of a decision about a never-seen token, µs", values=fast.costs, digits=0),
+        Figure(key="P4_bare", title="questions per second of aiohttp alone, server at 0 ms", values=bare, digits=0),
+        Figure(
+            key="P4_share",
+            title="never-seen tokens / questions of aiohttp alone",
+            values=[ours / theirs for ours, theirs in zip(fast.rates, bare, strict=True)],
+        ),
         Figure(key="P4_slow", title=f"{rate} {_SLOW_MS} ms", values=slow.rates, digits=0),
         Figure(key="P4_slow_added", title=f"there, {added}", values=slow.added),
         Figure(key="P4_floor", title="the server at 0 ms itself, one question at a time, p50, ms", values=fast.floors),
@@ -72,6 +84,12 @@ class _Turns:
             f"server at {self._name}: {rate:,.0f} new tokens/s at {cost:.0f} µs;"
             f" {through:.2f} ms, {straight:.2f} without"
         )
+
+
+def _bare(url: str, seconds: float) -> float:
+    """Questions per second of a client with nothing around it."""
+    command = [sys.executable, "-m", "bench.bare_client", url, str(seconds)]
+    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=30 + seconds).stdout)
 
 
 def _new_token(stage: Stage, numbers: "itertools.count[int]") -> Callable[[int], bytes]:

@@ -104,9 +104,10 @@ class Revocations:
 
     def last(self, token_hash: str, state: TokenState) -> Mark:
         """When a notice last came that concerns this token, by either counter."""
+        if not self._marks:
+            return self._floor
         marks = [self._floor]
-        if self._marks:
-            marks += [self._marks[notice] for notice in self._about(token_hash, state) if notice in self._marks]
+        marks += [self._marks[notice] for notice in self._about(token_hash, state) if notice in self._marks]
         return Mark(max(mark.number for mark in marks), max(mark.position for mark in marks))
 
     def names(self, token_hash: str, state: Active) -> bool:
