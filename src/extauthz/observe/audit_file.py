@@ -5,6 +5,7 @@ import os
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -67,8 +68,13 @@ class AuditFile:
             self._descriptor = fresh
 
     def _rotate(self, rotation: Rotation, size: int) -> None:
-        """One process at a time: who comes second finds a new file. Where nothing can be renamed, the file grows on."""
+        """One process at a time. For all others, and where nothing can be renamed, the file grows on until the next write.
+
+        Nobody waits: whoever may look into the folder can lock it, and would hold up the whole record.
+        """
         lock = self._lock()
+        if lock is None:
+            return
         try:
             there = self._there()
             if there is not None and self._is_ours(there) and there.st_size + size > rotation.max_bytes:
@@ -80,18 +86,24 @@ class AuditFile:
                 fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
 
-    def _lock(self) -> int:
-        """Of the folder: others may rename the file meanwhile, and then the next one is no lock. NFS locks only files."""
-        with suppress(OSError):
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            except OSError:
-                os.close(folder)
-                raise
-            return folder
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return os.dup(self._descriptor)
+    def _lock(self) -> int | None:
+        """Of the folder: others may rename the file meanwhile, and then the next one is no lock. NFS locks only files.
+
+        None when somebody else has it.
+        """
+        for opened in (partial(os.open, self._path.parent, os.O_RDONLY), partial(os.dup, self._descriptor)):
+            with suppress(OSError):
+                lock = opened()
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(lock)
+                    return None
+                except OSError:
+                    os.close(lock)
+                    continue
+                return lock
+        return None
 
     def _rename(self, keep: int) -> None:
         for number in range(keep - 1, 0, -1):

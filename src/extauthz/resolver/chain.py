@@ -29,7 +29,7 @@ from extauthz.core.introspection import (
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache, token_hash
-from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.coalesce import NotInTimeError, SingleFlight
 from extauthz.resolver.hybrid import Local
 from extauthz.resolver.limiter import InactiveLimiter
 from extauthz.resolver.select import Selector
@@ -183,7 +183,7 @@ class Resolver:
         """Steps 4 to 7, within the caller's patience."""
         try:
             return await self._share(question, patience)
-        except TimeoutError:
+        except NotInTimeError:
             return _NOT_IN_TIME
 
     async def _share(self, question: _Question, patience: float | None) -> Resolution:

@@ -11,6 +11,10 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+class NotInTimeError(Exception):
+    """The caller could not wait for as long as the work takes."""
+
+
 class _Flight(Generic[T]):
     """Work in the air, and who waits for its result."""
 
@@ -26,11 +30,12 @@ class _Flight(Generic[T]):
         self._waiters.append(waiter)
         return waiter
 
-    def tell(self, say: "Callable[[asyncio.Future[T]], object]") -> None:
-        """Say it to all who still wait."""
-        for waiter in self._waiters:
-            if not waiter.done():
-                say(waiter)
+    def tell(self, say: "Callable[[asyncio.Future[T]], object]") -> int:
+        """Say it to all who still wait; how many these are."""
+        waiting = [waiter for waiter in self._waiters if not waiter.done()]
+        for waiter in waiting:
+            say(waiter)
+        return len(waiting)
 
 
 class SingleFlight(Generic[T]):
@@ -58,7 +63,7 @@ class SingleFlight(Generic[T]):
         """The result of a flight that started after `newer_than`: one in the air, or else a new one started at `now`.
 
         Raises:
-            TimeoutError: when it does not come within `patience` seconds, if given. The flight goes on.
+            NotInTimeError: when it does not come within `patience` seconds, if given. The flight goes on.
         """
         flight = self._flights.get(key)
         if flight is None or flight.started <= newer_than:
@@ -75,13 +80,14 @@ class SingleFlight(Generic[T]):
     def _start(
         self, key: bytes, work: Callable[[], Coroutine[Any, Any, T]], now: float, context: Context | None
     ) -> _Flight[T]:
-        flight = self._flights[key] = _Flight(now)
+        flight: _Flight[T] = _Flight(now)
 
         def end(task: "asyncio.Task[None]") -> None:
             self._tasks.discard(task)
             self._land(key, flight, lambda waiter: waiter.cancel())  # if it has not landed, it was cancelled
 
         task = asyncio.create_task(self._fly(key, flight, work), context=context)
+        self._flights[key] = flight
         self._tasks.add(task)
         task.add_done_callback(end)
         return flight
@@ -89,17 +95,18 @@ class SingleFlight(Generic[T]):
     async def _fly(self, key: bytes, flight: _Flight[T], work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         try:
             result = await work()
-        except Exception as error:  # noqa: BLE001 - it is for the callers to handle
+        except Exception as error:
             told = error
-            self._land(key, flight, lambda waiter: waiter.set_exception(told))
+            if not self._land(key, flight, lambda waiter: waiter.set_exception(told)):
+                raise  # for the loop to report
         else:
             self._land(key, flight, lambda waiter: waiter.set_result(result))
 
-    def _land(self, key: bytes, flight: _Flight[T], say: "Callable[[asyncio.Future[T]], object]") -> None:
-        """Nobody boards it any more, and all who wait are told."""
+    def _land(self, key: bytes, flight: _Flight[T], say: "Callable[[asyncio.Future[T]], object]") -> int:
+        """Nobody boards it any more, and all who wait are told; how many these are."""
         if self._flights.get(key) is flight:
             del self._flights[key]
-        flight.tell(say)
+        return flight.tell(say)
 
     async def close(self) -> None:
         """Cancel what is still in the air and wait until it is gone."""
@@ -114,4 +121,4 @@ class SingleFlight(Generic[T]):
 
 def _give_up(waiter: "asyncio.Future[T]") -> None:
     if not waiter.done():
-        waiter.set_exception(TimeoutError())
+        waiter.set_exception(NotInTimeError())

@@ -99,7 +99,7 @@ def _parsed(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # old credentials do not stay for long
 def _form_headers(authorization: str) -> httpx.Headers:
     """Of a form that is posted with these credentials; not to be changed."""
     return httpx.Headers(
@@ -113,12 +113,11 @@ async def _close_if_idle(connections: _Connections) -> None:
 
 
 def _read(response: httpx.Response) -> Answer:
-    told = {b"content-encoding": b"", b"content-type": b"", b"retry-after": b""}
+    told: dict[bytes, list[bytes]] = {b"content-encoding": [], b"content-type": [], b"retry-after": []}
     for key, value in response.headers.raw:  # `headers` itself would first guess how they are encoded, each time
-        name = key.lower()
-        if name in told:
-            told[name] = b", ".join((told[name], value)) if told[name] else value
-    encoding, content_type, retry_after = (value.decode("latin-1") for value in told.values())
+        if (values := told.get(key.lower())) is not None:
+            values.append(value)
+    encoding, content_type, retry_after = (b", ".join(values).decode("latin-1") for values in told.values())
     return Answer(
         status=response.status_code,
         content_type=content_type if encoding in ("", "identity") else "",

@@ -84,24 +84,21 @@ class TestRotation:
         assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
 
     def test_a_file_that_another_process_is_renaming_is_not_renamed_again(self, tmp_path: Path) -> None:
-        """Else a nearly empty one would push out the oldest: who comes second waits, and finds a new one."""
+        """Else a nearly empty one would push out the oldest. Nobody waits: any user may hold that lock for ever."""
         path = tmp_path / "audit.jsonl"
         file = AuditFile(path, Rotation(max_bytes=250, keep=2))
         file.write(LINE * 2)
         other = os.open(tmp_path, os.O_RDONLY)
         fcntl.flock(other, fcntl.LOCK_EX)
-        second = threading.Thread(target=file.write, args=(LINE,))
-        second.start()
-        second.join(0.2)
-        assert second.is_alive()
+        file.write(LINE)
         path.rename(tmp_path / "audit.jsonl.1")
         path.write_bytes(LINE)
         os.close(other)
-        second.join(40)
+        file.write(LINE)
         file.close()
-        assert sizes(tmp_path) == {"audit.jsonl": 200, "audit.jsonl.1": 200}
+        assert sizes(tmp_path) == {"audit.jsonl": 200, "audit.jsonl.1": 300}
 
-    def test_who_fills_a_new_file_while_another_still_renames_old_ones_waits(
+    def test_who_fills_a_new_file_while_another_still_renames_old_ones_renames_none(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Somebody else took the full one away. Two that rename at once would put one old file over another."""
@@ -138,7 +135,7 @@ class TestRotation:
         def of_files(descriptor: int, operation: int) -> None:
             if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EBADF, "Bad file descriptor")
-            locked.append(operation == fcntl.LOCK_EX)
+            locked.append(operation == fcntl.LOCK_EX | fcntl.LOCK_NB)
             flock(descriptor, operation)
 
         monkeypatch.setattr(fcntl, "flock", of_files)
@@ -196,7 +193,7 @@ def test_processes_that_share_a_file_lose_and_tear_nothing_when_it_is_full(tmp_p
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
     other.start()
     try:
-        assert [writer.wait(30) for writer in writers] == [0, 0]
+        assert [writer.wait(120) for writer in writers] == [0, 0]
     finally:
         done.set()
         other.join()
@@ -204,4 +201,4 @@ def test_processes_that_share_a_file_lose_and_tear_nothing_when_it_is_full(tmp_p
     assert {len(line) for line in written} == {99}
     numbers = sorted((line.split(b":")[0], int(line.split(b":")[1])) for line in written)
     assert numbers == [(name, number) for name in (b"a", b"b") for number in range(3000)]
-    assert len(sizes(tmp_path)) > 20
+    assert sum(name.startswith("audit.jsonl.") for name in sizes(tmp_path)) >= 3

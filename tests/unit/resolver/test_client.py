@@ -174,6 +174,15 @@ class TestReading:
         assert isinstance(got, Unavailable)
         assert got.retry_after == seconds
 
+    @pytest.mark.parametrize("first", ["", "application/json", "text/html"])
+    async def test_two_content_types_are_none(self, first: str) -> None:
+        """Which of them is meant nobody can know."""
+        headers = [("content-type", first), ("content-type", "application/json")]
+        two = httpx.Response(200, headers=headers, stream=httpx.ByteStream(b'{"active": true}'))
+        (state,) = await exchange(lambda _: two)
+        assert isinstance(state, Unavailable)
+        assert state.reason is Reason.SERVER_ANSWER_INVALID
+
     async def test_a_400_speaks_of_the_token_once_the_server_has_answered_others(self) -> None:
         """Before that it may speak of our configuration."""
         bad = 400, JSON, b'{"error": "invalid_request"}'

@@ -1,12 +1,13 @@
 """Callers that want the same answer share one flight, and none of them can spoil it for the others."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from extauthz.resolver.coalesce import SingleFlight
+from extauthz.resolver.coalesce import NotInTimeError, SingleFlight
 
 EVER = float("-inf")
 
@@ -179,7 +180,7 @@ class TestPatience:
         work = Work()
         hasty = asyncio.create_task(flights.run(b"k", work, now=10.0, newer_than=EVER, patience=0.0))
         patient = asyncio.create_task(flights.run(b"k", work, now=10.0, newer_than=EVER, patience=60.0))
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NotInTimeError):
             await asyncio.wait_for(hasty, 5)
         work.gate.set()
         assert await asyncio.wait_for(patient, 5) == "answer"
@@ -222,6 +223,25 @@ class TestTrouble:
         results = await asyncio.gather(*callers, return_exceptions=True)
         assert [type(result) for result in results] == [LookupError, LookupError]
         assert len(flights) == 0
+
+    async def test_where_nobody_waits_any_more_the_loop_is_told(self, flights: SingleFlight[str]) -> None:
+        """A fault of ours behind a slow server would look like that server's slowness for ever."""
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        gate = asyncio.Event()
+
+        async def broken() -> str:
+            await gate.wait()
+            raise LookupError("broken")
+
+        caller = asyncio.create_task(flights.run(b"k", broken, now=10.0, newer_than=EVER))
+        await settle()
+        caller.cancel()
+        await settle()
+        gate.set()
+        await settle()
+        gc.collect()
+        assert [type(context["exception"]) for context in told] == [LookupError]
 
     async def test_a_flight_that_is_cancelled_before_it_began_wakes_its_callers(self) -> None:
         """Its work never ran, and can tell nobody."""

@@ -73,7 +73,7 @@ def _grant_metadata(client_id: str | None, scope: str) -> bytes:
     return _metadata({name: value for name, value in known.items() if value})
 
 
-_remembered_grant_metadata = lru_cache(maxsize=_REMEMBERED_ANSWERS)(_grant_metadata)
+_remembered_grant_metadata = lru_cache(maxsize=1024)(_grant_metadata)
 _remembered_token_metadata = lru_cache(maxsize=_REMEMBERED_ANSWERS)(_token_metadata)
 
 
