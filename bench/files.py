@@ -125,13 +125,15 @@ def write_backends(file: Path, *, app: int, introspection: int, inner: int) -> P
         default '{json.dumps(active)}';
         "~token={REFUSED}" '{json.dumps({"active": False})}';
     }}
+    upstream inner {{ server 127.0.0.1:{inner}; keepalive 64; keepalive_requests 1000000000; }}
     server {{ listen 127.0.0.1:{app}; location / {{ return 200; }} }}
     server {{
         listen 127.0.0.1:{introspection};
         location / {{
             proxy_http_version 1.1;
+            proxy_set_header Connection "";
             proxy_set_header X-Form $request_body;
-            proxy_pass http://127.0.0.1:{inner};
+            proxy_pass http://inner;
         }}
     }}
     server {{ listen 127.0.0.1:{inner}; default_type application/json; location / {{ return 200 $answer; }} }}
