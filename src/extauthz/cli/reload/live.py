@@ -189,7 +189,12 @@ def _time(seconds: float) -> str:
 
 
 def summary(reports: Sequence[Report]) -> dict[str, Any]:
-    """What all workers did as one answer: `result` is what each of them did, or `mixed`, or `none` when nobody answered."""
-    results = {report.result.value for report in reports}
-    result = results.pop() if len(results) == 1 else "mixed" if results else "none"
+    """What all workers did as one answer: `result` is what each of them did, or `mixed`, or `none` when nobody answered.
+
+    A worker that has just started has read the new files by itself: `unchanged` beside `reloaded` is no difference.
+    """
+    results = {report.result for report in reports}
+    if Result.RELOADED in results:
+        results.discard(Result.UNCHANGED)
+    result = results.pop().value if len(results) == 1 else "mixed" if results else "none"
     return {"result": result, "workers": [report.as_json() for report in reports]}
