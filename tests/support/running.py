@@ -47,7 +47,7 @@ class Files(TypedDict, total=False):
 
 def write_files(folder: Path, *, introspection: str, **files: Unpack[Files]) -> tuple[int, int, int]:
     """Write extauthz.yaml and policy.yaml; returns the ports (gateway, ops, grpc)."""
-    grpc_server = files.get("grpc_server", "h2corn")
+    grpc_server, timeout = files.get("grpc_server", "h2corn"), files.get("timeout", "10s")
     gateway, ops, own = files["ports"] if "ports" in files else free_ports(3)
     with_grpcio = grpc_server == "grpcio"
     listen = f'gateway: "127.0.0.1:{gateway}", ops: "127.0.0.1:{ops}"'
@@ -65,10 +65,10 @@ authorization_servers:
     issuer: {ISSUER}
     introspection_endpoint: {introspection}
     client: {{id: gateway, secret: {{env: EXTAUTHZ_CLIENT_SECRET}}}}
-    timeout: {files.get("timeout", "10s")}
+    timeout: {timeout}
     circuit: {{failures: 10_000, window: 10_000}}  # the table of cases is one long outage
     cache: {files.get("cache", "{ttl: 60s, negative_ttl: 10s}")}
-{_another_server(files.get("stranger", ""), files.get("timeout", "500ms"))}
+{_another_server(files.get("stranger", ""), timeout)}
 audit: {{path: "{folder / "audit.jsonl"}"}}
 """
     (folder / "extauthz.yaml").write_text(text)

@@ -92,16 +92,18 @@ class AuditFile:
         None when somebody else has it.
         """
         for opened in (partial(os.open, self._path.parent, os.O_RDONLY), partial(os.dup, self._descriptor)):
-            with suppress(OSError):
+            try:
                 lock = opened()
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    os.close(lock)
-                    return None
-                except OSError:
-                    os.close(lock)
-                    continue
+            except OSError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                return None
+            except OSError:
+                os.close(lock)
+            else:
                 return lock
         return None
 
