@@ -24,7 +24,8 @@ demo: $(ENVIRONMENT) ## real Envoy and real NGINX, refusing and admitting; ONCE=
 
 test: install ## all tests, with real gateways; also types, style and import rules
 	@tools/programs.sh nginx nginx-set-misc nginx-njs caddy redis-server postgresql
-	@$(BIN)/python -m pytest $(ARGS)
+	@rm -f .pytest_cache/v/cache/lastfailed
+	@$(BIN)/python -m pytest $(ARGS) || $(if $(ARGS),false,PYTHONPATH=tests $(BIN)/python -m support.second_look)
 
 lint: $(ENVIRONMENT) ## types, style and import rules alone
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
