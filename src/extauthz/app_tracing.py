@@ -29,6 +29,7 @@ from extauthz.config.recording import Tracing as TracingSection
 from extauthz.core.decision import Deny
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState
 from extauthz.core.request import AuthRequest
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.core.trace import TRACEPARENT
 from extauthz.observe.events import Checked
@@ -111,19 +112,9 @@ class _TracedResolver:
             span.set_attribute("extauthz.hit", known is not None)
             return known
 
-    async def resolve(
-        self,
-        server: str,
-        token: Token,
-        max_age: float | None,
-        patience: float | None = None,
-        address: str = "",
-        *,
-        max_stale: float | None = None,
-        trace: str = "",
-    ) -> Resolution:
+    async def resolve(self, server: str, token: Token, terms: Terms) -> Resolution:
         """The same: the steps have spans of their own."""
-        return await self._inner.resolve(server, token, max_age, patience, address, max_stale=max_stale, trace=trace)
+        return await self._inner.resolve(server, token, terms)
 
 
 class _TracedShared:

@@ -20,6 +20,7 @@ from extauthz.core.paths import canonical_host, canonical_path, known_method
 from extauthz.core.policy import Rule, acted_upon, decide
 from extauthz.core.request import AuthRequest
 from extauthz.core.snapshot import Snapshot
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Observer
 
@@ -39,23 +40,8 @@ class TokenResolver(Protocol):
     def known(self, server: str, token: Token, max_age: float | None) -> Resolution | None:
         """The state of a token as it is remembered, no older than `max_age` seconds if given; None when one has to ask."""
 
-    async def resolve(
-        self,
-        server: str,
-        token: Token,
-        max_age: float | None,
-        patience: float | None = None,
-        address: str = "",
-        *,
-        max_stale: float | None = None,
-        trace: str = "",
-    ) -> Resolution:
-        """The state of a token that is not `known`, at the named authorization server, no older than `max_age` seconds if given.
-
-        Answers within `patience` seconds if given. While the server cannot be asked, an answer may be too old by what
-        its settings allow, and by no more than `max_stale` seconds if given. `address` is the client's, to count its inactive tokens; `trace` is
-        the request's. Cancelling the caller must not disturb others.
-        """
+    async def resolve(self, server: str, token: Token, terms: Terms) -> Resolution:
+        """The state of a token that is not `known`, at the named authorization server. Cancelling it must not disturb others."""
 
 
 class Authorizer:
@@ -123,15 +109,9 @@ class Authorizer:
         """Step 4, where it may take a while."""
         self.waiting += 1
         try:
-            return await self._resolver.resolve(
-                rule.authorization_server,
-                token,
-                rule.max_age,
-                _least(request.patience, rule.patience),
-                request.source,
-                max_stale=rule.max_stale,
-                trace=request.trace,
-            )
+            patience = _least(request.patience, rule.patience)
+            terms = Terms(rule.max_age, rule.max_stale, patience, request.source, request.trace)
+            return await self._resolver.resolve(rule.authorization_server, token, terms)
         finally:
             self.waiting -= 1
 

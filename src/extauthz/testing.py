@@ -20,6 +20,7 @@ from extauthz.core.request import AuthRequest
 from extauthz.core.routes import RouteTable
 from extauthz.core.scopes import Implications, lenient_scope
 from extauthz.core.snapshot import Snapshot
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Checked, Happened, Introspected
 
@@ -153,11 +154,7 @@ class Asked(NamedTuple):
 
     server: str
     token: Token
-    max_age: float | None
-    patience: float | None = None
-    address: str = ""
-    trace: str = ""
-    max_stale: float | None = None
+    terms: Terms
 
 
 class StubResolver:
@@ -206,19 +203,9 @@ class StubResolver:
         state = self.remembered.get(token.reveal())
         return None if state is None else Resolution(state=state, level="memory", fresh_until=self.fresh_until)
 
-    async def resolve(
-        self,
-        server: str,
-        token: Token,
-        max_age: float | None,
-        patience: float | None = None,
-        address: str = "",
-        *,
-        max_stale: float | None = None,
-        trace: str = "",
-    ) -> Resolution:
+    async def resolve(self, server: str, token: Token, terms: Terms) -> Resolution:
         """Answer from the table, after the gate and unless there is a fault."""
-        self.asked.append(Asked(server, token, max_age, patience, address, trace, max_stale))
+        self.asked.append(Asked(server, token, terms))
         if self.gate is not None:
             await self.gate.wait()
         if self.fault is not None:

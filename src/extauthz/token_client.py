@@ -32,6 +32,7 @@ from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.bearer import extract
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, TokenState
+from extauthz.core.terms import Terms
 from extauthz.observe.events import Observer, Observers
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver
@@ -107,7 +108,7 @@ class TokenClient:
             await self._begin()
         resolution = self._resolver.known(self._source, found, max_age)
         if resolution is None:
-            resolution = await self._resolver.resolve(self._source, found, max_age)
+            resolution = await self._resolver.resolve(self._source, found, Terms(max_age))
         return self._in_time(resolution.state)
 
     def forget(self, token: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from extauthz.core.introspection import Inactive
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Happening
 from extauthz.resolver.breaker import State
@@ -140,7 +141,7 @@ async def test_closing_while_it_hangs(redis: RedisServer) -> None:
     """Nobody waits for it then."""
     async with two_workers(redis) as (one, _):
         redis.pause()
-        asking = asyncio.create_task(one.resolver.resolve("main", Token("t"), None))
+        asking = asyncio.create_task(one.resolver.resolve("main", Token("t"), Terms()))
         await asyncio.sleep(0.01)
         await one.redis.close()
         assert (await asking).level == "server"

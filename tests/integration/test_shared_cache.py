@@ -11,6 +11,7 @@ import pytest
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Happening
 from extauthz.resolver.redis import RedisClient
@@ -446,7 +447,7 @@ class TestLease:
         bench.server.takes = 0.01
         resolvers = [(await bench.worker()).resolver for _ in range(10)]
         tokens = [Token(f"t{number}") for number in range(1000)]
-        requests = (resolver.resolve("main", token, None) for token in tokens for resolver in resolvers)
+        requests = (resolver.resolve("main", token, Terms()) for token in tokens for resolver in resolvers)
         assert all(answer.state == active() for answer in await asyncio.gather(*requests))
         assert bench.questions == 1000
 

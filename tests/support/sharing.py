@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from extauthz.core.introspection import Resolution, TokenState
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.resolver.breaker import Breaker, BreakerSettings
 from extauthz.resolver.cache import TokenCache
@@ -151,6 +152,6 @@ class Worker:
         """The way of a token; what it leads to is written before this returns."""
         resolution = self.resolver.known("main", Token(token), max_age)
         if resolution is None:
-            resolution = await self.resolver.resolve("main", Token(token), max_age)
+            resolution = await self.resolver.resolve("main", Token(token), Terms(max_age))
         await self.shared.close()
         return resolution

@@ -10,6 +10,7 @@ from extauthz.core.decision import Allow, Deny, Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.testing import Asked, Bench, StubResolver, active, policy, request, rule
 
@@ -53,7 +54,7 @@ async def test_the_resolver_is_asked_what_the_rule_says() -> None:
     """The rule's server, the token itself and how old an answer may be; whose token it is, and in which trace."""
     bench = bench_of(rule(authorization_server="partner", max_age=0.0))
     await bench.check(request(token="good", source="10.0.0.7", trace="00-a-b-01"))
-    assert bench.resolver.asked == [Asked("partner", Token("good"), 0.0, None, "10.0.0.7", "00-a-b-01")]
+    assert bench.resolver.asked == [Asked("partner", Token("good"), Terms(0.0, address="10.0.0.7", trace="00-a-b-01"))]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ async def test_the_one_with_less_patience_counts(
     bench = bench_of(rule(patience=route, max_stale=30.0))
     await bench.check(request(token="good", patience=gateway))
     (asked,) = bench.resolver.asked
-    assert (asked.patience, asked.max_stale) == (patience, 30.0)
+    assert (asked.terms.patience, asked.terms.max_stale) == (patience, 30.0)
 
 
 async def test_a_token_that_is_known_without_waiting_costs_no_question() -> None:

@@ -14,6 +14,7 @@ from extauthz.core.bearer import extract
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.policy import Rule
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.logs import configure
 
@@ -48,7 +49,7 @@ async def _ask(config: ServiceConfig, rule: Rule, token: Token) -> TokenState:
     left = _DISCOVERY_SECONDS if discovers else 0.0
     try:
         while True:
-            found = await service.resolver.resolve(rule.authorization_server, token, 0.0)
+            found = await service.resolver.resolve(rule.authorization_server, token, Terms(max_age=0.0))
             if not isinstance(found.state, Unavailable) or left <= 0:
                 return found.state
             left -= _PAUSE_SECONDS

@@ -7,6 +7,7 @@ from extauthz.authorizer import Authorizer
 from extauthz.core.introspection import Resolution, TokenState
 from extauthz.core.request import AuthRequest
 from extauthz.core.snapshot import Snapshot
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import DECISION_ID_LENGTH, Checked, Observers
 
@@ -76,16 +77,6 @@ class _Known:
             return None
         return Resolution(state=self._state, level="memory", fresh_until=float("inf"), asked_at=0.0)
 
-    async def resolve(
-        self,
-        _server: str,
-        _token: Token,
-        _max_age: float | None,
-        _patience: float | None = None,
-        _address: str = "",
-        *,
-        max_stale: float | None = None,
-        trace: str = "",
-    ) -> Resolution:
+    async def resolve(self, _server: str, _token: Token, _terms: Terms) -> Resolution:
         """Nobody is asked."""
-        raise LookupError(trace, max_stale)
+        raise LookupError

@@ -26,6 +26,7 @@ from extauthz.core.introspection import (
     TokenState,
     Unavailable,
 )
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected, Observer
 from extauthz.resolver.cache import TokenCache, token_hash
@@ -87,14 +88,12 @@ class Source:
 
 
 class _Question(NamedTuple):
-    """What is asked, at which server, how old the answer may be, and for the sake of which trace."""
+    """What is asked, at which server, and on which terms."""
 
     source: Source
     key: bytes
     token: Token
-    max_age: float | None
-    max_stale: float | None
-    trace: str
+    terms: Terms
 
 
 class _Answer(NamedTuple):
@@ -130,36 +129,21 @@ class Resolver:
         source = self._sources.get(server) or self._chosen(server, token)
         return None if source is None else source.cache.get(source.cache.key(token), max_age)
 
-    async def resolve(
-        self,
-        server: str,
-        token: Token,
-        max_age: float | None,
-        patience: float | None = None,
-        address: str = "",
-        *,
-        max_stale: float | None = None,
-        trace: str = "",
-    ) -> Resolution:
-        """Steps 2 to 8: the state of a token of which nothing is `known`, no older than `max_age` seconds if given.
-
-        After `patience` seconds the caller is told that the server is slow; the question itself goes on, so that the
-        next one may find the answer in the cache. `address` is whose token it is, to count its inactive ones. While the
-        server cannot be asked, an answer may be `max_stale` seconds too old, if the server's settings allow as much.
-        `trace` is the `traceparent` of the request.
-        """
+    async def resolve(self, server: str, token: Token, terms: Terms) -> Resolution:
+        """Steps 2 to 8: the state of a token of which nothing is `known`."""
         source = self._sources.get(server) or self._chosen(server, token)
         if source is None:
             return _NO_TOKEN_OF_THE_SERVER
         key = source.cache.key(token)
         if not source.shape.fits(token):  # 2
             return _NO_TOKEN_OF_THE_SERVER
-        if max_age is not None and _is_active(source.cache.get(key, None)):
+        address = terms.address
+        if terms.max_age is not None and _is_active(source.cache.get(key, None)):
             address = ""  # too old for this request, but no bad token
         wait = self._limiter.take(address)
         if wait > 0:
             return _too_many_inactive(wait)
-        resolution = await self._learn(_Question(source, key, token, max_age, max_stale, trace), patience)
+        resolution = await self._learn(_Question(source, key, token, terms))
         if not isinstance(resolution.state, Inactive):
             self._limiter.give_back(address)
         return resolution
@@ -168,14 +152,16 @@ class Resolver:
         """The one of several servers that the token belongs to."""
         return self._sources.get(self._selector.choose(servers, token))
 
-    async def _learn(self, question: _Question, patience: float | None) -> Resolution:
+    async def _learn(self, question: _Question) -> Resolution:
         """Steps 3 to 8."""
-        source, key, token, max_age, max_stale, _ = question
+        source, key, token, terms = question
         ask = partial(self._ask_within, question)
         local = source.local  # 3
-        resolution = await (ask(patience) if local is None else local.resolve(key, token, max_age, patience, ask))
+        resolution = await (
+            ask(terms.patience) if local is None else local.resolve(key, token, terms.max_age, terms.patience, ask)
+        )
         if isinstance(resolution.state, Unavailable):
-            stale = source.cache.stale(key, max_age, max_stale)  # 8
+            stale = source.cache.stale(key, terms.max_age, terms.max_stale)  # 8
             return resolution if stale is None else stale._replace(took_seconds=resolution.took_seconds)
         return resolution
 
@@ -188,12 +174,13 @@ class Resolver:
 
     async def _share(self, question: _Question, patience: float | None) -> Resolution:
         """Step 4. A flight that we join may end with an answer from the shared cache that is too old for us."""
-        source, key, _, max_age, _, trace = question
+        source, key, _, terms = question
+        max_age = terms.max_age
         run = partial(self._flights.run, key, partial(self._fly, question))
         now = self._monotonic()
         newer_than = float("-inf") if max_age is None else now - max_age
         joined = self._flights.in_the_air(key, newer_than=newer_than)
-        context = None if joined else within(trace)
+        context = None if joined else within(terms.trace)
         resolution = await run(now=now, newer_than=newer_than, patience=patience, context=context)
         if not joined:
             return resolution
@@ -204,7 +191,8 @@ class Resolver:
 
     async def _fly(self, question: _Question) -> Resolution:
         """Steps 5 to 7."""
-        source, key, token, max_age, *_ = question
+        source, key, token, terms = question
+        max_age = terms.max_age
         shared = source.shared
         if shared is not None and max_age != 0:
             known = await shared.find(token, max_age)  # 5

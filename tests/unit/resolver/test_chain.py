@@ -8,6 +8,7 @@ import pytest
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.events import Introspected
 from extauthz.resolver.cache import TokenCache
@@ -92,7 +93,7 @@ class Bench:
 
     async def resolve(self, token: str = "t", max_age: float | None = None, server: str = "main") -> Resolution:
         known = self.resolver.known(server, Token(token), max_age)
-        return known if known is not None else await self.resolver.resolve(server, Token(token), max_age)
+        return known if known is not None else await self.resolver.resolve(server, Token(token), Terms(max_age))
 
     def begin(self, token: str = "t", max_age: float | None = None) -> "asyncio.Task[Resolution]":
         return asyncio.create_task(self.resolve(token, max_age))
@@ -288,7 +289,7 @@ class TestTrouble:
         await bench.resolve()
         bench.main.state = TROUBLE
         bench.pass_time(70.0)
-        resolution = await bench.resolver.resolve("main", Token("t"), None, max_stale=max_stale)
+        resolution = await bench.resolver.resolve("main", Token("t"), Terms(max_stale=max_stale))
         assert resolution.level == level
 
     @pytest.mark.shows("S37")
@@ -322,10 +323,10 @@ async def test_a_flood_of_refused_tokens_keeps_no_good_one_from_being_asked_abou
     resolver = Resolver(
         [Source(name="main", cache=cache, client=client)], observer=bench.observer, monotonic=bench.monotonic
     )
-    await resolver.resolve("main", Token("good-1"), None)
-    flood = [await resolver.resolve("main", Token(f"junk{number}"), None) for number in range(200)]
+    await resolver.resolve("main", Token("good-1"), Terms())
+    flood = [await resolver.resolve("main", Token(f"junk{number}"), Terms()) for number in range(200)]
     assert {type(junk.state) for junk in flood} == {Inactive}
-    assert (await resolver.resolve("main", Token("good-2"), None)).state == active()
+    assert (await resolver.resolve("main", Token("good-2"), Terms())).state == active()
     await resolver.close()
 
 
@@ -348,7 +349,7 @@ class TestPatience:
     async def test_a_token_that_turns_out_valid_too_late_does_not_pass(self, bench: Bench) -> None:
         """The caller is told that the server is slow; the answer is for whoever asks next."""
         bench.main.gated = True
-        late = await bench.resolver.resolve("main", Token("t"), None, 0.01)
+        late = await bench.resolver.resolve("main", Token("t"), Terms(patience=0.01))
         assert isinstance(late.state, Unavailable)
         assert late.state.reason is Reason.SERVER_TIMEOUT
         bench.main.gates[0].set()
@@ -406,7 +407,7 @@ class TestStale:
         """A slow server is no better than one that is away."""
         await self.outage(bench)
         bench.main.gated = True
-        answer = await bench.resolver.resolve("main", Token("t"), None, 0.001)
+        answer = await bench.resolver.resolve("main", Token("t"), Terms(patience=0.001))
         assert (answer.state, answer.level) == (active(), "stale")
         await bench.resolver.close()
 

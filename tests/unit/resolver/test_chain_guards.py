@@ -6,6 +6,7 @@ import pytest
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.resolver.cache import TokenCache
 from extauthz.resolver.chain import Resolver, Source
@@ -53,7 +54,11 @@ class Bench:
 
     async def resolve(self, token: str, address: str = GUESSER, max_age: float | None = None) -> Resolution:
         known = self.resolver.known("main", Token(token), max_age)
-        return known if known is not None else await self.resolver.resolve("main", Token(token), max_age, None, address)
+        return (
+            known
+            if known is not None
+            else await self.resolver.resolve("main", Token(token), Terms(max_age, address=address))
+        )
 
     async def guess(self, count: int, address: str = GUESSER, name: str = "bad") -> list[TokenState]:
         """The states of so many tokens, each another one."""

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from extauthz.core.decision import Reason
 from extauthz.core.introspection import Active, Inactive, Resolution, TokenState, Unavailable
+from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.jwk_set import KeySet, read_jwks
 from extauthz.observe.events import Happening
@@ -108,7 +109,11 @@ class Bench:
         self, token: str = GOOD, max_age: float | None = None, patience: float | None = None
     ) -> Resolution:
         known = self.resolver.known("main", Token(token), max_age)
-        return known if known is not None else await self.resolver.resolve("main", Token(token), max_age, patience)
+        return (
+            known
+            if known is not None
+            else await self.resolver.resolve("main", Token(token), Terms(max_age, patience=patience))
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.monotonic.advance(seconds)

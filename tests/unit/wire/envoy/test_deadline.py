@@ -66,7 +66,7 @@ async def test_the_resolver_gets_the_deadline_less_a_margin(deadline: float | No
     """A tenth, and at least ten milliseconds: an answer that comes late is no answer."""
     bench = Bench()
     await CheckService(bench.authorizer)(message(), deadline)
-    assert bench.resolver.asked[0].patience == (patience if patience is None else pytest.approx(patience))
+    assert bench.resolver.asked[0].terms.patience == (patience if patience is None else pytest.approx(patience))
 
 
 @pytest.mark.shows("E40")
