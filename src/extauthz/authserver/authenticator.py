@@ -54,9 +54,9 @@ class Authenticator:
             client = await self._find(reading.client_id, AuthMethod.SECRET)
             now_hash, old_hash = (None, None) if client is None else self._hashes(client)
             # A wrong secret costs two checks whether or not there is an old one, or a client.
-            right = await self._verifier.matches(reading.secret, now_hash) or await self._verifier.matches(
-                reading.secret, old_hash
-            )
+            right = await self._verifier.matches(
+                reading.secret, now_hash, place=f"now {reading.client_id}"
+            ) or await self._verifier.matches(reading.secret, old_hash, place=f"old {reading.client_id}")
             if right and client is not None:
                 return client
         return None

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from extauthz.authserver.store.base import ALL_AUDIENCES, NO_CLAIMS, TokenKind, TokenRecord, token_digest
 from extauthz.core.scopes import parse_scope
 
@@ -58,6 +60,17 @@ class Grant:
             raise ValueError("a client id or a subject is not empty")
         if taken := sorted(RESERVED_CLAIMS & set(self.claims)):
             raise ValueError(f"these claims are the server's own: {', '.join(taken)}")
+        if "" in self.claims:
+            raise ValueError("the name of a claim is not empty")
+        _check_json(self.claims)
+
+
+def _check_json(claims: Mapping[str, Any]) -> None:
+    """By whoever writes the answers: it knows no half of a surrogate pair, no deep nesting and no number of 65 bits."""
+    try:
+        orjson.dumps(claims)
+    except TypeError as error:
+        raise ValueError(f"a claim is not JSON that an answer can hold: {error}") from error
 
 
 def checked_scope(scope: Sequence[str]) -> tuple[str, ...]:

@@ -117,6 +117,20 @@ async def test_each_method_proves_the_client_registered_for_it(
     assert await authenticator.authenticate(credentials) == client
 
 
+async def test_what_is_presented_together_does_not_tell_who_exists(
+    authenticator: Authenticator, counted: list[bytes]
+) -> None:
+    """A guess costs the same beside one for a client that does not exist, whether its own client exists or not."""
+    costs = []
+    for client_id in ("rotating", "unknown"):
+        counted.clear()
+        guesses = (authenticator.authenticate(secret(name, "wrong")) for name in (client_id, "nobody"))
+        refused = await asyncio.gather(*guesses, return_exceptions=True)
+        assert all(isinstance(each, OAuthError) for each in refused)
+        costs.append(len(counted))
+    assert costs == [4, 4]
+
+
 @pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     "credentials",

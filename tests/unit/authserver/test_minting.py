@@ -37,6 +37,7 @@ def test_only_a_refresh_token_begins_a_family() -> None:
         {"sub": ""},
         {"audience": ("",)},
         {"audience": ("*",)},
+        {"claims": {"": 1}},
         *({"claims": {name: 1}} for name in sorted(RESERVED_CLAIMS)),
     ],
 )
@@ -44,6 +45,13 @@ def test_no_grant_holds_what_a_token_cannot_have(members: dict[str, Any]) -> Non
     """Names are not empty, nobody gets the word for all audiences, and no claim takes a standard place."""
     with pytest.raises(ValueError, match=r"empty|own"):
         Grant(**{"client_id": "app"} | members)
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"deep": ["\udfff"]}, 2**64, {1}])
+def test_no_claim_is_what_json_cannot_tell(value: object) -> None:
+    """What no answer could repeat is refused when the token is issued, not whenever somebody asks about it."""
+    with pytest.raises(ValueError, match="JSON"):
+        Grant(client_id="app", claims={"acr": "1", "odd": value})
 
 
 @pytest.mark.parametrize("ttl", [0, -1, MAX_TTL_SECONDS + 1])
