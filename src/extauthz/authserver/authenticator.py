@@ -98,5 +98,13 @@ def same_name(registered: str, presented: str) -> bool:
         return False
 
 
+def check_subject(text: str) -> None:
+    """Raise ``ValueError`` for what is no name (RFC 4514): no certificate would ever match it."""
+    try:
+        _name(text)
+    except ValueError:
+        raise ValueError(f"the subject of a certificate is written like CN=app,O=Example, and not {text!r}") from None
+
+
 def _name(text: str) -> Name:
     return Name.from_rfc4514_string(text, {"emailAddress": NameOID.EMAIL_ADDRESS, "EMAIL": NameOID.EMAIL_ADDRESS})

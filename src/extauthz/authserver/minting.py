@@ -89,10 +89,12 @@ def mint(
     """Return an opaque token of 256 random bits and its record, which holds only the digest.
 
     A refresh token always has a family, a new one where the grant names none. Raises ``ValueError`` for a lifetime that
-    a token cannot have.
+    a token cannot have, and for one that is over before it begins.
     """
     if not 0 < ttl_seconds <= MAX_TTL_SECONDS:
         raise ValueError(f"the lifetime of a token is 1 to {MAX_TTL_SECONDS} seconds")
+    if not_before is not None and not_before >= int(now) + ttl_seconds:
+        raise ValueError("the token would expire before it is good")
     token = secrets.token_urlsafe(32)
     family = secrets.token_urlsafe(16) if grant.family is None and kind is TokenKind.REFRESH else grant.family
     record = TokenRecord(

@@ -61,6 +61,13 @@ def test_a_lifetime_has_bounds(ttl: int) -> None:
         mint(GRANT, now=0, ttl_seconds=ttl)
 
 
+def test_no_token_begins_after_its_end() -> None:
+    """It would never be good."""
+    with pytest.raises(ValueError, match="before it is good"):
+        mint(GRANT, now=0, ttl_seconds=10, not_before=10)
+    assert mint(GRANT, now=0, ttl_seconds=10, not_before=9)[1].not_before == 9
+
+
 def test_scope_is_checked_and_loses_its_duplicates() -> None:
     """Scopes are words of RFC 6749 §3.3, each once."""
     assert checked_scope(["a", "b", "a"]) == ("a", "b")

@@ -24,7 +24,7 @@ def test_a_backup_of_sqlite_is_a_private_store(sqlite_store: Path, tmp_path: Pat
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     rows = json.loads(extauthz("client", "list", "--json", "--store", f"sqlite:///{copy}").stdout)
     assert [row["id"] for row in rows] == ["app"]
-    assert "copy.db" in extauthz("authserver", "backup", str(copy), status=1).stderr
+    assert f"Error: {copy} exists already" in extauthz("authserver", "backup", str(copy), status=1).stderr
 
 
 def test_a_store_that_is_not_there_is_not_backed_up(sqlite_store: Path, tmp_path: Path, extauthz: Command) -> None:
