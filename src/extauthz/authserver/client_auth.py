@@ -166,6 +166,10 @@ class SecretVerifier:
         self._verified_until: dict[bytes, float] = {}
         self._checks: dict[tuple[str, bytes], asyncio.Task[bool]] = {}
 
+    def remembers(self, secret: str, secret_hash: str | None) -> bool:
+        """Tell whether this secret was found to belong to the hash a while ago."""
+        return secret_hash is not None and self._is_fresh(self._digest(secret.encode(), secret_hash))
+
     async def matches(self, secret: str, secret_hash: str | None, *, place: str = "") -> bool:
         """Tell whether the secret belongs to the hash.
 
@@ -176,8 +180,8 @@ class SecretVerifier:
         plain = secret.encode()
         if secret_hash is None or len(plain) > MAX_SECRET_BYTES:
             plain, secret_hash = plain[:MAX_SECRET_BYTES], self._nobody
-        digest = hashlib.blake2b(secret_hash.encode() + b"\0" + plain, key=self._key, digest_size=32).digest()
-        if self._verified_until.get(digest, 0.0) > self._monotonic():
+        digest = self._digest(plain, secret_hash)
+        if self._is_fresh(digest):
             return True
         key = (place, digest)
         check = self._checks.get(key)
@@ -194,6 +198,12 @@ class SecretVerifier:
             self._remember(key[1])
             return True
         return False
+
+    def _digest(self, plain: bytes, secret_hash: str) -> bytes:
+        return hashlib.blake2b(secret_hash.encode() + b"\0" + plain, key=self._key, digest_size=32).digest()
+
+    def _is_fresh(self, digest: bytes) -> bool:
+        return self._verified_until.get(digest, 0.0) > self._monotonic()
 
     def _remember(self, digest: bytes) -> None:
         self._verified_until.pop(digest, None)
