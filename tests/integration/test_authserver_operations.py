@@ -222,6 +222,12 @@ def test_answers_carry_the_headers_of_a_careful_server(server: Running, token: s
         assert "strict-transport-security" not in answer.headers
 
 
+def test_a_head_that_no_client_needs_is_refused(server: Running, token: str) -> None:
+    """Nobody who is unknown makes the server hold much for each connection."""
+    padding = {f"x-{number}": "a" * 1000 for number in range(80)}
+    assert server.introspect(token, headers=from_("192.0.2.7") | padding).status_code == 431
+
+
 def test_metrics_tell_what_all_workers_did(server: Running, token: str) -> None:
     """The ops listener has the numbers of both workers by kind and result, and nothing of the clients."""
     for _ in range(3):

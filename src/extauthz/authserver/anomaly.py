@@ -60,7 +60,8 @@ class Detector:
 
     def _raised(self, event: Event) -> Iterator[Alert]:
         if event.kind is Kind.AUTHENTICATION_FAILED:
-            yield from self._burst(event, "failures_per_client", event.client_id, self._rules.failures_per_client)
+            if event.client_id:
+                yield from self._burst(event, "failures_per_client", event.client_id, self._rules.failures_per_client)
             yield from self._burst(event, "failures_per_address", event.address, self._rules.failures_per_address)
             return
         if event.result == REUSED:

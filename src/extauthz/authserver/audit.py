@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import select
 import threading
@@ -33,6 +34,8 @@ STOP_SECONDS: Final = 5.0
 FILE_MODE: Final = 0o600
 
 Line = dict[str, Any]
+
+_log = logging.getLogger(__name__)
 
 
 class Record(Protocol):
@@ -113,6 +116,7 @@ class FileRecord(_Queue):
         super().__init__(on_loss)
         self._path = path
         self._stop = threading.Event()
+        self._in_trouble = False
 
     async def run(self) -> None:
         """See ``Record``."""
@@ -139,8 +143,16 @@ class FileRecord(_Queue):
             return
         try:
             self._append(batch)
-        except (OSError, TypeError):
+        except (OSError, TypeError) as error:
             self._on_loss(len(batch))
+            self._tell(f"the audit record cannot be written, its lines are lost: {error}", trouble=True)
+        else:
+            self._tell("the audit record is written again", trouble=False)
+
+    def _tell(self, what: str, *, trouble: bool) -> None:
+        if trouble is not self._in_trouble:
+            _log.log(logging.ERROR if trouble else logging.WARNING, "%s", what)
+        self._in_trouble = trouble
 
     def _append(self, batch: Iterable[Mapping[str, Any]]) -> None:
         if isinstance(self._path, int):

@@ -50,16 +50,22 @@ class Authenticator:
                 assert_never(credentials)
 
     async def _by_secret(self, readings: Sequence[Presented]) -> ClientRecord | None:
-        for reading in readings:
-            client = await self._find(reading.client_id, AuthMethod.SECRET)
-            now_hash, old_hash = (None, None) if client is None else self._hashes(client)
-            # A wrong secret costs two checks whether or not there is an old one, or a client.
-            right = await self._verifier.matches(reading.secret, now_hash) or await self._verifier.matches(
-                reading.secret, old_hash
-            )
-            if right and client is not None:
+        claims = [(reading, await self._find(reading.client_id, AuthMethod.SECRET)) for reading in readings]
+        # First what costs nothing: else the wrong reading, or a new secret, would be checked in each request before it.
+        for reading, client in claims:
+            if client is not None and any(self._verifier.remembers(reading.secret, it) for it in self._hashes(client)):
+                return client
+        for reading, client in claims:
+            if await self._is_right(reading, client) and client is not None:
                 return client
         return None
+
+    async def _is_right(self, reading: Presented, client: ClientRecord | None) -> bool:
+        """A wrong secret costs two checks whether or not there is an old one, or a client."""
+        now_hash, old_hash = (None, None) if client is None else self._hashes(client)
+        return await self._verifier.matches(
+            reading.secret, now_hash, place=f"now {reading.client_id}"
+        ) or await self._verifier.matches(reading.secret, old_hash, place=f"old {reading.client_id}")
 
     def _hashes(self, client: ClientRecord) -> tuple[str | None, str | None]:
         old = client.old_secret_hash if client.old_secret_until > self._wall_clock() else ""
@@ -96,6 +102,14 @@ def same_name(registered: str, presented: str) -> bool:
         return bool(registered) and _name(registered) == _name(presented)
     except ValueError:
         return False
+
+
+def check_subject(text: str) -> None:
+    """Raise ``ValueError`` for what is no name (RFC 4514): no certificate would ever match it."""
+    try:
+        _name(text)
+    except ValueError:
+        raise ValueError(f"the subject of a certificate is written like CN=app,O=Example, and not {text!r}") from None
 
 
 def _name(text: str) -> Name:

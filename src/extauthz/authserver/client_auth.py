@@ -156,7 +156,7 @@ class SecretVerifier:
 
     A secret that passed is remembered for a while, as a digest under a key that only this process knows. The stored
     hash goes into the digest: a changed secret makes the memory of the old one worthless at once. Callers that present
-    the same secret at the same time wait for one check.
+    the same secret for the same client at the same time wait for one check.
     """
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic, rounds: int = BCRYPT_ROUNDS) -> None:
@@ -164,34 +164,46 @@ class SecretVerifier:
         self._key = secrets.token_bytes(32)
         self._nobody = (bcrypt.gensalt(rounds) + b"." * 31).decode()
         self._verified_until: dict[bytes, float] = {}
-        self._checks: dict[bytes, asyncio.Task[bool]] = {}
+        self._checks: dict[tuple[str, bytes], asyncio.Task[bool]] = {}
 
-    async def matches(self, secret: str, secret_hash: str | None) -> bool:
+    def remembers(self, secret: str, secret_hash: str | None) -> bool:
+        """Tell whether this secret was found to belong to the hash a while ago."""
+        return secret_hash is not None and self._is_fresh(self._digest(secret.encode(), secret_hash))
+
+    async def matches(self, secret: str, secret_hash: str | None, *, place: str = "") -> bool:
         """Tell whether the secret belongs to the hash.
 
         ``None`` stands for a client that does not exist: never a match, and as slow as a wrong secret, so that the time
-        taken does not tell which clients exist.
+        taken does not tell which clients exist. Only callers with the same ``place``, which names the client and which
+        of its secrets, share a check: else a client that does not exist would share with all others that do not.
         """
         plain = secret.encode()
         if secret_hash is None or len(plain) > MAX_SECRET_BYTES:
             plain, secret_hash = plain[:MAX_SECRET_BYTES], self._nobody
-        digest = hashlib.blake2b(secret_hash.encode() + b"\0" + plain, key=self._key, digest_size=32).digest()
-        if self._verified_until.get(digest, 0.0) > self._monotonic():
+        digest = self._digest(plain, secret_hash)
+        if self._is_fresh(digest):
             return True
-        check = self._checks.get(digest)
+        key = (place, digest)
+        check = self._checks.get(key)
         if check is None:
-            check = self._checks[digest] = asyncio.create_task(self._check(digest, plain, secret_hash))
+            check = self._checks[key] = asyncio.create_task(self._check(key, plain, secret_hash))
         return await asyncio.shield(check)  # a caller that leaves does not end the check of the others
 
-    async def _check(self, digest: bytes, plain: bytes, secret_hash: str) -> bool:
+    async def _check(self, key: tuple[str, bytes], plain: bytes, secret_hash: str) -> bool:
         try:
             matched = await asyncio.to_thread(bcrypt.checkpw, plain, secret_hash.encode())
         finally:
-            del self._checks[digest]
+            del self._checks[key]
         if matched and secret_hash != self._nobody:
-            self._remember(digest)
+            self._remember(key[1])
             return True
         return False
+
+    def _digest(self, plain: bytes, secret_hash: str) -> bytes:
+        return hashlib.blake2b(secret_hash.encode() + b"\0" + plain, key=self._key, digest_size=32).digest()
+
+    def _is_fresh(self, digest: bytes) -> bool:
+        return self._verified_until.get(digest, 0.0) > self._monotonic()
 
     def _remember(self, digest: bytes) -> None:
         self._verified_until.pop(digest, None)

@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from extauthz.authserver.store.base import ALL_AUDIENCES, NO_CLAIMS, TokenKind, TokenRecord, token_digest
 from extauthz.core.scopes import parse_scope
 
@@ -58,6 +60,17 @@ class Grant:
             raise ValueError("a client id or a subject is not empty")
         if taken := sorted(RESERVED_CLAIMS & set(self.claims)):
             raise ValueError(f"these claims are the server's own: {', '.join(taken)}")
+        if "" in self.claims:
+            raise ValueError("the name of a claim is not empty")
+        _check_json(self.claims)
+
+
+def _check_json(claims: Mapping[str, Any]) -> None:
+    """By whoever writes the answers: it knows no half of a surrogate pair, no deep nesting and no number of 65 bits."""
+    try:
+        orjson.dumps(claims)
+    except TypeError as error:
+        raise ValueError(f"a claim is not JSON that an answer can hold: {error}") from error
 
 
 def checked_scope(scope: Sequence[str]) -> tuple[str, ...]:
@@ -76,10 +89,12 @@ def mint(
     """Return an opaque token of 256 random bits and its record, which holds only the digest.
 
     A refresh token always has a family, a new one where the grant names none. Raises ``ValueError`` for a lifetime that
-    a token cannot have.
+    a token cannot have, and for one that is over before it begins.
     """
     if not 0 < ttl_seconds <= MAX_TTL_SECONDS:
         raise ValueError(f"the lifetime of a token is 1 to {MAX_TTL_SECONDS} seconds")
+    if not_before is not None and not_before >= int(now) + ttl_seconds:
+        raise ValueError("the token would expire before it is good")
     token = secrets.token_urlsafe(32)
     family = secrets.token_urlsafe(16) if grant.family is None and kind is TokenKind.REFRESH else grant.family
     record = TokenRecord(

@@ -17,7 +17,7 @@ _PREFIX_BITS = 64
 
 
 def peer_address(scope: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> IPAddress | None:
-    """Return the address that the request comes from; ``None`` on a Unix socket without a trusted proxy.
+    """Return the address that the request comes from; ``None`` on a Unix socket.
 
     ``X-Forwarded-For`` is read from its end, as long as a trusted proxy has written the entry: what stands before the
     first untrusted address may be invented.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import bcrypt
 
 from extauthz.authserver.assertion import check_keys
+from extauthz.authserver.authenticator import check_subject
 from extauthz.authserver.client_auth import MAX_SECRET_BYTES, hash_secret
 from extauthz.authserver.minting import checked_scope
 from extauthz.authserver.store.base import AuthMethod, ClientRecord, TokenKind, token_digest
@@ -169,6 +170,8 @@ def check_wanted(wanted: Wanted) -> None:
     checked_scope(wanted.scopes)
     if wanted.keys:
         check_keys(wanted.keys)
+    if wanted.certificate_subject:
+        check_subject(wanted.certificate_subject)
     for network in wanted.networks:
         ip_network(network)
 

@@ -8,6 +8,7 @@ from extauthz.config.authserver_schema import AuthServerFile
 from extauthz.config.credentials import SecretSource
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import ConfigError, Fault
+from extauthz.config.files import check_listener
 from extauthz.config.load import read_document
 from extauthz.config.own_secrets import read_source
 from extauthz.config.store_address import StoreAddress
@@ -47,7 +48,7 @@ def load_authserver(path: Path, environ: Mapping[str, str]) -> AuthServerConfig:
     if settings is None:
         raise ConfigError(faults)
     folder = path.parent
-    found: list[Fault] = [*_unreadable_files(document, folder, settings)]
+    found = [*_unreadable_files(document, folder, settings), *check_listener(document, settings.tls, folder)]
 
     def secret(*place: str, source: SecretSource | None) -> str | None:
         try:
@@ -79,8 +80,6 @@ def _seen_from_here(store: StoreAddress, folder: Path) -> StoreAddress:
 def _unreadable_files(document: Document, folder: Path, settings: AuthServerFile) -> Iterator[Fault]:
     named: dict[Place, str | None] = {("signing_keys", index): key for index, key in enumerate(settings.signing_keys)}
     named["limits", "redis_ca"] = settings.limits.redis_ca
-    if settings.tls is not None:
-        named |= {("tls", name): getattr(settings.tls, name) for name in ("certificate", "key", "client_ca")}
     for place, file in named.items():
         try:
             if file is not None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from extauthz.config.credentials import Client, ClientTls
 from extauthz.config.document import Document, Path as Place
 from extauthz.config.faults import Fault
 from extauthz.config.secret import Secret
-from extauthz.config.service_schema import Tls
 from extauthz.config.validate import described_servers, sound
 from extauthz.jwk_set import read_jwks_file
 from extauthz.keyfiles import (
@@ -19,6 +19,10 @@ from extauthz.keyfiles import (
     read_file,
     tls_context,
 )
+
+if TYPE_CHECKING:
+    from extauthz.config.authserver_schema import ServerTls
+    from extauthz.config.service_schema import Tls
 
 
 def check_files(document: Document, folder: Path, secrets: Mapping[str, Secret]) -> list[Fault]:
@@ -43,14 +47,14 @@ def tls_files(tls: ClientTls, folder: Path) -> TlsFiles:
     return TlsFiles(ca=ca, certificate=certificate, key=key)
 
 
-def listener_files(tls: Tls, folder: Path) -> TlsFiles:
-    """Those of the gateway listener. `ca`: who signs the certificates of gateways."""
+def listener_files(tls: "Tls | ServerTls", folder: Path) -> TlsFiles:
+    """Those of a listener. `ca`: who signs the certificates of those who call."""
     ca = None if tls.client_ca is None else folder / tls.client_ca
     return TlsFiles(ca=ca, certificate=folder / tls.certificate, key=folder / tls.key)
 
 
-def check_listener(document: Document, tls: Tls | None, folder: Path) -> Iterator[Fault]:
-    """A fault for each file of the gateway listener that cannot be read, else one if they cannot be used together."""
+def check_listener(document: Document, tls: "Tls | ServerTls | None", folder: Path) -> Iterator[Fault]:
+    """A fault for each file of the listener that cannot be read, else one if they cannot be used together."""
     if tls is None:
         return
     unreadable = []

@@ -45,6 +45,13 @@ def test_failed_authentication_is_counted_by_client_and_by_address() -> None:
     assert rules(detector, *failed) == ["failures_per_client", "failures_per_address"]
 
 
+def test_a_request_in_nobodys_name_counts_for_its_address_alone() -> None:
+    """Without credentials there is no client that an alert could name."""
+    detector = Detector(AnomalyRules(failures_per_client=3, failures_per_address=4))
+    failed = [event(60.0, "invalid_client", kind=Kind.AUTHENTICATION_FAILED, client_id="") for _ in range(4)]
+    assert rules(detector, *failed) == ["failures_per_address"]
+
+
 def test_a_new_address_is_news_once_a_client_is_known() -> None:
     """The addresses of a client are learned for a while; after that a new one is told, once."""
     detector = Detector(AnomalyRules())

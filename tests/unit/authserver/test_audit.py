@@ -52,6 +52,24 @@ async def test_what_cannot_be_written_is_counted(tmp_path: Path) -> None:
     assert lost == [2]
 
 
+async def test_trouble_with_the_file_is_told_once_and_its_end_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who looks at no metric learns from the log that the record has a gap, and where it ends."""
+    folder = tmp_path / "no"
+    record = FileRecord(str(folder / "audit.jsonl"), on_loss=lambda _count: None)
+    for _ in range(3):
+        record.write({"n": 1})
+        record._flush()  # noqa: SLF001 - what the thread does from time to time
+    folder.mkdir()
+    for _ in range(2):
+        record.write({"n": 2})
+        record._flush()  # noqa: SLF001
+    trouble, end = caplog.messages
+    assert trouble.startswith("the audit record cannot be written, its lines are lost: [Errno 2] No such file")
+    assert end == "the audit record is written again"
+
+
 async def test_a_line_that_utf_8_cannot_hold_takes_no_other_with_it(tmp_path: Path) -> None:
     """Half a surrogate pair, which a stranger may send in JSON, is written as an escape."""
     path, lost = tmp_path / "audit.jsonl", list[int]()

@@ -117,6 +117,39 @@ async def test_each_method_proves_the_client_registered_for_it(
     assert await authenticator.authenticate(credentials) == client
 
 
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        pytest.param(secret("rotating", "new"), id="the secret"),
+        pytest.param(secret("rotating", "old"), id="the secret before, in its time"),
+        pytest.param(secret("rotating", "a b") + secret("rotating", "new"), id="the second reading"),
+        pytest.param(secret("svc 1", "old") + secret("rotating", "old"), id="the second id"),
+    ],
+)
+async def test_what_proved_right_lately_costs_nothing(
+    authenticator: Authenticator, counted: list[bytes], credentials: Credentials
+) -> None:
+    """Neither a rotation nor a `+` in a secret, which has two readings, brings bcrypt into every request."""
+    assert await authenticator.authenticate(credentials) == ROTATING
+    counted.clear()
+    assert await authenticator.authenticate(credentials) == ROTATING
+    assert counted == []
+
+
+async def test_what_is_presented_together_does_not_tell_who_exists(
+    authenticator: Authenticator, counted: list[bytes]
+) -> None:
+    """A guess costs the same beside one for a client that does not exist, whether its own client exists or not."""
+    costs = []
+    for client_id in ("rotating", "unknown"):
+        counted.clear()
+        guesses = (authenticator.authenticate(secret(name, "wrong")) for name in (client_id, "nobody"))
+        refused = await asyncio.gather(*guesses, return_exceptions=True)
+        assert all(isinstance(each, OAuthError) for each in refused)
+        costs.append(len(counted))
+    assert costs == [4, 4]
+
+
 @pytest.mark.shows("S85")
 @pytest.mark.parametrize(
     "credentials",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 from typing import TYPE_CHECKING
@@ -295,6 +296,13 @@ async def test_changed_secret_ends_the_memory_of_the_old_one(verifier: SecretVer
     """Once a client has another hash, its old secret does not pass from memory."""
     assert await verifier.matches(SECRET, HASH)
     assert not await verifier.matches(SECRET, hash_secret("another", rounds=4))
+
+
+async def test_a_check_is_shared_for_the_same_place_alone(verifier: SecretVerifier, counted: CountedBcrypt) -> None:
+    """Who asks the same of the same client waits for one check; of others each pays its own, real or not."""
+    places = ("now a", "now a", "old a", "now b")
+    await asyncio.gather(*(verifier.matches(SECRET, None, place=place) for place in places))
+    assert len(counted.hashes) == 3
 
 
 async def test_memory_is_bounded_and_holds_no_secret(verifier: SecretVerifier, monkeypatch: pytest.MonkeyPatch) -> None:

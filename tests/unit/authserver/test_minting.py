@@ -37,6 +37,7 @@ def test_only_a_refresh_token_begins_a_family() -> None:
         {"sub": ""},
         {"audience": ("",)},
         {"audience": ("*",)},
+        {"claims": {"": 1}},
         *({"claims": {name: 1}} for name in sorted(RESERVED_CLAIMS)),
     ],
 )
@@ -46,11 +47,25 @@ def test_no_grant_holds_what_a_token_cannot_have(members: dict[str, Any]) -> Non
         Grant(**{"client_id": "app"} | members)
 
 
+@pytest.mark.parametrize("value", ["\ud800", {"deep": ["\udfff"]}, 2**64, {1}])
+def test_no_claim_is_what_json_cannot_tell(value: object) -> None:
+    """What no answer could repeat is refused when the token is issued, not whenever somebody asks about it."""
+    with pytest.raises(ValueError, match="JSON"):
+        Grant(client_id="app", claims={"acr": "1", "odd": value})
+
+
 @pytest.mark.parametrize("ttl", [0, -1, MAX_TTL_SECONDS + 1])
 def test_a_lifetime_has_bounds(ttl: int) -> None:
     """No token is born expired or lives for ever."""
     with pytest.raises(ValueError, match="lifetime"):
         mint(GRANT, now=0, ttl_seconds=ttl)
+
+
+def test_no_token_begins_after_its_end() -> None:
+    """It would never be good."""
+    with pytest.raises(ValueError, match="before it is good"):
+        mint(GRANT, now=0, ttl_seconds=10, not_before=10)
+    assert mint(GRANT, now=0, ttl_seconds=10, not_before=9)[1].not_before == 9
 
 
 def test_scope_is_checked_and_loses_its_duplicates() -> None:

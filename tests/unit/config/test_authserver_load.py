@@ -11,6 +11,7 @@ from extauthz.config.clients_file import ClientsFile
 from extauthz.config.faults import ConfigError
 from extauthz.config.validate import validate
 from extauthz.config.yaml_source import read_yaml
+from support.certificates import Authority
 
 GUIDE = Path(__file__).parents[3] / "docs" / "authserver.md"
 
@@ -37,16 +38,17 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
 
 def test_everything_can_be_said(tmp_path: Path) -> None:
     """Every key is read, and every secret comes from where the file says."""
-    for name in ("tls.crt", "tls.key", "ca.crt", "sign.pem", "hook"):
+    for name in ("sign.pem", "hook"):
         (tmp_path / name).write_text("what it holds\n")
+    Authority(tmp_path, "ca").issue("tls")
     path = write(
         tmp_path,
         """\
 ops: 127.0.0.1:9193
 store_password: {env: DB}
-tls: {certificate: tls.crt, key: tls.key, client_ca: ca.crt}
+tls: {certificate: tls.pem, key: tls.key, client_ca: ca.pem}
 trusted_proxies: [10.0.0.0/8]
-limits: {requests_per_client: 6000, requests_per_address: 600, inactive_per_client: 60, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}, redis_ca: ca.crt}
+limits: {requests_per_client: 6000, requests_per_address: 600, inactive_per_client: 60, redis: "rediss://r.example.com:6379/0", redis_password: {env: R}, redis_ca: ca.pem}
 audit: store
 audit_keep: 90d
 anomalies: {new_address: false, webhook: "https://alerts.example.com/as", webhook_token: {file: hook}}
@@ -102,6 +104,24 @@ def test_a_fault_is_told_with_its_place(tmp_path: Path, more: str, place: str, c
     assert f"{path}:{place}" in str(refused.value)
     assert complaint in str(refused.value)
     assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ("certificate: tls.pem, key: other.key", "not a pair"),
+        ("certificate: tls.pem, key: tls.key, client_ca: tls.key", "no certificate"),
+    ],
+)
+def test_a_listener_that_could_not_speak_tls_is_a_fault(tmp_path: Path, files: str, complaint: str) -> None:
+    """It is told with its place before anything starts, not by each worker in the words of a library."""
+    authority = Authority(tmp_path, "ca")
+    for name in ("tls", "other"):
+        authority.issue(name)
+    path = write(tmp_path, f"tls: {{{files}}}\n")
+    with pytest.raises(ConfigError, match=complaint) as refused:
+        load_authserver(path, {})
+    assert f"{path}:4:" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import itertools
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -186,7 +187,7 @@ class PostgresDatabase:
             async with asyncio.timeout(COMMAND_SECONDS):
                 return await work
         except _TROUBLE as error:
-            raise StoreError(_told(error)) from error
+            raise StoreError(_told(error, self._url)) from error
 
     async def _connected(self) -> asyncpg.Pool[Any]:
         if self._closed:
@@ -225,7 +226,7 @@ async def migrate(url: str) -> tuple[int, int]:
         finally:
             await connection.close()
     except _TROUBLE as error:
-        raise StoreError(_told(error)) from error
+        raise StoreError(_told(error, url)) from error
 
 
 async def _migrate(connection: asyncpg.Connection[Any]) -> tuple[int, int]:
@@ -281,8 +282,12 @@ def _any_of(sql: str) -> str:
     return sql.replace("= ?", "= ANY($1)")
 
 
-def _told(error: Exception) -> str:
-    """What may be shown: never the URL, which may hold a password."""
+def _told(error: Exception, url: str) -> str:
+    """What may be shown: which server and database, never the user or the options, among which may be a password."""
+    parts = urlsplit(url)
+    where = f"PostgreSQL at {parts.netloc.rpartition('@')[2]}{parts.path}"
     if isinstance(error, TimeoutError):
-        return f"PostgreSQL did not answer within {COMMAND_SECONDS:g} seconds"
-    return f"PostgreSQL: {type(error).__name__}: {error}"
+        return f"{where} did not answer within {COMMAND_SECONDS:g} seconds"
+    if isinstance(error, ValueError):  # a sentence of ours, or about a value
+        return f"{where}: {error}"
+    return f"{where}: {type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ from extauthz.cli.authserver.options import (
     read_secret,
     store_options,
 )
-from extauthz.cli.authserver.stores import with_store
+from extauthz.cli.authserver.stores import with_existing_store, with_store
 from extauthz.cli.authserver.tables import show, told_time
 from extauthz.config.store_address import StoreAddress
 
@@ -108,7 +108,11 @@ def client_list(*, address: StoreAddress, password_file: Path | None, as_json: b
     async def read(store: Store) -> list[ClientRecord]:
         return list(await store.list_clients())
 
-    show([_row(record) for record in with_store(address, password_file, read)], as_json=as_json, nothing="no clients")
+    show(
+        [_row(record) for record in with_existing_store(address, password_file, read)],
+        as_json=as_json,
+        nothing="no clients",
+    )
 
 
 @client.command("rotate")
@@ -134,7 +138,7 @@ def client_rotate(
 ) -> None:
     """Give the client ID a new secret."""
     secret = _given_or_made(secret_file)
-    with_store(
+    with_existing_store(
         address,
         password_file,
         lambda store: rotate_secret(store, client_id, secret, now=time.time(), grace_seconds=grace),
@@ -148,7 +152,7 @@ def client_rotate(
 def client_disable(*, client_id: str, address: StoreAddress, password_file: Path | None) -> None:
     """Refuse the client ID, and let its tokens be inactive, at once."""
     now = int(time.time())
-    with_store(address, password_file, lambda store: set_disabled(store, client_id, disabled_at=now))
+    with_existing_store(address, password_file, lambda store: set_disabled(store, client_id, disabled_at=now))
 
 
 @client.command("enable")
@@ -156,7 +160,7 @@ def client_disable(*, client_id: str, address: StoreAddress, password_file: Path
 @store_options()
 def client_enable(*, client_id: str, address: StoreAddress, password_file: Path | None) -> None:
     """Take the client ID in again, and its tokens that have not expired."""
-    with_store(address, password_file, lambda store: set_disabled(store, client_id, disabled_at=None))
+    with_existing_store(address, password_file, lambda store: set_disabled(store, client_id, disabled_at=None))
 
 
 async def _add(store: Store, wanted: Wanted) -> None:

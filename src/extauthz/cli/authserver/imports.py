@@ -50,6 +50,8 @@ def import_clients(
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(BAD_FILE)
+    if prune and not wanted:
+        raise click.ClickException(f"{file} names no client: --prune would disable all, which `client disable` does")
 
     async def bring(store: Store) -> list[Step]:
         steps = await _plan(store, wanted, grace_seconds=grace, prune=prune)

@@ -7,7 +7,7 @@ import click
 from extauthz.authserver.store.opening import open_store
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.authserver.options import read_secret, store_options
-from extauthz.cli.authserver.stores import run
+from extauthz.cli.authserver.stores import check_there, run
 from extauthz.cli.authserver.tables import tell_person
 from extauthz.config.store_address import StoreAddress
 
@@ -39,8 +39,9 @@ def backup(*, address: StoreAddress, password_file: Path | None, target: Path) -
         raise click.UsageError(f"PostgreSQL has a tool for this: pg_dump --format=custom --file={target} {address}")
     if password_file is not None:
         raise click.UsageError("a SQLite store has no password")
-    if not Path(address.path).exists():
-        raise click.ClickException(f"{address.path}: there is no such store")
+    check_there(address)
+    if target.exists():
+        raise click.ClickException(f"{target} exists already: name a new file, or move that one away")
     tell_person("copying")
     run(_back_up(address.path, target))
     click.echo(f"{target}: {target.stat().st_size} bytes")

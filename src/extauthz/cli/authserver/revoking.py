@@ -14,7 +14,7 @@ from extauthz.authserver.registry import revoke_presented
 from extauthz.authserver.store.base import Store
 from extauthz.cli.authserver.configured import config_option, notified_by, notify_options, read_config
 from extauthz.cli.authserver.options import json_option, read_secret, store_options
-from extauthz.cli.authserver.stores import run, with_store_at
+from extauthz.cli.authserver.stores import check_there, run, with_store_at
 from extauthz.config.store_address import StoreAddress
 
 MAX_TOKEN_BYTES = 16 * 1024
@@ -77,6 +77,7 @@ def token_revoke(
             return count, {"jti": names}
         return await store.revoke_tokens(**named, revoked_at=now), _narrowest(named)
 
+    check_there(target.address)
     count, notice = with_store_at(target.address, target.password, revoke)
     _report(count, run(deliver(target.notified, notice)), as_json=as_json)
 

@@ -27,6 +27,12 @@ from extauthz.wire.readiness import Readiness
 STOP_SECONDS = 10.0
 """Time for requests in flight once the listener is closed."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request: tokens and secrets stand in the body."""
+
+BODY_IDLE_SECONDS = 10.0
+"""How long a request may send nothing of its body before the connection is closed."""
+
 _log = logging.getLogger("extauthz.authserver")
 
 
@@ -85,7 +91,9 @@ def _server(app: App | Application, descriptor: int, **tls: Any) -> h2corn.Serve
         access_log=False,
         date_header=False,
         lifespan="off",
+        limit_request_head_size=MAX_HEAD_BYTES,
         max_request_body_size=MAX_BATCH_BYTES + 1,  # one more, so that it is us who refuse
+        timeout_request_body_idle=BODY_IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     return h2corn.Server(app, config)

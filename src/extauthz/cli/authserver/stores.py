@@ -27,6 +27,18 @@ def with_store(address: StoreAddress, password_file: Path | None, work: Callable
     return with_store_at(address, None if password_file is None else read_secret(password_file), work)
 
 
+def with_existing_store(address: StoreAddress, password_file: Path | None, work: Callable[[Any], Awaitable[_T]]) -> _T:
+    """The same for what asks about things that are there, or changes them."""
+    check_there(address)
+    return with_store(address, password_file, work)
+
+
+def check_there(address: StoreAddress) -> None:
+    """End the command if the file of the store is not there: a slip in its path must not look like an empty store."""
+    if address.path and not Path(address.path).exists():
+        raise click.ClickException(f"{address.path}: there is no such store")
+
+
 def with_store_at(address: StoreAddress, password: str | None, work: Callable[[Any], Awaitable[_T]]) -> _T:
     """The same with the password itself."""
 

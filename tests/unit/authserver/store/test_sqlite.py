@@ -209,6 +209,22 @@ async def test_a_backup_is_a_whole_private_copy(path: Path, store: SqliteStore, 
         await store.backup(copy)
 
 
+async def test_a_backup_that_fails_leaves_no_file(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a copy must not be taken for a whole one, nor stand in the way of the next."""
+    await store.add_tokens(TOKEN)
+
+    def full(*_arguments: object, **_options: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", full)
+        with pytest.raises(StoreError, match="disk is full"):
+            await store.backup(tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
 async def test_schema_from_the_future_is_refused(path: Path) -> None:
     """A file that a newer program wrote is not touched."""
     with closing(sqlite3.connect(path)) as connection:

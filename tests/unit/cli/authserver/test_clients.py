@@ -87,6 +87,7 @@ def test_the_table_shows_no_secret_and_steers_no_terminal(sqlite_store: Path, ex
 
 def test_no_clients_is_said(sqlite_store: Path, extauthz: Command) -> None:
     """An empty list is a sentence for people and an empty list for scripts."""
+    extauthz("authserver", "migrate")
     assert extauthz("client", "list").stdout == "no clients\n"
     assert json.loads(extauthz("client", "list", "--json").stdout) == []
 
@@ -94,6 +95,7 @@ def test_no_clients_is_said(sqlite_store: Path, extauthz: Command) -> None:
 @pytest.mark.parametrize("arguments", [("rotate", "nobody"), ("disable", "nobody"), ("enable", "nobody")])
 def test_a_client_that_is_not_there_is_named(sqlite_store: Path, extauthz: Command, arguments: tuple[str, ...]) -> None:
     """What cannot be done to a client that is not there ends with its id."""
+    extauthz("authserver", "migrate")
     assert "there is no client 'nobody'" in extauthz("client", *arguments, status=1).stderr
 
 
@@ -101,6 +103,14 @@ def test_a_client_without_secret_has_none_to_rotate(sqlite_store: Path, extauthz
     """A client with a certificate gets no secret, neither when it is added nor later."""
     assert extauthz("client", "add", "app", "--certificate-subject", "CN=app").stdout == ""
     assert "authenticates by tls_client_auth" in extauthz("client", "rotate", "app", status=1).stderr
+
+
+@pytest.mark.parametrize("subject", ["app", "CN=", "CN=app,,O=x"])
+def test_a_subject_that_no_certificate_has_is_refused(sqlite_store: Path, extauthz: Command, subject: str) -> None:
+    """What is no name (RFC 4514) would match nothing, and is told when the client is added."""
+    result = extauthz("client", "add", "app", "--certificate-subject", subject, status=1)
+    assert "the subject of a certificate" in result.stderr
+    assert listed(extauthz) == {}
 
 
 def test_a_network_that_is_none_is_refused(sqlite_store: Path, extauthz: Command) -> None:

@@ -77,6 +77,15 @@ def test_prune_disables_and_does_not_delete(sqlite_store: Path, extauthz: Comman
     assert listed(extauthz)["old"]["disabled since"] is None
 
 
+def test_a_file_without_clients_prunes_nothing(sqlite_store: Path, extauthz: Command, file: Path) -> None:
+    """What a broken pipeline leaves empty must not shut everybody out."""
+    changes(extauthz, file)
+    file.write_text("clients: {}\n")
+    assert "names no client" in extauthz("client", "import", str(file), "--prune", status=1).stderr
+    assert [row["disabled since"] for row in listed(extauthz).values()] == [None, None]
+    assert changes(extauthz, file) == {}
+
+
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [

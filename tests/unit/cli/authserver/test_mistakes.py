@@ -39,6 +39,25 @@ def test_a_store_that_is_none_is_refused(extauthz: Command, url: str) -> None:
     assert "sqlite:///path.db" in extauthz("client", "list", "--store", url, status=2).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("client", "list"),
+        ("client", "rotate", "app"),
+        ("client", "disable", "app"),
+        ("client", "enable", "app"),
+        ("token", "list"),
+        ("token", "revoke", "--client", "app"),
+    ],
+)
+def test_a_file_that_is_not_there_is_no_empty_store(
+    sqlite_store: Path, extauthz: Command, arguments: tuple[str, ...]
+) -> None:
+    """A slip in the path must not look as if there were nothing to revoke."""
+    assert f"{sqlite_store}: there is no such store" in extauthz(*arguments, status=1).stderr
+    assert not sqlite_store.exists()
+
+
 def test_a_server_needs_a_store(extauthz: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a store and without a file that names one nothing starts."""
     monkeypatch.delenv("EXTAUTHZ_STORE", raising=False)

@@ -1,10 +1,13 @@
 """Tokens by command line, on both stores."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from extauthz.authserver.store.base import TokenRecord, token_digest
+from extauthz.authserver.store.opening import open_store
 from unit.cli.authserver.conftest import Command
 
 
@@ -43,6 +46,7 @@ def test_the_list_does_not_show_tokens(sqlite_store: Path, extauthz: Command) ->
 
 def test_an_unknown_token_is_revoked_already(sqlite_store: Path, extauthz: Command) -> None:
     """Revoking what is not there is no error."""
+    extauthz("authserver", "migrate")
     assert extauthz("token", "revoke", "--token-file", "-", stdin="unknown").stdout == "0 revoked\n"
 
 
@@ -57,3 +61,33 @@ def test_a_file_that_is_no_token_is_refused(sqlite_store: Path, extauthz: Comman
     """What cannot be one token is a mistake and not an unknown token; it is not repeated."""
     result = extauthz("token", "revoke", "--token-file", "-", status=1, stdin=content)
     assert "this is not one token" in result.stderr
+
+
+def test_a_token_says_how_its_user_is_called_and_when_it_begins(store: str, extauthz: Command) -> None:
+    """Every member of an introspection answer (RFC 7662 §2.2) can be had from the command line."""
+    token = issue(extauthz, "--sub", "u1", "--username", "alice", "--not-before", "10m")
+    assert states(extauthz) == {token["jti"]: "not_yet_valid"}
+    record = asyncio.run(found(store, token["token"]))
+    assert record is not None
+    assert record.username == "alice"
+    assert record.not_before == record.issued_at + 600
+
+
+async def found(store: str, token: str) -> TokenRecord | None:
+    async with open_store(store) as opened:
+        return await opened.find_token(token_digest(token))
+
+
+def test_a_claim_is_given_once(sqlite_store: Path, extauthz: Command) -> None:
+    """Of two values nobody could tell which is meant."""
+    twice = ("--claim", "acr=1", "--claim", "acr=2")
+    assert "acr" in extauthz("token", "issue", "--client", "app", *twice, status=2).stderr
+    assert not sqlite_store.exists()
+
+
+def test_a_client_that_is_not_registered_is_told(sqlite_store: Path, extauthz: Command) -> None:
+    """The token is issued all the same, but a slip in the name does not go unseen: nobody could disable that client."""
+    extauthz("client", "add", "app")
+    arguments = ("token", "issue", "--client")
+    assert "no client 'apq' is registered" in extauthz(*arguments, "apq").stderr
+    assert extauthz(*arguments, "app").stderr == ""
