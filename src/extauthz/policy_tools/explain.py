@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from extauthz.authorizer import judge
 from extauthz.core.decision import Decision, Deny, Reason, true_reason
 from extauthz.core.introspection import TokenState
+from extauthz.core.missing import missing
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import Trace
@@ -12,7 +13,6 @@ from extauthz.observe.events import Checked
 from extauthz.policy_tools.ask import ask
 from extauthz.policy_tools.doors import Answer, answers
 from extauthz.policy_tools.losers import Loser, look_alike, losers
-from extauthz.policy_tools.missing import missing
 from extauthz.policy_tools.reasons import MEANINGS
 from extauthz.policy_tools.samples import Place
 from extauthz.policy_tools.source import SoundSource
