@@ -16,7 +16,7 @@ from extauthz.policy_tools.ask import Url, ask, question
 from extauthz.policy_tools.diff import UNKNOWN, Change, Seen, change, group, told
 from extauthz.policy_tools.probe import fitting
 from extauthz.policy_tools.record import WITHOUT_TOKEN, Recorded, read_record
-from extauthz.policy_tools.recorded_token import least, most, token
+from extauthz.policy_tools.recorded_token import least, most, token, worst
 
 _SAYS_NOTHING = OUTAGES | {
     Reason.AUDIT_UNAVAILABLE,
@@ -177,9 +177,10 @@ def _others(case: _Case, first: Decision, new: Rule) -> Iterator[TokenState]:
     if rule.authorization_server != new.authorization_server:
         yield Inactive()
         yield fitting(new, frozenset[str]().union(*new.alternatives))
-    had = most(rule, recorded.reason, new)
-    if isinstance(case.state, Active) and had != least(rule, recorded.reason):
-        yield token(rule, had, _scopes(recorded, rule), recorded.sub, recorded.client_id)
+    if isinstance(case.state, Active):
+        known = least(rule, recorded.reason)
+        for had in {worst(rule, recorded.reason, new), most(rule, recorded.reason, new)} - {known}:
+            yield token(rule, had, _scopes(recorded, rule), recorded.sub, recorded.client_id)
 
 
 def _preflights(case: _Case, new: Snapshot) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The token of a recorded request: the least that it had, and the most that it may have had.
+"""The token of a recorded request: the least that it had, and the best and the worst that it may have been for the new rule.
 
 The line has its subject, client and scopes. Of what else the old rule asks for, the reason tells how far it looked and what
 was refused, since the engine looks in one order. What the new rule asks for beyond that, nobody had looked at.
@@ -77,12 +77,29 @@ def most(rule: Rule, reason: Reason, new: Rule) -> Asked:
     guessed = tuple(each for each in wanted.claims if each.claim not in known)
     return Asked(
         audience=had.audience or wanted.audience,
-        issuers=had.issuers or wanted.issuers,
+        issuers=had.issuers & wanted.issuers or had.issuers or wanted.issuers,
         clients=had.clients,
         details=had.details or wanted.details,
-        actors=had.actors or wanted.actors,
-        claims=had.claims + guessed,
+        actors=had.actors & wanted.actors or had.actors or wanted.actors,
+        claims=(*(_one_of(each, wanted.claims, named=True) for each in had.claims), *guessed),
     )
+
+
+def worst(rule: Rule, reason: Reason, new: Rule) -> Asked:
+    """What it had for certain; where that is one of several, one that the new rule does not name."""
+    had, wanted = least(rule, reason), asked_by(new)
+    return had._replace(
+        issuers=had.issuers - wanted.issuers or had.issuers,
+        actors=had.actors - wanted.actors or had.actors,
+        claims=tuple(_one_of(each, wanted.claims, named=False) for each in had.claims),
+    )
+
+
+def _one_of(had: ClaimRule, wanted: tuple[ClaimRule, ...], *, named: bool) -> ClaimRule:
+    """The condition with those of its values that are named there, or are not; with all if that leaves none."""
+    theirs = [each.values for each in wanted if (each.claim, each.contains) == (had.claim, had.contains)]
+    values = tuple(value for value in had.values if any(value in each for each in theirs) is named)
+    return replace(had, values=values) if values else had
 
 
 def _refused_again(before: object, wanted: object) -> bool:
