@@ -135,7 +135,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     resolver = _resolver(settings, servers, sources, observer, tracing)
     authorizer = _authorizer(config, resolver, recorders, tracing)
     _prepare(metrics, servers, sharing, authorizer)
-    check, health = CheckService(authorizer, _options(settings)), HealthService(readiness)
+    check, health = CheckService(authorizer, check_options(settings)), HealthService(readiness)
     guard = Guard(_ops_token(config, observer))
     revoke, log = RevokeDoor(guard, sharing.revoke), LogDoor(guard, log_level.set)
     return Service(
@@ -205,7 +205,8 @@ def _prepare(metrics: Metrics, servers: list[ServerParts], sharing: Sharing, aut
     metrics.count_waiting(lambda: authorizer.waiting)
 
 
-def _options(settings: ServiceFile) -> Options:
+def check_options(settings: ServiceFile) -> Options:
+    """What the file says about Envoy's gRPC door."""
     return Options(
         outage_is_error=settings.on_outage == "gateway",
         read_extensions=settings.context_extensions,

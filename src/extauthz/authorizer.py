@@ -14,8 +14,9 @@ from typing import Protocol
 
 from extauthz.core.bearer import extract
 from extauthz.core.contrast import Contrast, Kind, difference
-from extauthz.core.decision import Allow, Decision, Deny, Reason, deny
-from extauthz.core.introspection import Active, Resolution
+from extauthz.core.decision import Allow, Decision, Deny, Reason, deny, true_reason
+from extauthz.core.introspection import Active, Resolution, TokenState
+from extauthz.core.missing import missing
 from extauthz.core.paths import canonical_host, canonical_path, known_method
 from extauthz.core.policy import Rule, acted_upon, decide
 from extauthz.core.request import AuthRequest
@@ -190,9 +191,9 @@ class Authorizer:
         sub, client_id, scope = (
             (state.sub, state.client_id, state.scope) if isinstance(state, Active) else (None, None, "")
         )
-        path = request.target.partition("?")[0]
         if self._recordable is not None and not self._recordable():
             decision = deny(Reason.AUDIT_UNAVAILABLE, rule=decision.rule)
+        rule = policy.routes.rule(decision.rule)
         event = Checked(  # in the order of the fields, because names cost as much as the rest
             self._decision_ids(),
             self._wall(),
@@ -200,7 +201,7 @@ class Authorizer:
             request.request_id,
             request.method,
             request.host,
-            path,
+            request.target.partition("?")[0],
             decision,
             level,
             sub,
@@ -209,8 +210,9 @@ class Authorizer:
             self._monotonic() - started,
             fault,
             contrast,
-            _needed(request, policy.routes.rule(decision.rule)),
+            _needed(request, rule),
             asked_seconds,
+            _missing(rule, state, decision) if decision.reason is not Reason.ALLOWED else (),
         )
         self._observer.checked(event)
         return event
@@ -239,6 +241,13 @@ def _needed(request: AuthRequest, rule: Rule | None) -> tuple[str, ...]:
         return ()
     added = request.added_scopes
     return tuple(" ".join(sorted({*each.split(), *added})) for each in rule.needed) if added else rule.needed
+
+
+def _missing(rule: Rule | None, state: TokenState | None, decision: Decision) -> tuple[str, ...]:
+    """What the token lacks beside scopes: of those, the event has what was needed and what is there."""
+    if rule is None or not isinstance(state, Active) or (reason := true_reason(decision)) is Reason.INSUFFICIENT_SCOPE:
+        return ()
+    return (*missing(rule, state, reason),)
 
 
 def _apply(request: AuthRequest, rule: Rule | None) -> tuple[Rule, Token] | Decision:

@@ -63,6 +63,25 @@ def test_each_door_answers_what_was_explained(case: str, service: Running, monke
     assert _parted(_over_grpc(service.grpc, method, target, token)) == _parted(explained["grpc"])
 
 
+def test_an_outage_that_the_gateway_decides_is_explained_as_the_door_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `on_outage: gateway` it is no denial over gRPC, and the first lines say so; a denial stays one."""
+    monkeypatch.setenv("EXTAUTHZ_CLIENT_SECRET", SECRET)
+    with (
+        StubServer(ANSWERS) as stub,
+        running(tmp_path, introspection=stub.url, extra="on_outage: gateway") as service,
+    ):
+        config = service.folder / "extauthz.yaml"
+        for token, kind in (("status-500", "error_response"), ("unknown-to-all", "denied_response")):
+            said = _over_grpc(service.grpc, "GET", "/orders/1", token)
+            assert CheckResponse.FromString(said).WhichOneof("http_response") == kind
+            assert _parted(_explained(config, "GET", "/orders/1", token)["grpc"]) == _parted(said)
+        told = _run(config, "GET", "/orders/1", "status-500", "--brief")
+        assert "failure mode decides, not this denial (on_outage: gateway)" in told
+        assert "on_outage" not in _run(config, "GET", "/orders/1", "unknown-to-all", "--brief")
+
+
 def _parted(message: bytes) -> tuple[bytes, Mapping[str, object]]:
     """The octets before the metadata, which stands last, and the metadata without the decision's id."""
     whole = CheckResponse.FromString(message)
@@ -80,13 +99,16 @@ def _without_metadata(whole: CheckResponse) -> bytes:
 
 
 def _explained(config: Path, method: str, target: str, token: str) -> dict[str, bytes]:
-    options = ("--token", "-") if token else ()
-    arguments = ("explain", method, f"https://{HOST}{target}", "--config", str(config), "--json", *options)
+    answers = json.loads(_run(config, method, target, token, "--json"))["answers"]
+    return {door: bytes.fromhex(each["octets"]) for each in answers for door in each["doors"]}
+
+
+def _run(config: Path, method: str, target: str, token: str, *options: str) -> str:
+    about = ("--token", "-") if token else ()
+    arguments = ("explain", method, f"https://{HOST}{target}", "--config", str(config), *options, *about)
     result = CliRunner().invoke(policy, arguments, input=token)
     assert result.exit_code == 0, result.output
-    return {
-        door: bytes.fromhex(each["octets"]) for each in json.loads(result.stdout)["answers"] for door in each["doors"]
-    }
+    return result.stdout
 
 
 def _authorization(token: str) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from cases import Case, Request, Seen
 from extauthz._gen.extauthz_envoy_pb2 import CheckResponse
 from extauthz.app import Service
 from extauthz.core.decision import Allow, Decision, Deny
+from extauthz.core.preflight import ORIGIN, REQUEST_METHOD, announced_method
 from extauthz.core.request import AuthRequest
 from extauthz.wire.envoy.service import CHECK_PATH
 from fuzz.questions import Form, asked, check_request
@@ -113,9 +114,15 @@ class Engine:
             target=request.target,
             host=request.host,
             authorization=request.authorization,
+            preflight=announced_method(request.method, _values(request, ORIGIN), _values(request, REQUEST_METHOD)),
         )
         checking = asyncio.run_coroutine_threadsafe(self._service.authorizer.check(question), self._loop)
         return _as_decided(checking.result(TIMEOUT_SECONDS))
+
+
+def _values(request: Request, name: str) -> list[str]:
+    """The values of a header of the client's."""
+    return [value for header, value in request.headers if header.lower() == name]
 
 
 def _as_decided(decision: Decision) -> Seen:
@@ -171,6 +178,7 @@ def nginx_door(port: int) -> Front:
             ("X-Original-Method", request.method),
             ("X-Original-URI", request.target),
             ("X-Original-Host", request.host),
+            *((name, value) for name in (ORIGIN, REQUEST_METHOD) for value in _values(request, name)),
         ]
         return _as_nginx(port, "/nginx", [*own, *tokens(request)])
 

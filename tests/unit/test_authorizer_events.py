@@ -2,11 +2,14 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
 from extauthz.authorizer import Authorizer
+from extauthz.core.claims import ClaimRule
 from extauthz.core.decision import OUTAGES, Reason
+from extauthz.core.demands import Demands
 from extauthz.core.introspection import Inactive, TokenState, Unavailable
 from extauthz.core.request import AuthRequest
 from extauthz.observe.events import Checked
@@ -149,6 +152,32 @@ async def test_the_event_has_the_scopes_that_would_have_done(asked: AuthRequest,
     bench = Bench(policy=policy(rule(alternatives=alternatives)))
     await bench.check(asked)
     assert bench.event.needed == needed
+
+
+DEMANDS = Demands(
+    claims=(ClaimRule(claim="tenant", values=("acme",)), ClaimRule(claim="plan", values=("gold",))),
+    actors=frozenset({"a"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "missing"),
+    [
+        (replace(active(), claims={"act": {"sub": "a"}, "tenant": "acme", "plan": "s3cr3t"}), ("claim: plan is gold",)),
+        (replace(active(), claims={"tenant": "acme"}), ("act.sub: one of a",)),
+        (replace(active(), claims={"act": {"sub": "a"}, "tenant": "acme", "plan": "gold"}), ()),
+        (active("other"), ()),
+        (Inactive(), ()),
+    ],
+)
+@pytest.mark.parametrize("shadow", [False, True])
+async def test_the_event_has_what_the_token_lacks_beside_scopes(
+    state: TokenState, missing: tuple[str, ...], *, shadow: bool
+) -> None:
+    """In the words of the policy, so that its reader need not try each condition; also where a shadow let it pass."""
+    bench = Bench(policy=policy(rule(demands=DEMANDS, shadow=shadow)), resolver=StubResolver({"t": state}))
+    await bench.check(request(token="t"))
+    assert bench.event.missing == missing
 
 
 async def test_the_event_has_the_time_of_the_question_that_was_asked_for_it() -> None:

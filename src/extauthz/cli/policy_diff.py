@@ -12,7 +12,7 @@ import click
 from extauthz.cli.policy_files import FILE, FOUND, config_option, fail, read_document, servers_of
 from extauthz.config.faults import ConfigError
 from extauthz.policy_tools.diff import Seen, differences
-from extauthz.policy_tools.record import Replayed, replay
+from extauthz.policy_tools.predict import Replayed, replay
 from extauthz.policy_tools.source import SoundSource, source_of
 
 _SHOWN_PLACES = 3
@@ -84,7 +84,7 @@ def _summary(seen: Iterable[Seen], replayed: Replayed | None) -> None:
     if replayed is not None:
         click.echo(
             f"{replayed.alike} recorded requests end alike, {replayed.silent} tell nothing about the policy,"
-            f" {replayed.foreign} were decided by routes that OLD does not have"
+            f" {replayed.foreign} were not decided by OLD"
         )
 
 

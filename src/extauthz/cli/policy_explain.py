@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from extauthz.cli.policy_files import config_option, open_sound, policy_option
-from extauthz.cli.policy_token import live_state
-from extauthz.core.introspection import Active, TokenState
+from extauthz.cli.policy_token import Asked, live_state
+from extauthz.core.introspection import Active
 from extauthz.core.policy import Rule
 from extauthz.policy_tools.ask import Url, question, read_url
 from extauthz.policy_tools.explain import explain as explained, rule_for
 from extauthz.policy_tools.pretend import Pretended, pretend
 from extauthz.policy_tools.report import as_json, as_text
+from extauthz.wire.envoy.service import Options
 
 
 @click.command()
@@ -71,8 +72,9 @@ def explain(
     request = question(method, _url(url), with_token=token is not None or pretended != Pretended())
     rule = rule_for(source, request)
     now = time.time()
-    state = _live(token, config, rule) if token is not None else pretend(pretended, rule, now)
-    explanation = explained(source, request, state, now)
+    asked = _live(token, config, rule) if token is not None else None
+    state, options = asked or (pretend(pretended, rule, now), Options())
+    explanation = explained(source, request, state, now, options)
     if as_document:
         click.echo(json.dumps(as_json(explanation, source), indent=2))
     else:
@@ -86,9 +88,9 @@ def _url(text: str) -> Url:
         raise click.BadParameter(str(error), param_hint="URL") from None
 
 
-def _live(token: str, config: Path | None, rule: Rule | None) -> TokenState:
+def _live(token: str, config: Path | None, rule: Rule | None) -> Asked:
     if rule is None or rule.anonymous:
-        return Active(scopes=frozenset())  # nobody looks at it
+        return Asked(Active(scopes=frozenset()))  # nobody looks at it
     text = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105 - the way to name standard input
     return live_state(config, rule, text)
 

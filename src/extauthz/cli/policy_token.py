@@ -4,8 +4,9 @@ import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from extauthz.app import build
+from extauthz.app import build, check_options
 from extauthz.cli.policy_files import DEFAULT_CONFIG, fail
 from extauthz.config.faults import ConfigError
 from extauthz.config.load import ServiceConfig, load_service
@@ -17,22 +18,30 @@ from extauthz.core.policy import Rule
 from extauthz.core.terms import Terms
 from extauthz.core.token import Token
 from extauthz.observe.logs import configure
+from extauthz.wire.envoy.service import Options
 
 _DISCOVERY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 
 
-def live_state(config: Path | None, rule: Rule, text: str) -> TokenState:
+class Asked(NamedTuple):
+    """What a token means, and how the service that would be asked answers Envoy."""
+
+    state: TokenState
+    options: Options = Options()
+
+
+def live_state(config: Path | None, rule: Rule, text: str) -> Asked:
     """The state of the token at the authorization servers of the rule, asked anew."""
     token = extract((f"Bearer {text}",))
     if isinstance(token, Reason):
-        return Inactive(reason=token)
+        return Asked(Inactive(reason=token))
     try:
         service = load_service(config or DEFAULT_CONFIG, os.environ)
     except ConfigError as error:
         fail(str(error))
     configure("warning", "console")  # on standard error: the answer has standard output for itself
-    return asyncio.run(_ask(_alone(service), rule, token))
+    return Asked(asyncio.run(_ask(_alone(service), rule, token)), check_options(service.settings))
 
 
 def _alone(config: ServiceConfig) -> ServiceConfig:

@@ -18,6 +18,7 @@ from extauthz.config.policy_schema import UNION_TAGS
 from extauthz.config.values import Misfit, Missing
 
 _KEY = "[key]"
+_ENTRIES = ": write '- ' before each entry"
 _QUOTED = re.compile(r"'([^']*)'")
 _SECRETS = frozenset({"secret", "store_password", "webhook_token", "password", "redis_password"})
 _MAY_HOLD_CREDENTIALS = re.compile(r"[@?]")
@@ -45,9 +46,8 @@ def describe(error: ErrorDetails, model: type[BaseModel], document: Document) ->
             return _misfit(error["ctx"]["error"], path, model, document, on_key=error["loc"][-1] == _KEY)
         case "tuple_type":
             written = _as_written(document.at(path))
-            return _fault(
-                document, path, "this must be a list", hint=f"[{', '.join(written.split())}]" if written else ""
-            )
+            hint = f"[{', '.join(written.split())}]" if written else ""
+            return _fault(document, path, f"this must be a list{'' if hint else _ENTRIES}", hint=hint)
         case _:
             return _fault(document, path, "this must be a mapping of keys and values", value="")
 

@@ -38,7 +38,10 @@ _INDENTATION = "the indentation does not fit the lines above"
 _SYNTAX = (
     ("found a tab character", "a tab stands here: indent with spaces"),
     ("cannot start any token", "a value cannot start with this character: put quotes around the value"),
-    ("mapping values are not allowed", "a value with ': ' in it needs quotes, or this line is indented wrongly"),
+    (
+        "mapping values are not allowed",
+        "a value with ': ' in it needs quotes; or this line is indented wrongly, or the line before lacks its ':'",
+    ),
     ("unexpected end of stream", "a quote is opened here and never closed"),
     (
         "expected ',' or",

@@ -58,6 +58,10 @@ def _parse_segment(segment: str, names: list[str]) -> str | None:
             raise ValueError(f"{{{parameter[1]}}} stands twice in the path")
         names.append(parameter[1])
         return None
+    if "{" in segment or "}" in segment:
+        raise ValueError(
+            "a parameter is a name alone: write {name} for a whole segment, and its pattern, if any, under where"
+        )
     if "*" in segment:
         raise ValueError("* stands for nothing here: write {name} for one segment, or ** as the last one for all below")
     if "?" in segment:

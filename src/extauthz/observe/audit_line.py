@@ -36,7 +36,7 @@ def render(event: Checked, sample_allows: float = 1.0) -> bytes:
 
 def _render(event: Checked, sample_allows: float) -> bytes:
     decision_id, at, door, request_id, method, host, path, decision, level, sub, client_id = event[:11]
-    scope, took, fault, contrast, needed, asked = event[11:]
+    scope, took, fault, contrast, needed, asked, missing = event[11:]
     outcome, status = ("deny", decision.outcome.status) if isinstance(decision, Deny) else ("allow", 200)
     line: dict[str, object] = {
         "time": _time(at),
@@ -59,6 +59,8 @@ def _render(event: Checked, sample_allows: float) -> bytes:
     }
     if asked:
         line["introspection_us"] = round(asked * 1e6)
+    if missing:
+        line["missing"] = [each[:MAX_TEXT] for each in missing]
     if sample_allows < 1 and outcome == "allow":
         line["sample_rate"] = sample_allows
     if decision.reason is Reason.SHADOW:
@@ -97,6 +99,9 @@ def _cut(scope: str) -> str:
 
 def _mended(event: Checked) -> Checked:
     """The same with a question mark for each character that is none."""
-    return Checked._make(
-        value.encode(errors="replace").decode() if isinstance(value, str) else value for value in event
-    )
+    mended = (_plain(value) if isinstance(value, str) else value for value in event)
+    return Checked._make(mended)._replace(missing=tuple(map(_plain, event.missing)))
+
+
+def _plain(text: str) -> str:
+    return text.encode(errors="replace").decode()

@@ -33,6 +33,7 @@ class Checked(NamedTuple):
         contrast: what the candidate policy says otherwise; None where it agrees, or where there is none.
         needed: scopes that the rule asks for, as `core.policy.Rule` has them, each list with those that the gateway adds.
         asked_seconds: how long the authorization server took; 0 when it was not asked for this request.
+        missing: what the token lacks, where that is no scope, in the words of `core.missing`.
     """
 
     decision_id: str
@@ -52,6 +53,7 @@ class Checked(NamedTuple):
     contrast: Contrast | None = None
     needed: tuple[str, ...] = ()
     asked_seconds: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

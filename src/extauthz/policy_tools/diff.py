@@ -89,10 +89,15 @@ def group(found: Iterable[tuple[Change, str, str]]) -> list[Seen]:
 def compare(old: Snapshot, new: Snapshot, request: AuthRequest, state: TokenState | None, now: float) -> Change | None:
     """How one request ends under both; None when it ends alike."""
     before, after = (ask(policy, request, state, now).decision for policy in (old, new))
+    return change(before, after, told(state))
+
+
+def change(before: Decision, after: Decision, token: str) -> Change | None:
+    """How two decisions about one request and that token differ; None where nobody would notice."""
     kind = difference(before, after)
     if kind is None:
         return None
-    return Change(kind.value, *_apart(ending(before), ending(after)), before.rule, after.rule, told(state))
+    return Change(kind.value, *_apart(ending(before), ending(after)), before.rule, after.rule, token)
 
 
 def ending(decision: Decision) -> Ending:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from extauthz.observe.events import Checked
-from extauthz.wire.envoy.encode import encode, metadata
+from extauthz.wire.envoy.service import Options, answer
 from extauthz.wire.envoy.text import as_text
 from extauthz.wire.http.asgi import DIALECTS
 
@@ -23,12 +23,12 @@ class Answer(NamedTuple):
     text: str
 
 
-def answers(checked: Checked) -> list[Answer]:
-    """The answer of each door, those that are the same together.
+def answers(checked: Checked, options: Options) -> list[Answer]:
+    """The answer of each door, those that are the same together; `options` are those of Envoy's.
 
     Each real answer has a `decision_id` of its own, and the order of Envoy's metadata is protobuf's.
     """
-    message = encode(checked.decision) + metadata(checked)
+    message = answer(checked, options)
     together: dict[bytes, list[str]] = {}
     for name, dialect in DIALECTS.items():
         together.setdefault(_message(*dialect.encode(checked.decision)), []).append(name)

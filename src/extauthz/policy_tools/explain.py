@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from extauthz.authorizer import judge
 from extauthz.core.decision import Decision, Deny, Reason, true_reason
 from extauthz.core.introspection import TokenState
+from extauthz.core.missing import missing
 from extauthz.core.policy import Rule
 from extauthz.core.request import AuthRequest
 from extauthz.core.routes import Trace
@@ -12,10 +13,13 @@ from extauthz.observe.events import Checked
 from extauthz.policy_tools.ask import ask
 from extauthz.policy_tools.doors import Answer, answers
 from extauthz.policy_tools.losers import Loser, look_alike, losers
-from extauthz.policy_tools.missing import missing
 from extauthz.policy_tools.reasons import MEANINGS
 from extauthz.policy_tools.samples import Place
 from extauthz.policy_tools.source import SoundSource
+from extauthz.wire.envoy.encode import left_to_gateway
+from extauthz.wire.envoy.service import Options
+
+_AS_IT_COMES = Options()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class Explanation:
         look_alike: where no path fits, the rule whose path looks most like it.
         missing: what the token lacks.
         answers: what each door says.
+        left_to_gateway: over gRPC it is no denial but an outage, about which the gateway's own failure mode decides.
     """
 
     request: AuthRequest
@@ -43,6 +48,7 @@ class Explanation:
     look_alike: Rule | None
     missing: list[str]
     answers: list[Answer]
+    left_to_gateway: bool
 
     @property
     def decision(self) -> Decision:
@@ -77,8 +83,13 @@ def rule_for(source: SoundSource, request: AuthRequest) -> Rule | None:
     return None if isinstance(place, Reason) else table.match(request.method, *place)
 
 
-def explain(source: SoundSource, request: AuthRequest, state: TokenState | None, now: float) -> Explanation:
-    """Explain one request, whose token, if it has one, is in that state; `now` in seconds since the epoch."""
+def explain(
+    source: SoundSource, request: AuthRequest, state: TokenState | None, now: float, options: Options = _AS_IT_COMES
+) -> Explanation:
+    """Explain one request, whose token, if it has one, is in that state.
+
+    `now` is in seconds since the epoch; `options` are those of Envoy's door, which matter in an outage.
+    """
     table = source.snapshot.routes
     checked = ask(source.snapshot, request, state, now)
     judged = judge(request, host_needed=table.uses_hosts)
@@ -98,5 +109,6 @@ def explain(source: SoundSource, request: AuthRequest, state: TokenState | None,
         losers=beaten,
         look_alike=look_alike(table, place.path) if lost and place is not None else None,
         missing=[] if rule is None else missing(rule, state, true_reason(checked.decision)),
-        answers=answers(checked),
+        answers=answers(checked, options),
+        left_to_gateway=options.outage_is_error and left_to_gateway(checked.decision),
     )

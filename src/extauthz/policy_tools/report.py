@@ -45,6 +45,7 @@ def as_json(explanation: Explanation, source: Source) -> dict[str, Any]:
         "reason": explanation.reason.value,
         "true_reason": explanation.true_reason.value,
         "meaning": explanation.meaning,
+        "left_to_gateway": explanation.left_to_gateway,
         "place": None if place is None else {"host": place.host, "path": place.path},
         "rule": None if rule is None else {"name": rule.name, "where": source.where(rule.name), "needs": needs(rule)},
         "missing": explanation.missing,
@@ -66,6 +67,8 @@ def _head(explanation: Explanation, source: Source) -> Iterator[str]:
     yield f"{request.method} {request.host}{request.target}"
     yield f"  outcome   {outcome(explanation)}"
     yield f"  because   {explanation.meaning}"
+    if explanation.left_to_gateway:
+        yield "  grpc      the gateway's own failure mode decides, not this denial (on_outage: gateway)"
     if explanation.true_reason is not explanation.reason:
         yield f"  would be  {explanation.true_reason}: {MEANINGS[explanation.true_reason]}"
     yield from (f"  missing   {each}" for each in explanation.missing)

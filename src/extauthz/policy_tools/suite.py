@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from extauthz.config.document import Document
-from extauthz.core.decision import Allow
+from extauthz.core.decision import Allow, Reason, true_reason
+from extauthz.core.policy import Rule
+from extauthz.core.scopes import held_scopes
+from extauthz.observe.events import Checked
 from extauthz.policy_tools.ask import Url, question
 from extauthz.policy_tools.explain import Explanation, explain, rule_for
-from extauthz.policy_tools.missing import missing_scopes
 from extauthz.policy_tools.pretend import Pretended, pretend
 from extauthz.policy_tools.report import outcome
 from extauthz.policy_tools.source import SoundSource
@@ -78,11 +80,19 @@ def _differences(expected: Expected, found: Explanation) -> Iterator[str]:
         ("reason", expected.reason, found.reason),
         ("rule", expected.rule, decision.rule or NO_RULE),
         ("identity", expected.identity, dict(decision.identity) if isinstance(decision, Allow) else {}),
-        ("missing", expected.missing and sorted(expected.missing), missing_scopes(found.rule, found.checked)),
+        ("missing", expected.missing and sorted(expected.missing), _missing_scopes(found.rule, found.checked)),
     ]
     for name, wanted, got in rows:
         if wanted is not None and wanted != got:
             yield f"{name}: expected {_shown(wanted)}, got {_shown(got)}"
+
+
+def _missing_scopes(rule: Rule | None, checked: Checked) -> list[str]:
+    """Of the list of scopes that the token lacks least of, what it lacks; nothing where scopes are not the matter."""
+    if rule is None or true_reason(checked.decision) is not Reason.INSUFFICIENT_SCOPE:
+        return []
+    held = held_scopes(frozenset(checked.scope.split()), rule.implications)
+    return min((sorted(words - held) for words in rule.alternatives), key=len, default=[])
 
 
 def _shown(value: object) -> str:

@@ -42,6 +42,12 @@ def test_a_path_leads_to_its_section(model: type[BaseModel], path: Path, section
     assert section_at(model, path) is section
 
 
+def test_what_must_be_a_list_is_told_how_one_is_written() -> None:
+    """A mapping of names to routes is what other programs have."""
+    _, faults = validate(PolicyFile, read_yaml(b"version: 1\nroutes: {orders: {path: /orders, scopes: []}}", "f"))
+    assert [fault.message for fault in faults] == ["this must be a list: write '- ' before each entry"]
+
+
 @pytest.mark.parametrize("value", ["42", "text", "true", "[a]", "[[a]]", "{a: b}", "{any_of: a}", "''", "-1"])
 @pytest.mark.parametrize("key", [*RouteEntry.model_fields, "no_such_key"])
 def test_no_value_of_any_key_brings_up_jargon(key: str, value: str) -> None:

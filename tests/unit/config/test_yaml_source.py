@@ -55,6 +55,7 @@ FAULTS = [
     ("# only a remark", "1:1", "the file is empty"),
     ("---\n...\n", "1:1", "the file is empty"),
     ("a: 1\n\tb: 2", "2:1", "a tab stands here"),
+    ("a x\nb: 2", "2:2", "the line before lacks its ':'"),
     ("\ta: 1", "1:1", "a tab stands here"),
     ("a: 1\n---\nb: 2", "2:1", "a second document"),
     ("a: 1\nb: 2\na: 3", "3:1", "stands twice here: first on line 1"),

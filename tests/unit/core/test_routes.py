@@ -75,6 +75,13 @@ def test_a_pattern_that_no_request_can_match_as_written_is_an_error(text: str) -
         parse_path(text)
 
 
+@pytest.mark.parametrize("segment", ["{id", "id}", "{}", "{1}", "x{id}", "{id}.json", "{id:[0-9]+}"])
+def test_a_parameter_that_is_none_is_told_how_one_is_written(segment: str) -> None:
+    """Braces stand around a name, and around nothing less than a segment."""
+    with pytest.raises(ValueError, match=r"write \{name\} for a whole segment"):
+        parse_path(f"/orders/{segment}")
+
+
 @pytest.mark.parametrize(
     ("text", "host"),
     [

@@ -113,6 +113,12 @@ class TestLine:
         assert "introspection_us" not in json.loads(render(EVENT))
         assert json.loads(render(EVENT._replace(asked_seconds=0.0123)))["introspection_us"] == 12_300
 
+    def test_what_a_token_lacks_is_told_where_it_is_not_a_scope(self) -> None:
+        """Texts in it may be the token's own, so they are cut."""
+        assert "missing" not in json.loads(render(EVENT))
+        lacking = ("claim: plan is gold", "x" * (MAX_TEXT + 1))
+        assert json.loads(render(EVENT._replace(missing=lacking)))["missing"] == [lacking[0], "x" * MAX_TEXT]
+
     def test_each_list_of_scopes_that_would_do_is_told(self) -> None:
         """None for a public route, an empty one for a route that takes any token."""
         for needed in ((), ("",), ("a b", "admin")):
@@ -128,6 +134,10 @@ class TestLine:
         """With a question mark for what is no character."""
         line = json.loads(render(EVENT._replace(sub="a\ud800", path="/\udfff")))
         assert (line["sub"], line["path"], line["rule"]) == ("a?", "/?", "orders")
+
+    def test_nor_can_it_hold_one_among_what_is_missing(self) -> None:
+        line = json.loads(render(EVENT._replace(missing=("aud: the token is for \ud800",))))
+        assert line["missing"] == ["aud: the token is for ?"]
 
     def test_it_can_be_asked_again(self) -> None:
         """`extauthz replay` and `extauthz policy diff` read what is written here."""

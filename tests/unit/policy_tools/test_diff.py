@@ -6,7 +6,7 @@ import pytest
 
 from extauthz.core.snapshot import Snapshot
 from extauthz.policy_tools.diff import differences
-from extauthz.policy_tools.record import replay
+from extauthz.policy_tools.predict import replay
 from extauthz.policy_tools.source import SoundSource, read_policy
 
 HEAD = "version: 1\ndefaults: {audience: https://api.example.com}\n"

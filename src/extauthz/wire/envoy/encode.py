@@ -46,6 +46,11 @@ def encode(decision: Decision, *, outage_is_error: bool = False) -> bytes:
             assert_never(decision)
 
 
+def left_to_gateway(decision: Decision) -> bool:
+    """Whether `outage_is_error` makes a difference to this decision."""
+    return decision.reason in _LEFT_TO_GATEWAY
+
+
 def metadata(event: Checked) -> bytes:
     """The same CheckResponse's `dynamic_metadata`, for the access log: serialized messages that are joined are merged."""
     decision = event.decision
@@ -124,7 +129,7 @@ def _deny(deny: Deny, *, outage_is_error: bool) -> bytes:
         status=HttpStatus(code=outcome.status), headers=headers, body=f'{{"error":"{deny.reason.value}"}}'
     )
     status = Status(code=outcome.code)
-    if outage_is_error and deny.reason in _LEFT_TO_GATEWAY:
+    if outage_is_error and left_to_gateway(deny):
         return CheckResponse(status=status, error_response=denied).SerializeToString()
     return CheckResponse(status=status, denied_response=denied).SerializeToString()
 

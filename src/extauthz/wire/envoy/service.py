@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError
 from extauthz._gen.extauthz_health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extauthz.authorizer import Authorizer
 from extauthz.core.decision import Deny, Reason
+from extauthz.observe.events import Checked
 from extauthz.wire.asgi import others_first
 from extauthz.wire.envoy.decode import decode
 from extauthz.wire.envoy.encode import encode, metadata
@@ -43,6 +44,12 @@ class Options:
     metadata: bool = True
 
 
+def answer(event: Checked, options: Options) -> bytes:
+    """The CheckResponse for a decision; `policy explain` shows what this says."""
+    message = encode(event.decision, outage_is_error=options.outage_is_error)
+    return message + metadata(event) if options.metadata else message
+
+
 class CheckService:
     """Answers every CheckRequest with a CheckResponse; a gRPC error would leave the verdict to Envoy's failure mode."""
 
@@ -64,8 +71,7 @@ class CheckService:
             )
             await others_first()
             event = await self._authorizer.examine(request)
-            answer = encode(event.decision, outage_is_error=options.outage_is_error)
-            return answer + metadata(event) if options.metadata else answer
+            return answer(event, options)
         except Exception:  # noqa: BLE001 - the authorizer does not raise, so this is the codec: deny all the same
             return _DENY_INTERNAL
 

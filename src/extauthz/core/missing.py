@@ -1,13 +1,12 @@
-"""What a token lacks for a rule, in words."""
+"""What a token lacks for a rule, in words: for whoever asks beforehand, and for the record."""
 
 from collections.abc import Callable, Iterator, Mapping
 
-from extauthz.core.decision import Reason, true_reason
+from extauthz.core.decision import Reason
 from extauthz.core.demands import Demands
 from extauthz.core.introspection import Active, TokenState
 from extauthz.core.policy import Rule
 from extauthz.core.scopes import held_scopes
-from extauthz.observe.events import Checked
 
 
 def missing(rule: Rule, state: TokenState | None, reason: Reason) -> list[str]:
@@ -74,11 +73,3 @@ _TELLERS: Mapping[Reason, Callable[[Rule, Active], Iterator[str]]] = {
     Reason.NO_SUBJECT: _subject,
     Reason.WRONG_CLAIM: _claims,
 }
-
-
-def missing_scopes(rule: Rule | None, checked: Checked) -> list[str]:
-    """Of the list of scopes that the token lacks least of, what it lacks; nothing where scopes are not the matter."""
-    if rule is None or true_reason(checked.decision) is not Reason.INSUFFICIENT_SCOPE:
-        return []
-    held = held_scopes(frozenset(checked.scope.split()), rule.implications)
-    return min((sorted(words - held) for words in rule.alternatives), key=len, default=[])
