@@ -174,6 +174,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         )
     except (OSError, ValueError):
         raise UnusableError(f"{files.ca} has no certificate in PEM") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python leaves it to openssl.cnf
     if files.certificate is not None:
         try:
             context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key must not ask anybody

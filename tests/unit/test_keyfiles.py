@@ -87,6 +87,7 @@ def test_without_an_authority_the_public_ones_are_trusted(pair: KeyPair) -> None
     context = tls_context(TlsFiles(certificate=pair.certificate, key=pair.key))
     assert len(context.get_ca_certs()) > 50
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_certificates_that_do_not_fit_are_refused(folder: Path, authority: Authority, pair: KeyPair) -> None:

@@ -13,6 +13,7 @@ import httpx
 
 from extauthz.core.introspection import MAX_ANSWER_BYTES, Answer
 from extauthz.core.trace import TRACEPARENT
+from extauthz.keyfiles import TlsFiles, tls_context
 from extauthz.resolver.http1 import HungUpError
 from extauthz.resolver.tracing import TRACE
 from extauthz.resolver.watched_file import Current
@@ -49,9 +50,7 @@ class Transport:
         self, *, max_connections: int = 100, tls: Current[ssl.SSLContext] | None = None, wire: MakesWire | None = None
     ) -> None:
         self._tls = tls
-        self._wire = wire or (
-            lambda context: Wire(max_connections, context or httpx.create_ssl_context(trust_env=False))
-        )
+        self._wire = wire or (lambda context: Wire(max_connections, context or tls_context(TlsFiles())))
         self._context: ssl.SSLContext | None = None if tls is None else tls()
         self._now = self._connect()
 
