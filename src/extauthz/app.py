@@ -19,6 +19,7 @@ from extauthz.config.own_secrets import read_ops_token
 from extauthz.config.recording import Tracing as TracingSection
 from extauthz.config.service_schema import ServiceFile
 from extauthz.observe.audit import AuditLog
+from extauthz.observe.beside import run_beside
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.log_level import LogLevel
 from extauthz.observe.metrics import Metrics
@@ -83,7 +84,7 @@ class Service:
 
     def start(self) -> None:
         """Start what runs in the background."""
-        self._running.extend(asyncio.create_task(run()) for run in self.background)
+        self._running.extend(run_beside(run()) for run in self.background)
 
     async def close(self) -> None:
         """End what runs in the background and questions in flight, count and write what waits."""

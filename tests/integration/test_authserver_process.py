@@ -118,3 +118,21 @@ def test_secret_from_a_file_is_used_and_not_printed(store: str, tmp_path: Path) 
     with serving(store) as (_, http):
         data = {"token": "x", "client_id": "app", "client_secret": "p@ss:w+rd é"}
         assert http.post("/oauth2/introspect", data=data).json() == {"active": False}
+
+
+def test_the_log_of_the_supervisor_is_apart_from_the_record(tmp_path: Path) -> None:
+    """On standard error: standard output has JSON lines alone, where `audit` says so."""
+    (port,) = free_ports(1)
+    config, log = tmp_path / "authserver.yaml", tmp_path / "log"
+    config.write_text(f"listen: 127.0.0.1:{port}\nissuer: http://localhost\nstore: sqlite:///no/as.db\nworkers: 2\n")
+    arguments = command("authserver", "serve", "--config", str(config))
+    with (
+        log.open("wb") as told,
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=told, text=True) as process,
+    ):
+        try:
+            wait_until(lambda: "a worker ended and is started again" in log.read_text(), START_SECONDS)
+            process.terminate()
+            assert process.communicate(timeout=STOP_SECONDS)[0] == ""
+        finally:
+            process.kill()

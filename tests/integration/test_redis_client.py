@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from extauthz.cli.processes import free_ports
 from extauthz.resolver.breaker import Breaker, BreakerSettings
 from extauthz.resolver.redis import Mode, Passwords, RedisClient, RedisSettings, RedisTrouble, Tls as TlsFiles
 from extauthz.resolver.revocation import Kind
@@ -144,6 +145,18 @@ async def test_behind_sentinel(tmp_path: Path) -> None:
             await asyncio.to_thread(watched.fail_over)
             await eventually(client, "return redis.call('SET', KEYS[1], '2')", "b")
         assert watched.second.command("GET", "b") == "2"
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_is_no_cluster_is_trouble(redis: RedisServer, there: bool) -> None:
+    """Whether one server answers or none; the reader of the log of revocations tries again after nothing else."""
+    node = (LOOPBACK, redis.port) if there else (LOOPBACK, free_ports(1)[0])
+    async with connected(RedisSettings(mode=Mode.CLUSTER, nodes=(node,), timeout=PATIENT)) as client:
+        for _ in range(2):
+            with pytest.raises(RedisTrouble, match="Cluster"):
+                await echo(client)
+            with pytest.raises(RedisTrouble, match="Cluster"):
+                await client.run_alone(ECHO, ("{k}",), (b"x",), PATIENT)
 
 
 async def test_a_cluster(tmp_path: Path) -> None:

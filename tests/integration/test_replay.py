@@ -54,10 +54,11 @@ def test_what_ends_otherwise_is_told_with_its_number(tmp_path: Path, service: Ru
 
 
 def test_no_answer_is_no_outcome(tmp_path: Path) -> None:
-    """It is counted apart."""
+    """It is counted apart; where nothing is answered, the target is the mistake."""
     (port,) = free_ports(1)
     file = tmp_path / "audit.jsonl"
     file.write_text(line("/x", "no_route"))
     result = CliRunner().invoke(replay, (str(file), "--target", f"http://127.0.0.1:{port}"))
     assert result.exit_code == 1
-    assert result.output.startswith("1 sent, 1 unanswered, 0 left out")
+    assert result.stdout.startswith("1 sent, 1 unanswered, 0 left out")
+    assert f"nobody answers at http://127.0.0.1:{port}: write the gateway address" in result.stderr

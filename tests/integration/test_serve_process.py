@@ -111,6 +111,19 @@ class TestTakenAddress:
             assert service.wait() == 1
             assert f"cannot listen on 127.0.0.1:{ports[2]}: " in service.stderr
 
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_a_record_that_cannot_be_begun_is_named_too(
+        self, tmp_path: Path, server: StubServer, ports: tuple[int, int, int], workers: str
+    ) -> None:
+        """With the key of the file and what to do."""
+        path = tmp_path / "no" / "audit.jsonl"
+        config = write_files(tmp_path, listen_on(*ports[:2]), server.url, audit={"path": str(path)})
+        with Service(config, "--workers", workers) as service:
+            assert service.wait() == 1
+            assert f"cannot write to {path}, the path of audit: " in service.stderr
+            assert "make its folder first" in service.stderr
+            assert "Traceback" not in service.stderr
+
 
 class TestDrain:
     """SIGTERM: say no more, go on answering for a while, end."""

@@ -118,6 +118,13 @@ class FileRecord(_Queue):
         self._stop = threading.Event()
         self._in_trouble = False
 
+    def check(self) -> None:
+        """See that the file can be opened. Raises OSError when it cannot; the message names it."""
+        try:
+            self._append(())
+        except OSError as error:
+            raise OSError(f"cannot write to {self._path}, which audit names: {error.strerror}") from error
+
     async def run(self) -> None:
         """See ``Record``."""
         loop = asyncio.get_running_loop()

@@ -45,6 +45,8 @@ def replay(record: Path, target: str, rate: float, tokens_path: Path | None, *, 
     found = summary(asyncio.run(_send(known, target, rate)))
     left_out = len(lines) - len(known)
     click.echo(_as_json(found, len(known), left_out) if as_json else _as_text(found, len(known), left_out))
+    if known and found.unanswered == len(known):
+        click.echo(f"nobody answers at {target}: write the gateway address of an instance that runs", err=True)
     sys.exit(FOUND if found.changed or found.unanswered else 0)
 
 

@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 import click
 import uvloop
 
+from extauthz.app_record import check_audit_file
 from extauthz.cli.listeners import listening
 from extauthz.cli.reload.lines import Hub
 from extauthz.cli.reload.reloads import Reloads
@@ -25,8 +26,8 @@ Loaded = TypeVar("Loaded")
 BAD_CONFIGURATION = 2
 """Exit status when the files have faults; nothing was started."""
 
-CANNOT_LISTEN = 1
-"""Exit status when an address is taken or not ours."""
+CANNOT_START = 1
+"""Exit status when an address is taken or not ours, or the audit log cannot be written."""
 
 config_option = click.option(
     "--config",
@@ -47,11 +48,14 @@ def serve(config_path: Path, workers: int | None, inherited: str | None, togethe
     """Answer gateways until SIGTERM, then drain. A changed policy is put in force, at the latest on SIGHUP."""
     config = load(load_service, config_path)
     configure(config.settings.log.level, config.settings.log.format)
-    if inherited is not None:
-        gateway, ops = map(int, inherited.split(","))
-        uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), config_path, together))
-    else:
-        _serve(config, config_path, workers or config.settings.workers)
+    try:
+        if inherited is not None:
+            gateway, ops = map(int, inherited.split(","))
+            uvloop.run(work(config, Sockets(gateway=gateway, ops=ops, supervised=True), config_path, together))
+        else:
+            _serve(config, config_path, workers or config.settings.workers)
+    except OSError as error:
+        _fail(str(error), CANNOT_START)
 
 
 @click.command()
@@ -64,20 +68,18 @@ def check(config_path: Path) -> None:
 
 def _serve(config: ServiceConfig, config_path: Path, workers: int) -> None:
     listen, access = config.settings.listen, config.settings.socket
-    try:
-        with ExitStack() as opened:
-            gateway = opened.enter_context(listening(listen.gateway, access))
-            ops = opened.enter_context(listening(listen.ops, access))
-            if listen.grpc is not None:
-                with listening(listen.grpc, access):
-                    pass  # each worker opens it anew; that nobody can is better told here
-            sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
-            if workers == 1:
-                uvloop.run(work(config, sockets, config_path))
-            else:
-                uvloop.run(_supervise(workers, config, config_path, sockets))
-    except OSError as error:
-        _fail(str(error), CANNOT_LISTEN)
+    with ExitStack() as opened:
+        gateway = opened.enter_context(listening(listen.gateway, access))
+        ops = opened.enter_context(listening(listen.ops, access))
+        if listen.grpc is not None:
+            with listening(listen.grpc, access):
+                pass  # each worker opens it anew; that nobody can is better told here
+        check_audit_file(config.settings.audit)  # likewise
+        sockets = Sockets(gateway=gateway.fileno(), ops=ops.fileno())
+        if workers == 1:
+            uvloop.run(work(config, sockets, config_path))
+        else:
+            uvloop.run(_supervise(workers, config, config_path, sockets))
 
 
 async def _supervise(workers: int, config: ServiceConfig, config_path: Path, sockets: Sockets) -> None:

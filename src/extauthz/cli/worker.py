@@ -27,6 +27,7 @@ from extauthz.cli.reload.live import Live
 from extauthz.cli.reload.running import Ask, alone, supervised
 from extauthz.config.load import ServiceConfig
 from extauthz.config.service_schema import ServiceFile
+from extauthz.observe.beside import run_beside
 from extauthz.version import VERSION
 from extauthz.wire.asgi import App
 from extauthz.wire.envoy.service import CHECK_PATH, HEALTH_PATH, MAX_MESSAGE_BYTES
@@ -84,7 +85,7 @@ async def _serve(
     service: Service, config: ServiceConfig, sockets: Sockets, *, live: Live, ask: Ask, stop: "asyncio.Queue[int]"
 ) -> None:
     gateway, ops = _listeners(service, config, sockets, _ops_door(service, live, ask))
-    background = [asyncio.ensure_future(each) for each in _background(service, config, gateway)]
+    background = [run_beside(each) for each in _background(service, config, gateway)]
     grpcio = await _start_grpcio(service, config, sockets)
     try:
         for listener in (gateway, ops):

@@ -193,13 +193,13 @@ def _deliver(waiter: "asyncio.Future[Any]", answer: object) -> None:
 @contextmanager
 def _translated_errors(seconds: float) -> Iterator[None]:
     """Whatever Redis and the network do is one kind of trouble."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - as the head of the module says
+    from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - as the head of the module says
 
     try:
         yield
     except TimeoutError:
         raise RedisTrouble(f"no answer within {seconds:g} seconds") from None
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, OSError) as error:  # to the library, the second is not one of the first
         raise RedisTrouble(f"{type(error).__name__}: {error}"[:200]) from None
 
 

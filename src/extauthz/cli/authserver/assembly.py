@@ -34,7 +34,7 @@ class Parts:
 def assemble(config: AuthServerConfig, store: Store, *, on_revoked: Callable[[], None]) -> Parts:
     """Put the server together. `on_revoked` is called whenever the store has a new notice of revocation.
 
-    Raises `ValueError` for an issuer or a signing key that cannot be used, `OSError` for a key that cannot be read.
+    Raises `ValueError` for an issuer or a signing key that cannot be used, `OSError` for a key that cannot be read or an audit file that cannot be written.
     """
     settings = config.settings
     keys = [config.folder / key for key in settings.signing_keys]
@@ -72,7 +72,9 @@ def _record(config: AuthServerConfig, store: Store, on_loss: Callable[[int], Non
         case "stdout":
             return FileRecord(_STDOUT, on_loss=on_loss)
         case path:
-            return FileRecord(str(config.folder / path), on_loss=on_loss)
+            record = FileRecord(str(config.folder / path), on_loss=on_loss)
+            record.check()  # a mistake is told now; what fails later is counted
+            return record
 
 
 def _webhook(config: AuthServerConfig, on_loss: Callable[[int], None]) -> Webhook | None:

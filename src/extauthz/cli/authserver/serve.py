@@ -18,6 +18,7 @@ from extauthz.config.authserver_load import AuthServerConfig
 from extauthz.config.authserver_schema import AuthServerFile
 from extauthz.config.store_address import StoreAddress
 from extauthz.config.values import Address, check_url, parse_address
+from extauthz.observe.logs import configure
 
 _LISTEN = "127.0.0.1:9190"
 _ISSUER = "http://127.0.0.1:9190"
@@ -109,6 +110,7 @@ def _serve(config: AuthServerConfig, config_path: Path | None, overrides: list[s
 
 
 async def _supervise(workers: int, config_path: Path, sockets: Sockets, overrides: list[str]) -> None:
+    configure("info", "json")  # to standard error: standard output may be the record
     command = ("authserver", "serve", *overrides)
     await Supervisor(
         count=workers, config_path=config_path, sockets=sockets, drain_delay=STOP_SECONDS, command=command

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from extauthz.cli.processes import free_ports
 from unit.cli.authserver.conftest import Command
 
 
@@ -71,3 +72,14 @@ def test_a_file_with_faults_starts_nothing(extauthz: Command, tmp_path: Path) ->
     result = extauthz("authserver", "serve", "--config", str(path), status=2)
     assert f"{path}:1:9: an address is" in result.stderr
     assert "store is missing: write store: sqlite:" in result.stderr
+
+
+def test_an_audit_file_that_cannot_be_written_starts_nothing(extauthz: Command, tmp_path: Path) -> None:
+    """Its lines would be lost, and nobody told but by a counter."""
+    (port,) = free_ports(1)
+    path = tmp_path / "authserver.yaml"
+    path.write_text(
+        f"listen: 127.0.0.1:{port}\nissuer: http://localhost\nstore: sqlite:///as.db\naudit: no/audit.jsonl\n"
+    )
+    result = extauthz("authserver", "serve", "--config", str(path), status=1)
+    assert f"cannot write to {tmp_path}/no/audit.jsonl, which audit names: No such file or directory" in result.stderr
