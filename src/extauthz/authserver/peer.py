@@ -17,14 +17,14 @@ _PREFIX_BITS = 64
 
 
 def peer_address(scope: Mapping[str, Any], trusted: Sequence[IPNetwork]) -> IPAddress | None:
-    """Return the address that the request comes from; ``None`` on a Unix socket.
+    """Return the address that the request comes from; ``None`` when it comes over a Unix socket and nobody tells.
 
     ``X-Forwarded-For`` is read from its end, as long as a trusted proxy has written the entry: what stands before the
-    first untrusted address may be invented.
+    first untrusted address may be invented. Where any proxy is trusted, one that may open our Unix socket is.
     """
     client = scope.get("client")
     address = None if not client else _parsed(client[0])
-    if not trusted or address is None or not _within(address, trusted):
+    if not trusted or not (address is None or _within(address, trusted)):
         return address
     for hop in reversed(_forwarded(scope)):
         before = _parsed(hop)
@@ -44,7 +44,7 @@ def is_within(address: IPAddress | None, networks: Iterable[str]) -> bool:
 @lru_cache(maxsize=4096)
 def shown(address: IPAddress | None) -> str:
     """Return the address as text; making it costs more than finding it."""
-    return str(address)
+    return "unix" if address is None else str(address)
 
 
 @lru_cache(maxsize=4096)
@@ -52,7 +52,7 @@ def counted_as(address: IPAddress | None) -> str:
     """What limits count: an IPv4 address, or the /64 that an IPv6 address is in."""
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address) >> _PREFIX_BITS << _PREFIX_BITS, _PREFIX_BITS)))
-    return str(address)
+    return shown(address)
 
 
 def _forwarded(scope: Mapping[str, Any]) -> list[str]:

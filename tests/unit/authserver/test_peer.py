@@ -34,10 +34,21 @@ def test_only_trusted_proxies_are_believed(connection: str, forwarded: list[str]
 
 
 def test_without_proxies_no_header_is_read() -> None:
-    """No header moves an address unless a proxy is trusted; a Unix socket has none."""
+    """No header moves an address unless a proxy is trusted; a Unix socket has none of its own."""
     headers = [(b"x-forwarded-for", b"198.51.100.1")]
     assert peer_address({"client": ("10.0.0.1", 1), "headers": headers}, ()) == ip_address("10.0.0.1")
-    assert peer_address({"client": None, "headers": headers}, PROXIES) is None
+    assert peer_address({"client": None, "headers": headers}, ()) is None
+    assert shown(None) == "unix"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [([], "unix"), (["192.0.2.66, 198.51.100.1, 10.0.0.2"], "198.51.100.1"), (["nonsense"], "unix")],
+)
+def test_who_may_open_our_socket_is_a_proxy_where_any_is_trusted(forwarded: list[str], address: str) -> None:
+    """It says whom it speaks for, as one over the network does."""
+    scope = {"client": None, "headers": [(b"x-forwarded-for", value.encode()) for value in forwarded]}
+    assert shown(peer_address(scope, PROXIES)) == address
 
 
 def test_networks_contain_addresses() -> None:
