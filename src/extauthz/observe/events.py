@@ -82,6 +82,7 @@ class Happening(StrEnum):
     SHARED_CACHE_BACK = "shared_cache_back"
     SHARED_CACHE_UNREADABLE = "shared_cache_unreadable"
     SHARED_CACHE_FULL = "shared_cache_full"
+    REVOCATIONS_CONNECTED = "revocations_connected"
     REVOCATIONS_CUT = "revocations_cut"
     REVOCATIONS_BACK = "revocations_back"
     REVOKED = "revoked"
@@ -107,7 +108,7 @@ class Happened:
         what: the kind.
         subject: which authorization server, or which other part.
         detail: for the log; never a token, never a secret.
-        count: how often at once.
+        count: how often at once; 0 where trouble that goes on is only told again.
     """
 
     what: Happening

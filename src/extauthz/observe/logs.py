@@ -3,15 +3,13 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from extauthz.core.decision import Reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
-
-REPEAT_SECONDS = 10.0
-"""Trouble that goes on is told again this often, with the number of questions that met it."""
+from extauthz.observe.seldom import Seldom
 
 _ADVICE = {
     Reason.SERVER_REFUSED_US: "check client id, secret and the client's permission to introspect",
@@ -76,9 +74,9 @@ def _tells_everything() -> bool:
 
 @dataclass(slots=True)
 class _Trouble:
-    """What was told about one server: each kind and when, and whether the end of it all is still to be told."""
+    """What was told about one server: which kinds of late, and whether the end of it all is still to be told."""
 
-    told_at: dict[str, float] = field(default_factory=dict)
+    told: Seldom
     questions: int = 0
     open: bool = False
 
@@ -120,12 +118,10 @@ class TroubleLog:
         if event.outcome in ("active", "inactive"):
             self._answered(event)
             return
-        trouble = self._troubles.setdefault(event.server, _Trouble())
+        trouble = self._troubles.setdefault(event.server, _Trouble(Seldom(self._monotonic)))
         trouble.questions += 1
-        now = self._monotonic()
-        if now - trouble.told_at.get(event.outcome, float("-inf")) >= REPEAT_SECONDS:
+        if trouble.told.is_due(event.outcome):
             self._tell(event, trouble.questions)
-            trouble.told_at[event.outcome] = now
             trouble.questions, trouble.open = 0, True
 
     def _answered(self, event: Introspected) -> None:

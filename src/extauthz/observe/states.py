@@ -20,6 +20,7 @@ MEANINGS: Final[Mapping[Happening, tuple[str, int]]] = {
     Happening.CIRCUIT_CLOSED: (_CIRCUIT, 0),
     Happening.SHARED_CACHE_DOWN: ("extauthz_shared_cache_up", 0),
     Happening.SHARED_CACHE_BACK: ("extauthz_shared_cache_up", 1),
+    Happening.REVOCATIONS_CONNECTED: (_REVOCATIONS, 1),
     Happening.REVOCATIONS_CUT: (_REVOCATIONS, 0),
     Happening.REVOCATIONS_BACK: (_REVOCATIONS, 1),
     Happening.AUDIT_FAILED: ("extauthz_audit_writable", 0),

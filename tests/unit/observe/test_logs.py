@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from extauthz.core.decision import Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
-from extauthz.observe.logs import REPEAT_SECONDS, TroubleLog, configure, set_level
+from extauthz.observe.logs import TroubleLog, configure, set_level
+from extauthz.observe.seldom import REPEAT_SECONDS
 from extauthz.testing import TickingClock
 
 TIMEOUT = Introspected(server="main", outcome="server_timeout", took_seconds=0.5, detail="no answer within 0.5 seconds")
