@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from extauthz.core.contrast import Contrast
-from extauthz.core.decision import Decision
+from extauthz.core.decision import Decision, Reason
 
 DECISION_ID_LENGTH = 24
 """ASCII characters."""
@@ -108,12 +108,14 @@ class Happened:
         what: the kind.
         subject: which authorization server, or which other part.
         detail: for the log; never a token, never a secret.
+        reason: why the authorization server could not be asked, where that is what happened.
         count: how often at once; 0 where trouble that goes on is only told again.
     """
 
     what: Happening
     subject: str
     detail: str = ""
+    reason: Reason | None = None
     count: int = 1
 
 

@@ -28,7 +28,7 @@ TROUBLE: Mapping[Happening, str] = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
     Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",
     Happening.ALL_INACTIVE: "no token is active any more: check our client id, secret and audience at the server",
-    Happening.SELF_CHECK_FAILED: "a random token should be answered with active: false; check endpoint and credentials",
+    Happening.SELF_CHECK_FAILED: "check that introspection_endpoint is an RFC 7662 endpoint: it should answer a random token with active: false",
     Happening.SHARED_CACHE_DOWN: "check Redis; until it is back every process asks for itself",
     Happening.SHARED_CACHE_UNREADABLE: "entries do not open with our keys: give every process the same key file",
     Happening.SHARED_CACHE_FULL: "give Redis more memory or maxmemory-policy volatile-ttl; answers are not shared meanwhile",
@@ -101,7 +101,7 @@ class TroubleLog:
 
     def happened(self, event: Happened) -> None:
         """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
-        advice = TROUBLE.get(event.what)
+        advice = TROUBLE.get(event.what) if event.reason is None else _advice(event.reason)
         if event.what in _COUNTED_ONLY:
             if _tells_everything():
                 self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
@@ -131,12 +131,16 @@ class TroubleLog:
             self._log.info("authorization server answers again", server=event.server)
 
     def _tell(self, event: Introspected, questions: int) -> None:
-        advice = _ADVICE.get(Reason(event.outcome), "see the server's own log")
         self._log.error(
             "authorization server gives no usable answer: requests with tokens not in the cache get 503",
             server=event.server,
             reason=event.outcome,
             detail=event.detail,
             questions=questions,
-            advice=advice,
+            advice=_advice(Reason(event.outcome)),
         )
+
+
+def _advice(reason: Reason) -> str:
+    """What an operator can do about an authorization server that gives no answer."""
+    return _ADVICE.get(reason, "see the server's own log")

@@ -138,6 +138,25 @@ class TestTrouble:
         assert "503" in line["event"]
 
 
+class TestSelfCheck:
+    """A server that fails at the start is told of with what to do about that failure."""
+
+    FAILED = Happened(what=Happening.SELF_CHECK_FAILED, subject="main", detail="the detail")
+
+    @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("server_")])
+    def test_the_advice_is_that_of_the_reason(self, bench: Bench, reason: Reason) -> None:
+        """As where it fails later: nobody looks for a wrong secret while the network is down."""
+        bench.log.introspected(replace(TIMEOUT, outcome=reason.value))
+        bench.log.happened(replace(self.FAILED, reason=reason))
+        later, first = bench.lines
+        assert first["advice"] == later["advice"]
+
+    def test_a_server_that_answered_is_no_introspection_endpoint(self, bench: Bench) -> None:
+        """Not if it calls a random token active."""
+        bench.log.happened(self.FAILED)
+        assert "introspection_endpoint" in bench.lines[0]["advice"]
+
+
 class TestDecisions:
     """They are the audit log's business, except for our own defects."""
 
