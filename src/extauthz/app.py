@@ -202,6 +202,8 @@ def _prepare(metrics: Metrics, servers: list[ServerParts], sharing: Sharing, aut
         metrics.asks(server.settings.name)
         if (bound := staleness(server)) is not None:
             metrics.bound_staleness(server.settings.name, *bound)
+    if sharing.shares_cache:
+        metrics.shares_cache()
     metrics.revocations_connected(not sharing.feed.follows)
     metrics.count_waiting(lambda: authorizer.waiting)
 

@@ -71,6 +71,11 @@ class Sharing:
             monotonic=time.monotonic,
         )
 
+    @property
+    def shares_cache(self) -> bool:
+        """Whether there is a cache that processes share."""
+        return self._redis is not None
+
     def cache(self, settings: ServerSettings) -> TokenCache:
         """The memory of this process for one server."""
         newest, *older = (keys.tokens for keys in self._keyring)
