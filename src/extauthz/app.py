@@ -77,7 +77,7 @@ class Service:
     resolver: Resolver
     sharing: Sharing
     audit: AuditLog | None
-    check_servers: Callable[[], Awaitable[object]]
+    check_servers: Callable[[], Coroutine[None, None, None]]
     tracing: "Tracing | None" = None
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     _running: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -202,6 +202,8 @@ def _prepare(metrics: Metrics, servers: list[ServerParts], sharing: Sharing, aut
         metrics.asks(server.settings.name)
         if (bound := staleness(server)) is not None:
             metrics.bound_staleness(server.settings.name, *bound)
+    if sharing.shares_cache:
+        metrics.shares_cache()
     metrics.revocations_connected(not sharing.feed.follows)
     metrics.count_waiting(lambda: authorizer.waiting)
 
@@ -266,7 +268,7 @@ def _ops_token(config: ServiceConfig, observer: Observer) -> Current[str]:
 
 def _self_checks(
     sources: list[Source], servers: list[ServerParts], observer: Observer
-) -> Callable[[], Awaitable[object]]:
+) -> Callable[[], Coroutine[None, None, None]]:
     clients = {source.name: source.client for source in sources}
 
     async def check(parts: ServerParts) -> None:
@@ -274,5 +276,8 @@ def _self_checks(
         name = parts.settings.name
         await self_check(name, clients[name], token_for_check(parts.server.tokens), observer)
 
+    async def check_all() -> None:
+        await asyncio.gather(*(check(parts) for parts in wanted))
+
     wanted = [parts for parts in servers if parts.server.self_check and parts.server.mode != "jwt"]
-    return lambda: asyncio.gather(*(check(parts) for parts in wanted))
+    return check_all

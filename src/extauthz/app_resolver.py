@@ -63,7 +63,18 @@ class Sharing:
         self._caches: list[TokenCache] = []
         self._shared: list[SharedCache] = []
         self.revocations = Revocations(*(keys.name_hash for keys in self._keyring))
-        self.feed = RevocationFeed(self.revocations, self._log(together), keyring=self._keyring, observer=observer)
+        self.feed = RevocationFeed(
+            self.revocations,
+            self._log(together),
+            keyring=self._keyring,
+            observer=observer,
+            monotonic=time.monotonic,
+        )
+
+    @property
+    def shares_cache(self) -> bool:
+        """Whether there is a cache that processes share."""
+        return self._redis is not None
 
     def cache(self, settings: ServerSettings) -> TokenCache:
         """The memory of this process for one server."""
@@ -162,7 +173,8 @@ def _secret(together: Path | None) -> bytes:
 def _redis(section: SharedCacheSection, own: OwnSecrets, folder: Path, observer: Observer) -> RedisClient:
     def tell(state: State) -> None:
         if state in _STATES:
-            observer.happened(Happened(what=_STATES[state], subject="redis"))
+            why = client.trouble if state is State.OPEN else ""
+            observer.happened(Happened(what=_STATES[state], subject="redis", detail=why))
 
     def current(source: SecretSource | None, now: Secret | None) -> Current[str]:
         if source is None or source.file is None:
@@ -175,7 +187,8 @@ def _redis(section: SharedCacheSection, own: OwnSecrets, folder: Path, observer:
         sentinel=current(section.sentinel_password, own.sentinel_password),
     )
     breaker = Breaker(_REDIS_CIRCUIT, time.monotonic, on_change=tell)
-    return RedisClient(_redis_settings(section, own, folder), breaker, passwords)
+    client = RedisClient(_redis_settings(section, own, folder), breaker, passwords)
+    return client
 
 
 def _redis_settings(section: SharedCacheSection, own: OwnSecrets, folder: Path) -> RedisSettings:

@@ -17,7 +17,7 @@ from extauthz.resolver.revocation import Kind
 from extauthz.resolver.watched_file import Fixed
 from extauthz.testing import TickingClock
 from support.certificates import Authority
-from support.redis_groups import MASTER_NAME, cluster, sentinel
+from support.redis_groups import MASTER_NAME, cluster, sentinel, sentinel_process
 from support.redis_server import LOOPBACK, RedisServer, Tls
 from support.sharing import PATIENT, CountingServer, Worker, settings_for
 
@@ -145,6 +145,45 @@ async def test_behind_sentinel(tmp_path: Path) -> None:
             await asyncio.to_thread(watched.fail_over)
             await eventually(client, "return redis.call('SET', KEYS[1], '2')", "b")
         assert watched.second.command("GET", "b") == "2"
+
+
+async def test_sentinels_that_name_no_master_are_told_in_a_sentence(tmp_path: Path) -> None:
+    """With what one of them met that could not be asked, and without the library's own objects."""
+    (nobody,) = free_ports(1)
+    silent = RedisSettings(mode=Mode.SENTINEL, nodes=((LOOPBACK, nobody),), service="orders", timeout=PATIENT)
+    sentence = "no Sentinel names a master 'orders' that is up"
+    assert await met(silent) == f"{sentence}; one could not be asked: ConnectionError"
+    (port,) = free_ports(1)
+    with sentinel_process(tmp_path, port, nobody) as process:
+        process.wait_for_port(port)
+        other = replace(silent, nodes=((LOOPBACK, port),))
+        assert await met(other) == sentence
+
+
+async def met(settings: RedisSettings) -> str:
+    """What whoever sends a script is told, and the operator with them."""
+    async with connected(settings) as client:
+        with pytest.raises(RedisTrouble) as alone:
+            await client.run_alone(ECHO, ("{k}",), (b"x",), PATIENT)
+        with pytest.raises(RedisTrouble) as together:
+            await echo(client)
+        assert str(alone.value) == str(together.value) == client.trouble
+        return client.trouble
+
+
+async def test_a_server_that_repeats_what_it_was_sent_puts_no_password_into_our_log() -> None:
+    """One from before Redis 6 does: it does not know the command that says who we are."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        words = (await reader.read(1000)).decode().split("\r\n")
+        said = " ".join(f"'{word}'" for word in words if word and word[0] not in "*$")
+        writer.write(f"-ERR unknown command 'HELLO', with args beginning with: {said} \r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, LOOPBACK, 0) as old:
+        node = (LOOPBACK, old.sockets[0].getsockname()[1])
+        settings = RedisSettings(nodes=(node,), password="canary", timeout=PATIENT)
+        assert await met(settings) == "ResponseError: unknown command 'HELLO'"
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -137,6 +137,19 @@ async def test_a_wrong_password(redis: RedisServer) -> None:
         assert "canary" not in str(trouble.value)
 
 
+async def test_another_password_when_it_is_back(redis: RedisServer) -> None:
+    """The operator is told of it too, and does not go on looking for a server that is down."""
+    async with Worker(settings_for(redis), CountingServer()) as one:
+        redis.kill()
+        await one.hear()
+        redis.start()
+        redis.command("CONFIG", "SET", "requirepass", "right")
+        await one.hear()
+        told = [(event.what, event.detail.partition(":")[0]) for event in one.observer.happenings]
+    cut = Happening.REVOCATIONS_CUT
+    assert told == [(cut, "ConnectionError"), (cut, "AuthenticationError")]
+
+
 async def test_closing_while_it_hangs(redis: RedisServer) -> None:
     """Nobody waits for it then."""
     async with two_workers(redis) as (one, _):

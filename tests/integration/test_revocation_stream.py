@@ -183,7 +183,11 @@ class TestLostLog:
         await one.hear()
         assert await knows(one)
         told = [event.what for event in one.observer.happenings]
-        assert told[-3:] == [Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_BACK]
+        assert told[-3:] == [
+            Happening.REVOCATIONS_CONNECTED,
+            Happening.REVOCATIONS_CUT,
+            Happening.REVOCATIONS_BACK,
+        ]
 
 
 async def test_a_reader_who_was_away_too_long_forgets_everything(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

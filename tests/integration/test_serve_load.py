@@ -278,4 +278,4 @@ class TestSelfCheck:
         (line,) = serving.logged("self_check_failed", "refusing")
         assert line["level"] == "error"
         assert line["detail"].startswith("server_refused_us: status 401")
-        assert "credentials" in line["advice"]
+        assert "client id, secret" in line["advice"]

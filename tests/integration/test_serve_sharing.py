@@ -231,15 +231,17 @@ def test_redis_may_go_and_come_back(tmp_path: Path, server: StubServer) -> None:
         let_in(server, pair, "before")
         redis.kill()
         wait_until(lambda: all(one.gauge("extauthz_revocations_connected") == 0 for one in pair))
+        assert [one.gauge("extauthz_shared_cache_up") for one in pair] == [0, 0]
         let_in(server, pair, "meanwhile")
         assert server.calls["meanwhile"] == 2
         assert pair[0].post({"sub": "meanwhile"}) == 503
         redis.restart()
         wait_until(lambda: all(one.gauge("extauthz_revocations_connected") == 1 for one in pair))
         wait_until(lambda: shares(server, pair))
+        assert [one.gauge("extauthz_shared_cache_up") for one in pair] == [1, 1]
         told = pair[0].service.stderr
         assert "revocations_cut" in told
-        assert "revocations_back" in told
+        assert told.count("revocations_back") == told.count("revocations_connected") == 1
 
 
 def shares(server: StubServer, pair: list[Instance]) -> bool:

@@ -77,14 +77,14 @@ def sentinel(folder: Path) -> Iterator[Sentinel]:
         replica = (*_SYNC_AT_ONCE, "--replicaof", LOOPBACK, str(first.port))
         second = stack.enter_context(RedisServer(folder, name="second", options=replica))
         wait_until(lambda: second.command("ROLE")[3] == "connected", _READY_SECONDS)
-        process = stack.enter_context(_sentinel_process(folder, port, first.port))
+        process = stack.enter_context(sentinel_process(folder, port, first.port))
         process.wait_for_port(port)
         watched = Sentinel(port=port, first=first, second=second, process=process)
         wait_until(lambda: len(watched.ask("REPLICAS")) == 1, _READY_SECONDS)
         yield watched
 
 
-def _sentinel_process(folder: Path, port: int, master: int) -> Process:
+def sentinel_process(folder: Path, port: int, master: int) -> Process:
     """A sentinel keeps what it learns in its configuration file."""
     config = folder / "sentinel.conf"
     lines = [

@@ -124,6 +124,7 @@ class Worker:
             RedisLog(self.redis, prefix="extauthz"),
             keyring=keyring,
             observer=self.observer,
+            monotonic=self.monotonic,
             sleep=_once,
         )
         source = Source(name="main", cache=self.cache, client=server, shared=self.shared)

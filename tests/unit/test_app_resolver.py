@@ -132,8 +132,8 @@ async def test_files_for_tls_are_found_beside_the_configuration(tmp_path: Path) 
 
 
 async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:
-    """In words that the operator knows."""
-    one = sharing(tmp_path, redis="redis://127.0.0.1:1")
+    """In words that the operator knows, with what went wrong."""
+    one = sharing(tmp_path, redis="redis://127.0.0.1:1", username="u", password={"env": "PASSWORD"})
     observer = one._observer  # noqa: SLF001 - what was composed
     assert isinstance(observer, RecordingObserver)
     settings = settings_of_main(tmp_path)
@@ -142,7 +142,9 @@ async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:
     assert shared is not None
     for number in range(6):
         assert await shared.find(Token(f"t{number}"), None) is None
-    assert [(event.what.value, event.subject) for event in observer.happenings] == [("shared_cache_down", "redis")]
+    (event,) = observer.happenings
+    assert (event.what.value, event.subject) == ("shared_cache_down", "redis")
+    assert event.detail.startswith("ConnectionError: Error 111 connecting to 127.0.0.1:1.")
     await one.close()
 
 

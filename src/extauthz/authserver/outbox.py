@@ -13,6 +13,7 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from extauthz.authserver.beside import run_beside
 from extauthz.authserver.notify import MAX_TOGETHER, client, post
 from extauthz.authserver.store.base import StoreError
 
@@ -165,7 +166,7 @@ def _by_kind(notices: Sequence[Notice]) -> Mapping[str, list[str]]:
 async def notifying(store: Store, addresses: Sequence[tuple[str, str]]) -> AsyncIterator[Callable[[], None]]:
     """Tell these addresses, each with its secret, what was and is revoked; what is given says that there is news."""
     outbox = Outbox(store, [Receiver(url, secret) for url, secret in addresses])
-    running = asyncio.create_task(outbox.run())
+    running = run_beside(outbox.run())
     try:
         yield outbox.wake
     finally:

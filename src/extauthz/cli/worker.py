@@ -93,7 +93,7 @@ async def _serve(
         service.readiness.start()
         collect_seldom()
         _tell_ready(config)
-        background.append(asyncio.ensure_future(service.check_servers()))
+        background.append(run_beside(service.check_servers()))
         await _until(stop, gateway, ops)
         await _drain(service, live.settings.drain_delay, stop)
     finally:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from extauthz.core.contrast import Contrast
-from extauthz.core.decision import Decision
+from extauthz.core.decision import Decision, Reason
 
 DECISION_ID_LENGTH = 24
 """ASCII characters."""
@@ -82,6 +82,7 @@ class Happening(StrEnum):
     SHARED_CACHE_BACK = "shared_cache_back"
     SHARED_CACHE_UNREADABLE = "shared_cache_unreadable"
     SHARED_CACHE_FULL = "shared_cache_full"
+    REVOCATIONS_CONNECTED = "revocations_connected"
     REVOCATIONS_CUT = "revocations_cut"
     REVOCATIONS_BACK = "revocations_back"
     REVOKED = "revoked"
@@ -107,12 +108,14 @@ class Happened:
         what: the kind.
         subject: which authorization server, or which other part.
         detail: for the log; never a token, never a secret.
-        count: how often at once.
+        reason: why the authorization server could not be asked, where that is what happened.
+        count: how often at once; 0 where trouble that goes on is only told again.
     """
 
     what: Happening
     subject: str
     detail: str = ""
+    reason: Reason | None = None
     count: int = 1
 
 

@@ -3,15 +3,13 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from extauthz.core.decision import Reason
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
-
-REPEAT_SECONDS = 10.0
-"""Trouble that goes on is told again this often, with the number of questions that met it."""
+from extauthz.observe.seldom import Seldom
 
 _ADVICE = {
     Reason.SERVER_REFUSED_US: "check client id, secret and the client's permission to introspect",
@@ -30,7 +28,7 @@ TROUBLE: Mapping[Happening, str] = {
     Happening.CIRCUIT_OPENED: "the authorization server fails: it is asked again after a pause, until then answers are 503",
     Happening.RETRY_BUDGET_SPENT: "most questions fail: they are no longer repeated",
     Happening.ALL_INACTIVE: "no token is active any more: check our client id, secret and audience at the server",
-    Happening.SELF_CHECK_FAILED: "a random token should be answered with active: false; check endpoint and credentials",
+    Happening.SELF_CHECK_FAILED: "check that introspection_endpoint is an RFC 7662 endpoint: it should answer a random token with active: false",
     Happening.SHARED_CACHE_DOWN: "check Redis; until it is back every process asks for itself",
     Happening.SHARED_CACHE_UNREADABLE: "entries do not open with our keys: give every process the same key file",
     Happening.SHARED_CACHE_FULL: "give Redis more memory or maxmemory-policy volatile-ttl; answers are not shared meanwhile",
@@ -76,9 +74,9 @@ def _tells_everything() -> bool:
 
 @dataclass(slots=True)
 class _Trouble:
-    """What was told about one server: each kind and when, and whether the end of it all is still to be told."""
+    """What was told about one server: which kinds of late, and whether the end of it all is still to be told."""
 
-    told_at: dict[str, float] = field(default_factory=dict)
+    told: Seldom
     questions: int = 0
     open: bool = False
 
@@ -103,7 +101,7 @@ class TroubleLog:
 
     def happened(self, event: Happened) -> None:
         """Tell it, with advice where it is trouble; what only counts is told to whoever asks for everything."""
-        advice = TROUBLE.get(event.what)
+        advice = TROUBLE.get(event.what) if event.reason is None else _advice(event.reason)
         if event.what in _COUNTED_ONLY:
             if _tells_everything():
                 self._log.debug(event.what.value, subject=event.subject, detail=event.detail, count=event.count)
@@ -120,12 +118,10 @@ class TroubleLog:
         if event.outcome in ("active", "inactive"):
             self._answered(event)
             return
-        trouble = self._troubles.setdefault(event.server, _Trouble())
+        trouble = self._troubles.setdefault(event.server, _Trouble(Seldom(self._monotonic)))
         trouble.questions += 1
-        now = self._monotonic()
-        if now - trouble.told_at.get(event.outcome, float("-inf")) >= REPEAT_SECONDS:
+        if trouble.told.is_due(event.outcome):
             self._tell(event, trouble.questions)
-            trouble.told_at[event.outcome] = now
             trouble.questions, trouble.open = 0, True
 
     def _answered(self, event: Introspected) -> None:
@@ -135,12 +131,16 @@ class TroubleLog:
             self._log.info("authorization server answers again", server=event.server)
 
     def _tell(self, event: Introspected, questions: int) -> None:
-        advice = _ADVICE.get(Reason(event.outcome), "see the server's own log")
         self._log.error(
             "authorization server gives no usable answer: requests with tokens not in the cache get 503",
             server=event.server,
             reason=event.outcome,
             detail=event.detail,
             questions=questions,
-            advice=advice,
+            advice=_advice(Reason(event.outcome)),
         )
+
+
+def _advice(reason: Reason) -> str:
+    """What an operator can do about an authorization server that gives no answer."""
+    return _ADVICE.get(reason, "see the server's own log")

@@ -103,6 +103,10 @@ class Metrics:
             self._happenings.labels(what.value, server)
         self._introspection_seconds.labels(server, Reason.SERVER_REFUSED_US.value)
 
+    def shares_cache(self) -> None:
+        """There is a cache that processes share."""
+        self._states.shares_cache()
+
     def revocations_connected(self, connected: bool) -> None:
         """Whether notices of revocation arrive."""
         self._states.revocations_connected(connected)

@@ -9,8 +9,9 @@ from extauthz.observe.events import Happened, Happening
 
 _CIRCUIT: Final = "extauthz_circuit_open"
 _REVOCATIONS: Final = "extauthz_revocations_connected"
+_SHARED_CACHE: Final = "extauthz_shared_cache_up"
 _GAUGES: Final[Mapping[str, str]] = {
-    "extauthz_shared_cache_up": "1 while the cache that processes share can be used, and when there is none.",
+    _SHARED_CACHE: "1 while the cache that processes share is used: Redis answers, and notices of revocation arrive. Also 1 when there is none.",
     _REVOCATIONS: "1 while notices of revocation arrive from other processes, and when there are none.",
     "extauthz_audit_writable": "1 while the audit log can be written, and when there is none.",
     "extauthz_reload_good": "1 unless the files were refused when they were last read again.",
@@ -18,8 +19,9 @@ _GAUGES: Final[Mapping[str, str]] = {
 MEANINGS: Final[Mapping[Happening, tuple[str, int]]] = {
     Happening.CIRCUIT_OPENED: (_CIRCUIT, 1),
     Happening.CIRCUIT_CLOSED: (_CIRCUIT, 0),
-    Happening.SHARED_CACHE_DOWN: ("extauthz_shared_cache_up", 0),
-    Happening.SHARED_CACHE_BACK: ("extauthz_shared_cache_up", 1),
+    Happening.SHARED_CACHE_DOWN: (_SHARED_CACHE, 0),
+    Happening.SHARED_CACHE_BACK: (_SHARED_CACHE, 1),
+    Happening.REVOCATIONS_CONNECTED: (_REVOCATIONS, 1),
     Happening.REVOCATIONS_CUT: (_REVOCATIONS, 0),
     Happening.REVOCATIONS_BACK: (_REVOCATIONS, 1),
     Happening.AUDIT_FAILED: ("extauthz_audit_writable", 0),
@@ -44,6 +46,8 @@ class States:
         self._gauges = {
             name: Gauge(name, text, multiprocess_mode="livemin", registry=registry) for name, text in _GAUGES.items()
         }
+        self._told = dict.fromkeys(_GAUGES, 1)
+        self._shares_cache = False
         for gauge in self._gauges.values():
             gauge.set(1)
 
@@ -51,9 +55,13 @@ class States:
         """There is a server of that name."""
         self._circuit.labels(name).set(0)
 
+    def shares_cache(self) -> None:
+        """There is a cache that processes share."""
+        self._shares_cache = True
+
     def revocations_connected(self, connected: bool) -> None:
         """Whether notices of revocation arrive."""
-        self._gauges[_REVOCATIONS].set(int(connected))
+        self._set(_REVOCATIONS, int(connected))
 
     def happened(self, event: Happened) -> None:
         """Remember it if it is about a state."""
@@ -61,4 +69,11 @@ class States:
         if name == _CIRCUIT:
             self._circuit.labels(event.subject).set(value)
         elif name:
-            self._gauges[name].set(value)
+            self._set(name, value)
+
+    def _set(self, name: str, value: int) -> None:
+        """The shared cache is used only while notices arrive: else nobody would know what of it was revoked."""
+        self._told[name] = value
+        self._gauges[name].set(value)
+        if self._shares_cache:
+            self._gauges[_SHARED_CACHE].set(min(self._told[_SHARED_CACHE], self._told[_REVOCATIONS]))

@@ -8,6 +8,7 @@ as one pipeline, which takes a third of the time.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ from extauthz.resolver.watched_file import Current, Fixed
 
 MAX_TOGETHER: Final = 64
 """Scripts in one pipeline; the time limit is for all of them."""
+
+_MAX_MESSAGE: Final = 200
+
+_ASKED_IN_VAIN: Final = re.compile(r"> - (?:\w+:)?(\w+)")
+"""In the library's words about Sentinels, each of them a `repr`: the type of the error that the first one gave."""
 
 Arguments = Sequence[bytes | str | int]
 
@@ -110,7 +116,11 @@ class _Call(NamedTuple):
 
 
 class RedisClient:
-    """Runs scripts. Owns its connections; `close` gives them back."""
+    """Runs scripts. Owns its connections; `close` gives them back.
+
+    Attributes:
+        trouble: what the last pipeline met that failed as a whole, in words for the log; empty before any did.
+    """
 
     def __init__(self, settings: RedisSettings, breaker: Breaker, passwords: "Passwords | None" = None) -> None:
         self._settings = settings
@@ -118,6 +128,7 @@ class RedisClient:
         self._redis, *self._others = _connect(settings, passwords or Passwords.of(settings))
         self._waiting: deque[_Call] = deque()
         self._sender: asyncio.Task[None] | None = None
+        self.trouble = ""
 
     async def run(self, script: str, keys: Sequence[str], arguments: Arguments) -> Any:  # noqa: ANN401 - whatever the script returns
         """What the script returns, unless there was too much trouble lately: then it is not even tried.
@@ -137,7 +148,7 @@ class RedisClient:
         Raises:
             RedisTrouble: when there is no answer in time, or an error.
         """
-        with _translated_errors(seconds):
+        with _translated_errors(seconds, self._settings.service):
             async with asyncio.timeout(seconds):
                 return await self._redis.eval(script, len(keys), *keys, *arguments)
 
@@ -159,12 +170,13 @@ class RedisClient:
         for call in calls:
             pipeline.eval(call.script, len(call.keys), *call.keys, *call.arguments)
         try:
-            with _translated_errors(self._settings.timeout):
+            with _translated_errors(self._settings.timeout, self._settings.service):
                 async with asyncio.timeout(self._settings.timeout):
                     answers: Sequence[Any] = await pipeline.execute(raise_on_error=False)
         except RedisTrouble as trouble:
             answers = [trouble] * len(calls)
         if all(isinstance(answer, Exception) for answer in answers):
+            self.trouble = _message(answers[0])  # before the circuit opens: whoever tells that tells why
             self._breaker.failed()
         else:
             self._breaker.succeeded()
@@ -185,22 +197,38 @@ def _deliver(waiter: "asyncio.Future[Any]", answer: object) -> None:
     if waiter.done():  # the caller has gone away
         return
     if isinstance(answer, Exception):
-        waiter.set_exception(RedisTrouble(str(answer)))
+        waiter.set_exception(RedisTrouble(_message(answer)))
     else:
         waiter.set_result(answer)
 
 
 @contextmanager
-def _translated_errors(seconds: float) -> Iterator[None]:
+def _translated_errors(seconds: float, service: str) -> Iterator[None]:
     """Whatever Redis and the network do is one kind of trouble."""
+    from redis.asyncio.sentinel import MasterNotFoundError  # noqa: PLC0415 - as the head of the module says
     from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - as the head of the module says
 
     try:
         yield
     except TimeoutError:
         raise RedisTrouble(f"no answer within {seconds:g} seconds") from None
+    except MasterNotFoundError as error:
+        raise RedisTrouble(_no_master(service, str(error))[:_MAX_MESSAGE]) from None
     except (RedisError, RedisClusterException, OSError) as error:  # to the library, the second is not one of the first
-        raise RedisTrouble(f"{type(error).__name__}: {error}"[:200]) from None
+        raise RedisTrouble(_message(error)) from None
+
+
+def _message(error: Exception) -> str:
+    """For the log. A server that does not know a command repeats what came with it, which may be a password."""
+    if isinstance(error, RedisTrouble):
+        return str(error)
+    return f"{type(error).__name__}: {error}".partition(", with args")[0][:_MAX_MESSAGE]
+
+
+def _no_master(service: str, library_says: str) -> str:
+    sentence = f"no Sentinel names a master {service!r} that is up"
+    asked = _ASKED_IN_VAIN.search(library_says)
+    return sentence if asked is None else f"{sentence}; one could not be asked: {asked[1]}"
 
 
 def _connect(settings: RedisSettings, passwords: Passwords) -> Sequence[Any]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from extauthz.core.jws import unverified_id
 from extauthz.observe.events import Happened, Happening, Observer
+from extauthz.observe.seldom import Seldom
 from extauthz.resolver.revocation import ALL, ONLY_HERE, Kind, Notice, Revocations
 from extauthz.resolver.revocation_log import PAGE, Logged, LogTrouble, RevocationLog
 from extauthz.resolver.sealing import Keys
@@ -27,6 +28,7 @@ class RevocationFeed:
         log: what it shares with others; None when there are no others.
         keyring: notices are written under all of these keys, because others may still read under an older one.
         observer: is told when notices come, and when they stop coming.
+        monotonic: seconds, for trouble that is told again while it lasts.
         sleep: waits between two readings.
     """
 
@@ -37,6 +39,7 @@ class RevocationFeed:
         *,
         keyring: Sequence[Keys],
         observer: Observer,
+        monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._table = table
@@ -46,7 +49,8 @@ class RevocationFeed:
         self._sleep = sleep
         self._pending: list[Notice] = []
         self._caught_up = False
-        self._cut_off = False
+        self._monotonic = monotonic
+        self._cut_off: Seldom | None = None
 
     @property
     def follows(self) -> bool:
@@ -134,8 +138,9 @@ class RevocationFeed:
         if len(page) < PAGE and not self._table.current:
             self._caught_up = True
             self._table.current = True
-            self._cut_off = False
-            self._observer.happened(Happened(what=Happening.REVOCATIONS_BACK, subject=_SUBJECT))
+            what = Happening.REVOCATIONS_CONNECTED if self._cut_off is None else Happening.REVOCATIONS_BACK
+            self._cut_off = None
+            self._observer.happened(Happened(what=what, subject=_SUBJECT))
 
     def _take(self, page: Iterable[Logged], *, told: bool = True) -> None:
         new = Counter(notice.kind for position, notice in page if self._table.take(notice, position))
@@ -143,8 +148,10 @@ class RevocationFeed:
             self._observer.happened(Happened(what=Happening.REVOKED, subject=kind.value, count=count))
 
     def _cut(self, detail: str) -> None:
-        """Tell it once, also of a log that could not be read from the start."""
+        """Tell it at once, also of a log that could not be read from the start; then now and then, and what else it is."""
         self._table.current = False
-        if not self._cut_off:
-            self._cut_off = True
-            self._observer.happened(Happened(what=Happening.REVOCATIONS_CUT, subject=_SUBJECT, detail=detail))
+        begins = self._cut_off is None
+        told = self._cut_off = Seldom(self._monotonic) if self._cut_off is None else self._cut_off
+        if told.is_due(detail):
+            cut = Happened(what=Happening.REVOCATIONS_CUT, subject=_SUBJECT, detail=detail, count=int(begins))
+            self._observer.happened(cut)

@@ -22,9 +22,10 @@ async def self_check(
     server: str, introspector: Asks[Token, Active | Inactive], token: Token, observer: Observer
 ) -> None:
     """Ask about a token that nobody issued, and tell what is wrong with any answer but "inactive"."""
-    fault = _fault(await introspector.ask(token))
+    state = await introspector.ask(token)
+    fault, reason = _fault(state), state.reason if isinstance(state, Unavailable) else None
     what = Happening.SELF_CHECK_FAILED if fault else Happening.SELF_CHECK_PASSED
-    observer.happened(Happened(what=what, subject=server, detail=fault))
+    observer.happened(Happened(what=what, subject=server, detail=fault, reason=reason))
 
 
 def _fault(state: TokenState) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 from extauthz.core.introspection import Active, Resolution, TokenState, Unavailable
 from extauthz.core.token import Token
 from extauthz.observe.events import Happened, Happening, Observer
+from extauthz.observe.seldom import Seldom
 from extauthz.resolver import shared_value
 from extauthz.resolver.cache import TokenCache, fingerprint, token_hash, token_key
 from extauthz.resolver.redis import RedisClient, RedisTrouble
@@ -41,7 +42,6 @@ _USUAL_WEIGHT: Final = 1 / 8
 """Of one question in what questions usually take."""
 
 _MAX_WRITES: Final = 1000
-_TELL_SECONDS: Final = 10.0
 
 _FIND: Final = """
 -- KEYS: value, lease. ARGV: find (a value, or else the lease), lease (nothing else) or look (a value only); owner; ms.
@@ -251,22 +251,19 @@ class SharedCache:
 
 
 class _Troubles:
-    """Tells of trouble at once and then every ten seconds, with a count."""
+    """Tells of trouble at once and then now and then, with a count."""
 
     def __init__(self, subject: str, observer: Observer, monotonic: Clock) -> None:
         self._subject = subject
         self._observer = observer
-        self._monotonic = monotonic
         self._counts: dict[Happening, int] = {}
-        self._told_at: dict[Happening, float] = {}
+        self._told = Seldom(monotonic)
 
     def count(self, what: Happening) -> None:
         """It happened once more."""
         self._counts[what] = self._counts.get(what, 0) + 1
-        now = self._monotonic()
-        if now - self._told_at.get(what, float("-inf")) >= _TELL_SECONDS:
+        if self._told.is_due(what):
             self._observer.happened(Happened(what=what, subject=self._subject, count=self._counts.pop(what)))
-            self._told_at[what] = now
 
 
 def _milliseconds(seconds: float) -> int:

@@ -278,3 +278,23 @@ async def test_where_nobody_is_to_be_told_nothing_is_looked_for(store: MemorySto
         wake()
         await settle()
     assert len(await store.list_notices(limit=9)) == 1
+
+
+async def test_a_defect_that_ends_it_is_told(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else nobody would know that no notice is sent any more."""
+    fails = iter([True])
+
+    async def listed(*, limit: int) -> list[Notice]:
+        if next(fails, False):
+            raise RuntimeError("canary")
+        return []
+
+    monkeypatch.setattr(store, "list_notices", listed)
+    async with notifying(store, [(URL, SECRET)]) as wake:
+        wake()
+        await until(lambda: caplog.messages)
+    (line,) = caplog.messages
+    assert "Outbox.run, has ended by RuntimeError" in line
+    assert "canary" not in line

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from extauthz.core.decision import Reason, deny
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
-from extauthz.observe.logs import REPEAT_SECONDS, TroubleLog, configure, set_level
+from extauthz.observe.logs import TroubleLog, configure, set_level
+from extauthz.observe.seldom import REPEAT_SECONDS
 from extauthz.testing import TickingClock
 
 TIMEOUT = Introspected(server="main", outcome="server_timeout", took_seconds=0.5, detail="no answer within 0.5 seconds")
@@ -135,6 +136,25 @@ class TestTrouble:
         assert (line["server"], line["reason"], line["detail"]) == ("main", reason.value, "the detail")
         assert line["advice"]
         assert "503" in line["event"]
+
+
+class TestSelfCheck:
+    """A server that fails at the start is told of with what to do about that failure."""
+
+    FAILED = Happened(what=Happening.SELF_CHECK_FAILED, subject="main", detail="the detail")
+
+    @pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("server_")])
+    def test_the_advice_is_that_of_the_reason(self, bench: Bench, reason: Reason) -> None:
+        """As where it fails later: nobody looks for a wrong secret while the network is down."""
+        bench.log.introspected(replace(TIMEOUT, outcome=reason.value))
+        bench.log.happened(replace(self.FAILED, reason=reason))
+        later, first = bench.lines
+        assert first["advice"] == later["advice"]
+
+    def test_a_server_that_answered_is_no_introspection_endpoint(self, bench: Bench) -> None:
+        """Not if it calls a random token active."""
+        bench.log.happened(self.FAILED)
+        assert "introspection_endpoint" in bench.lines[0]["advice"]
 
 
 class TestDecisions:

@@ -9,6 +9,7 @@ from extauthz.observe.states import States
 STATES = [
     ("extauthz_shared_cache_up", Happening.SHARED_CACHE_DOWN, Happening.SHARED_CACHE_BACK),
     ("extauthz_revocations_connected", Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_BACK),
+    ("extauthz_revocations_connected", Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_CONNECTED),
     ("extauthz_audit_writable", Happening.AUDIT_FAILED, Happening.AUDIT_BACK),
     ("extauthz_reload_good", Happening.POLICY_REFUSED, Happening.POLICY_RELOADED),
 ]
@@ -39,6 +40,24 @@ def test_a_part_works_until_it_does_not_and_again_when_it_does(name: str, worse:
         seen.append(bench.value(name))
         assert {bench.value(other) for other in others} == {1.0}
     assert seen == [1.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_a_shared_cache_is_used_only_while_notices_arrive() -> None:
+    """Without them nobody knows what of it was revoked, and nothing is shared; Redis may answer as well as it likes."""
+    bench = Bench()
+    bench.states.shares_cache()
+    bench.states.revocations_connected(connected=False)
+    seen = [bench.value("extauthz_shared_cache_up")]
+    for what in (
+        Happening.REVOCATIONS_CONNECTED,
+        Happening.REVOCATIONS_CUT,
+        Happening.SHARED_CACHE_DOWN,
+        Happening.REVOCATIONS_BACK,
+        Happening.SHARED_CACHE_BACK,
+    ):
+        bench.tell(what)
+        seen.append(bench.value("extauthz_shared_cache_up"))
+    assert seen == [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def test_each_server_has_a_circuit_of_its_own() -> None:

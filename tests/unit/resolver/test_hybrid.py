@@ -403,7 +403,7 @@ class TestJwtOnly:
         bench = Bench("jwt")
         keys = Keys.derive(b"k" * 32)
         table = bench.cache.revocations = Revocations(keys.name_hash)
-        feed = RevocationFeed(table, None, keyring=[keys], observer=bench.observer)
+        feed = RevocationFeed(table, None, keyring=[keys], observer=bench.observer, monotonic=bench.monotonic)
         twin = with_other_signature(GOOD)
         assert not used or await how(bench, token=twin) == (Active, "jwt")
         await feed.revoke([(Kind.TOKEN, GOOD)])

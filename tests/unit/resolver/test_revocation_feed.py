@@ -6,23 +6,24 @@ from collections.abc import Sequence
 import pytest
 
 from extauthz.observe.events import Happened, Happening
+from extauthz.observe.seldom import REPEAT_SECONDS
 from extauthz.resolver.revocation import ALL, ONLY_HERE, Kind, Notice, Revocations
 from extauthz.resolver.revocation_feed import RevocationFeed
 from extauthz.resolver.revocation_log import PAGE, Logged, LogTrouble
 from extauthz.resolver.sealing import Keys
-from extauthz.testing import RecordingObserver, active
+from extauthz.testing import RecordingObserver, TickingClock, active
 
 KEYS, OLD_KEYS = Keys.derive(b"k" * 32), Keys.derive(b"o" * 32)
 STATE = active(sub="u1", jti="j1", client_id="app")
 
 
 class ListLog:
-    """A log that is a list; `trouble` makes it fail, `first` is the position of what stands first in the list."""
+    """A log that is a list; `trouble` is why it fails, `first` is the position of what stands first in the list."""
 
     def __init__(self) -> None:
         self.notices: list[Notice] = []
         self.first = 1
-        self.trouble = False
+        self.trouble = ""
         self.slow: asyncio.Event | None = None
         self.closed = False
 
@@ -30,14 +31,14 @@ class ListLog:
         """At the end of the list."""
         await asyncio.sleep(0)
         if self.trouble:
-            raise LogTrouble("full")
+            raise LogTrouble(self.trouble)
         self.notices += notices
         return self.first + len(self.notices) - 1
 
     async def read(self, after: int) -> Sequence[Logged]:
         """From the list."""
         if self.trouble:
-            raise LogTrouble("down")
+            raise LogTrouble(self.trouble)
         logged = [Logged(self.first + at, notice) for at, notice in enumerate(self.notices)]
         if self.slow is not None:
             await self.slow.wait()
@@ -56,7 +57,10 @@ class Bench:
         self.table = Revocations(keyring[0].name_hash)
         self.pauses: list[float] = []
         self.left = 0
-        self.feed = RevocationFeed(self.table, log, keyring=keyring, observer=self.observer, sleep=self.sleep)
+        self.clock = TickingClock()
+        self.feed = RevocationFeed(
+            self.table, log, keyring=keyring, observer=self.observer, monotonic=self.clock, sleep=self.sleep
+        )
 
     async def sleep(self, seconds: float) -> None:
         """End the reading after so many times."""
@@ -78,6 +82,11 @@ class Bench:
     def is_current(self) -> bool:
         """Whether shared values may be used."""
         return self.table.current
+
+    def cuts(self) -> list[tuple[str, int]]:
+        """Why the log could not be read, as often as it was told, and how it counts."""
+        events = self.observer.happenings
+        return [(event.detail, event.count) for event in events if event.what is Happening.REVOCATIONS_CUT]
 
     def told(self) -> list[Happening]:
         """What the observer heard."""
@@ -118,7 +127,7 @@ async def test_what_was_revoked_before_a_process_began_is_no_news(bench: Bench, 
     await bench.feed.revoke([(Kind.TOKEN, "t")])
     await late.read()
     assert late.revoked()
-    assert late.told() == [Happening.REVOCATIONS_BACK]
+    assert late.told() == [Happening.REVOCATIONS_CONNECTED]
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
@@ -143,7 +152,7 @@ async def test_one_is_not_told_of_its_own_notice_twice(bench: Bench) -> None:
     await bench.feed.revoke([(Kind.SUB, "u1")])
     await bench.read()
     assert bench.table.number == 1
-    assert bench.told() == [Happening.REVOKED, Happening.REVOCATIONS_BACK]
+    assert bench.told() == [Happening.REVOKED, Happening.REVOCATIONS_CONNECTED]
 
 
 async def test_ones_own_notice_is_read_already(bench: Bench, log: ListLog) -> None:
@@ -196,26 +205,57 @@ class TestCurrent:
         assert bench.pauses == [0.0, 0.05]
 
     async def test_it_ends_with_trouble_and_comes_back(self, bench: Bench, log: ListLog) -> None:
-        """Both are told once."""
+        """Both are told once; its begin is no return."""
         await bench.read(2)
-        log.trouble = True
+        log.trouble = "down"
         await bench.read(3)
         assert not bench.is_current()
-        log.trouble = False
+        log.trouble = ""
         await bench.read(2)
         assert bench.is_current()
-        back, cut = Happening.REVOCATIONS_BACK, Happening.REVOCATIONS_CUT
-        assert bench.told() == [back, cut, back]
+        assert bench.told() == [
+            Happening.REVOCATIONS_CONNECTED,
+            Happening.REVOCATIONS_CUT,
+            Happening.REVOCATIONS_BACK,
+        ]
 
     async def test_trouble_from_the_start_is_told_once(self, bench: Bench, log: ListLog) -> None:
         """A mistyped address of Redis must not look like a quiet one."""
-        log.trouble = True
+        log.trouble = "down"
         await bench.read(3)
         assert bench.told() == [Happening.REVOCATIONS_CUT]
 
+    async def test_trouble_from_the_start_has_an_end_too(self, bench: Bench, log: ListLog) -> None:
+        """Whoever was told of it is told that it is over."""
+        log.trouble = "down"
+        await bench.read()
+        log.trouble = ""
+        await bench.read()
+        assert bench.told() == [Happening.REVOCATIONS_CUT, Happening.REVOCATIONS_BACK]
+
+    async def test_other_trouble_meanwhile_is_told_too(self, bench: Bench, log: ListLog) -> None:
+        """A server that comes back with another password is not down any more; it is one cut all the same."""
+        for log.trouble in ("down", "wrong password", "down", "wrong password"):
+            await bench.read(2)
+        assert bench.cuts() == [("down", 1), ("wrong password", 0)]
+
+    async def test_trouble_is_told_again_while_it_lasts(self, bench: Bench, log: ListLog) -> None:
+        """Now and then, and not for each reading."""
+        log.trouble = "down"
+        for _ in range(25):
+            await bench.read()
+            bench.clock.advance(REPEAT_SECONDS / 10)
+        assert bench.cuts() == [("down", 1), ("down", 0), ("down", 0)]
+
+    async def test_the_same_trouble_after_a_good_reading_is_news(self, bench: Bench, log: ListLog) -> None:
+        """Else what came last would be that all is well."""
+        for log.trouble in ("down", "", "down"):
+            await bench.read()
+        assert bench.cuts() == [("down", 1), ("down", 1)]
+
     async def test_trouble_is_tried_again_at_leisure(self, bench: Bench, log: ListLog) -> None:
         """Up to a second apart."""
-        log.trouble = True
+        log.trouble = "down"
         await bench.read(7)
         assert bench.pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
@@ -243,7 +283,7 @@ class TestUnreachable:
 
     async def test_it_acts_here_and_the_caller_is_told(self, bench: Bench, log: ListLog) -> None:
         """No shared value about it is used until it has its place."""
-        log.trouble = True
+        log.trouble = "down"
         assert not await bench.feed.revoke([(Kind.TOKEN, "t")])
         assert bench.table.last(KEYS.token_hash("t").hex(), STATE).position == ONLY_HERE
 
@@ -258,35 +298,35 @@ class TestUnreachable:
 
     async def test_the_others_hear_of_it_later(self, bench: Bench, log: ListLog) -> None:
         """As soon as the log can be written again, once."""
-        log.trouble = True
+        log.trouble = "down"
         await bench.feed.revoke([(Kind.TOKEN, "t"), (Kind.SUB, "u1")])
         await bench.read(3)
         assert bench.table.number == 2
-        log.trouble = False
+        log.trouble = ""
         await bench.read(3)
         assert len(log.notices) == 2
         assert bench.table.last(KEYS.token_hash("t").hex(), STATE).position == 2
 
     async def test_very_many_become_one_about_everything(self, bench: Bench, log: ListLog) -> None:
         """What waits is bounded."""
-        log.trouble = True
+        log.trouble = "down"
         for number in range(1001):
             await bench.feed.revoke([(Kind.SUB, str(number))])
-        log.trouble = False
+        log.trouble = ""
         await bench.read(2)
         assert log.notices == [ALL]
 
     async def test_one_that_comes_while_others_are_being_told_waits_its_turn(self, bench: Bench, log: ListLog) -> None:
         """None is dropped."""
-        log.trouble = True
+        log.trouble = "down"
         await bench.feed.revoke([(Kind.SUB, "a")])
-        log.trouble = False
+        log.trouble = ""
         reading = asyncio.create_task(bench.read())
         await asyncio.sleep(0)
-        log.trouble = True
+        log.trouble = "down"
         await bench.feed.revoke([(Kind.SUB, "b")])
         await reading
-        log.trouble = False
+        log.trouble = ""
         await bench.read(2)
         values = {notice.value for notice in log.notices}
         assert values == {KEYS.name_hash("sub", "a"), KEYS.name_hash("sub", "b")}

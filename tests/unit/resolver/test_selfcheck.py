@@ -26,24 +26,24 @@ class Server:
         self.closed = True
 
 
-@pytest.mark.parametrize(
-    ("state", "what", "detail"),
-    [
-        (Inactive(), Happening.SELF_CHECK_PASSED, ""),
-        (active(), Happening.SELF_CHECK_FAILED, "the server calls a random token active"),
-        (Inactive(reason=Reason.WRONG_ISSUER), Happening.SELF_CHECK_FAILED, "the server calls a random token active"),
-        (TROUBLE, Happening.SELF_CHECK_FAILED, "server_refused_us: status 401"),
-    ],
-)
+ANSWERS: list[tuple[TokenState, Happening, str, Reason | None]] = [
+    (Inactive(), Happening.SELF_CHECK_PASSED, "", None),
+    (active(), Happening.SELF_CHECK_FAILED, "the server calls a random token active", None),
+    (Inactive(reason=Reason.WRONG_ISSUER), Happening.SELF_CHECK_FAILED, "the server calls a random token active", None),
+    (TROUBLE, Happening.SELF_CHECK_FAILED, "server_refused_us: status 401", Reason.SERVER_REFUSED_US),
+]
+
+
+@pytest.mark.parametrize(("state", "what", "detail", "reason"), ANSWERS)
 @pytest.mark.shows("S31")
 async def test_anything_but_inactive_is_told_with_what_is_wrong(
-    state: TokenState, what: Happening, detail: str
+    state: TokenState, what: Happening, detail: str, reason: Reason | None
 ) -> None:
     """A random token is nobody's."""
     observer = RecordingObserver()
     await self_check("main", Server(state), Token("canary"), observer)
     (event,) = observer.happenings
-    assert (event.what, event.subject) == (what, "main")
+    assert (event.what, event.subject, event.reason) == (what, "main", reason)
     assert event.detail.startswith(detail)
     assert "canary" not in event.detail
 

@@ -13,6 +13,7 @@ from typing import Any
 import h2corn
 
 from extauthz.authserver.asgi import Application
+from extauthz.authserver.beside import run_beside
 from extauthz.authserver.endpoints import MAX_BATCH_BYTES
 from extauthz.authserver.outbox import notifying
 from extauthz.cli.authserver.assembly import assemble
@@ -43,10 +44,10 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
         readiness = Readiness()
         tls = _tls_files(config)
         listener = Listener(lambda descriptor: _server(parts.app, descriptor, **tls), sockets.gateway)
-        beside = [asyncio.ensure_future(each) for each in parts.background]
+        beside = [run_beside(each) for each in parts.background]
         if config.settings.ops is not None:
             door = OpsDoor(readiness, parts.metrics.exposition)
-            beside.append(asyncio.ensure_future(_server(door, sockets.ops).serve()))
+            beside.append(run_beside(_server(door, sockets.ops).serve()))
         stop = _stop_event(supervised=sockets.supervised)
         try:
             await listener.start()
