@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from extauthz.app_ladder import limiter, token_for_check
 from extauthz.app_record import Recording, recording
-from extauthz.app_resolver import Sharing
+from extauthz.app_resolver import Sharing, own_certificate
 from extauthz.app_server import ServerParts
 from extauthz.app_sources import sources_of, staleness
 from extauthz.authorizer import Authorizer
@@ -20,6 +20,7 @@ from extauthz.config.recording import Tracing as TracingSection
 from extauthz.config.service_schema import ServiceFile
 from extauthz.observe.audit import AuditLog
 from extauthz.observe.beside import run_beside
+from extauthz.observe.certificates import Certificates, Use
 from extauthz.observe.events import DECISION_ID_LENGTH, Observer, Observers
 from extauthz.observe.log_level import LogLevel
 from extauthz.observe.metrics import Metrics
@@ -57,6 +58,7 @@ class Service:
         readiness: to be started once listening, and drained before the end.
         observer: tells the recorders, some decisions at once.
         metrics: what was counted.
+        certificates: is told of those that are taken into use.
         log_level: how much is logged.
         sharing: what it has in common with other processes.
         tracing: what makes spans, where that is wanted.
@@ -73,6 +75,7 @@ class Service:
     readiness: Readiness
     observer: Observers
     metrics: Metrics
+    certificates: Certificates
     log_level: LogLevel
     resolver: Resolver
     sharing: Sharing
@@ -130,7 +133,9 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     observer, metrics = recorders.observer, recorders.metrics
     sharing = Sharing(config, observer, together)
     tracing = None if settings.tracing is None else _tracing(settings.tracing)
-    servers = _servers(config, observer)
+    certificates = Certificates(metrics.certificate_ends, observer, wall=time.time)
+    certificates.taken(own_certificate(config), Use.SHARED_CACHE)
+    servers = _servers(config, observer, certificates)
     sources = [source for server in servers for source in sources_of(server, observer, sharing)]
     readiness = Readiness(able=lambda: any(isinstance(server.known(), Metadata) for server in servers))
     resolver = _resolver(settings, servers, sources, observer, tracing)
@@ -150,6 +155,7 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
         readiness=readiness,
         observer=observer,
         metrics=metrics,
+        certificates=certificates,
         resolver=resolver,
         audit=recorders.audit,
         check_servers=_self_checks(sources, servers, observer),
@@ -159,9 +165,16 @@ def build(config: ServiceConfig, together: Path | None = None) -> Service:
     )
 
 
-def _servers(config: ServiceConfig, observer: Observer) -> list[ServerParts]:
+def _servers(config: ServiceConfig, observer: Observer, certificates: Certificates) -> list[ServerParts]:
     return [
-        ServerParts(name, server, observer, secret=config.secrets.get(name), folder=config.folder)
+        ServerParts(
+            name,
+            server,
+            observer,
+            secret=config.secrets.get(name),
+            folder=config.folder,
+            certificates=certificates,
+        )
         for name, server in config.settings.authorization_servers.items()
     ]
 

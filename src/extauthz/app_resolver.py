@@ -37,6 +37,14 @@ _REDIS_CIRCUIT: Final = BreakerSettings(failures=5, window=10, open_seconds=0.5,
 _STATES: Final = {State.OPEN: Happening.SHARED_CACHE_DOWN, State.CLOSED: Happening.SHARED_CACHE_BACK}
 
 
+def own_certificate(config: ServiceConfig) -> Path | None:
+    """The file of the one that Redis is shown. Others take a restart, as all files of this section do."""
+    section = config.settings.shared_cache
+    if section is None or not section.redis[0].tls or section.tls.certificate is None:
+        return None
+    return config.folder / section.tls.certificate
+
+
 def prepare(folder: Path) -> None:
     """Make what the workers of one supervisor share, in a folder that nobody else may enter."""
     path = folder / SECRET_FILE

@@ -1,10 +1,11 @@
 """The composition of what asks one authorization server: connections, credentials, and the client that uses both."""
 
+import asyncio
 import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,8 @@ from extauthz.config.service_schema import AuthorizationServer
 from extauthz.core.introspection import MAX_ANSWER_BYTES
 from extauthz.core.leniency import Leniency
 from extauthz.jwk_set import read_jwks_file
-from extauthz.keyfiles import check_hmac_secret, read_secret, tls_context
+from extauthz.keyfiles import TlsFiles, check_hmac_secret, read_secret, tls_context
+from extauthz.observe.certificates import Certificates, Use
 from extauthz.observe.events import Observer
 from extauthz.resolver.caller import Caller, Known, configured, introspection
 from extauthz.resolver.client_auth import (
@@ -36,7 +38,7 @@ from extauthz.resolver.metadata import Expected, Metadata
 from extauthz.resolver.select import Marks
 from extauthz.resolver.settings import AssertionSettings, ClientAuth, ServerSettings
 from extauthz.resolver.transport import Transport
-from extauthz.resolver.watched_file import Current, Fixed, Watched
+from extauthz.resolver.watched_file import LOOK_SECONDS, Current, Fixed, Watched
 
 if TYPE_CHECKING:
     from extauthz.signatures import PrivateKey
@@ -73,6 +75,7 @@ class ServerParts:
         server: the file's section about it.
         secret: the client secret, if it has one; read again from its file if it comes from one.
         folder: what paths in the section are relative to.
+        certificates: is told of the one that we show there.
 
     Attributes:
         server: the file's section about it.
@@ -83,15 +86,24 @@ class ServerParts:
     """
 
     def __init__(
-        self, name: str, server: AuthorizationServer, observer: Observer, *, secret: Secret | None, folder: Path
+        self,
+        name: str,
+        server: AuthorizationServer,
+        observer: Observer,
+        *,
+        secret: Secret | None,
+        folder: Path,
+        certificates: Certificates | None = None,
     ) -> None:
         self.server = server
         self._client = self.server.client or Client(auth="none")
         self._secret_now = secret
         self._folder = folder
         self._observer = observer
+        self._certificates = certificates
         self.settings = server_settings(name, self.server)
-        self.transport = Transport(max_connections=self.server.max_connections, tls=self._tls())
+        self._tls = self._tls_of_file()
+        self.transport = Transport(max_connections=self.server.max_connections, tls=self._tls)
         self.discovery = self._discovery() if self.server.discovery else None
         self.known: Known = self.discovery or configured(self._configured())
 
@@ -134,15 +146,23 @@ class ServerParts:
         return Marks(prefix=tokens.prefix or "", issuer=self.server.issuer or "", opaque=tokens.opaque)
 
     def background(self) -> Iterator[Callable[[], Coroutine[None, None, None]]]:
-        """What runs beside the requests: finding out where the server is asked, and having its keys before a token comes."""
+        """What runs beside the requests: finding out where the server is asked, and having its keys before a token comes, and a new certificate of ours."""
         if self.discovery is not None:
             yield self.discovery.run
         if self.server.mode != "introspect":
             yield self._fetch_keys
+        if self._certificates is not None and self.server.tls.certificate is not None:
+            yield self.follow_certificate
 
     async def _fetch_keys(self) -> None:
         await self.found()
         await self.verifier.prepare()
+
+    async def follow_certificate(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        """Look for a new one until cancelled, also while nothing is asked: else the end of the old one goes on being told."""
+        while self._tls is not None:
+            await sleep(LOOK_SECONDS)
+            self._tls.look()
 
     async def found(self) -> None:
         """Return once it is known where the server is asked."""
@@ -220,9 +240,15 @@ class ServerParts:
         algorithm = client.assertion.algorithm or ""
         return self._watched((path,), lambda: read_private_key(path, algorithm))
 
-    def _tls(self) -> Current[ssl.SSLContext] | None:
+    def _tls_of_file(self) -> Current[ssl.SSLContext] | None:
         files = tls_files(self.server.tls, self._folder)
-        return self._watched(files.paths, lambda: tls_context(files)) if files.paths else None
+        return self._watched(files.paths, lambda: self._taken(files)) if files.paths else None
+
+    def _taken(self, files: TlsFiles) -> ssl.SSLContext:
+        context = tls_context(files)
+        if self._certificates is not None:
+            self._certificates.taken(files.certificate, Use.AUTHORIZATION_SERVER, self.settings.name)
+        return context
 
     def _watched(self, paths: tuple[Path, ...], read: Callable[[], T]) -> Watched[T]:
         return Watched(self.settings.name, paths, read, observer=self._observer, monotonic=time.monotonic)

@@ -8,7 +8,9 @@ import re
 import ssl
 from base64 import b64decode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -52,6 +54,25 @@ class TlsFiles:
     def paths(self) -> tuple[Path, ...]:
         """The files that there are."""
         return tuple(path for path in (self.ca, self.certificate, self.key) if path is not None)
+
+
+class Validity(NamedTuple):
+    """When a certificate is good, both ends included (RFC 5280 §4.1.2.5), in seconds since the epoch."""
+
+    begins: float
+    ends: float
+
+    def objection(self, now: float) -> str:
+        """What is wrong with it at this time; empty for a good one."""
+        if now > self.ends:
+            return f"it ended on {_date(self.ends)}"
+        if now < self.begins:
+            return f"it is good only from {_date(self.begins)}"
+        return ""
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def stamp(path: Path) -> Stamp:
@@ -201,6 +222,23 @@ def check_listener_files(files: TlsFiles) -> None:
             context.load_verify_locations(cafile=files.ca)
     except (OSError, ValueError):
         raise UnusableError(f"{files.ca} has no certificate in PEM") from None
+
+
+def read_validity(path: Path) -> Validity:
+    """Of the first certificate in a PEM file, which is its owner's; the chain behind it belongs to others.
+
+    Raises:
+        UnusableError: when there is none that can be read.
+    """
+    from cryptography import x509  # noqa: PLC0415 - takes 8 MiB, and most need no certificate
+
+    content = read_small(path)
+    try:
+        certificate = x509.load_pem_x509_certificate(content)
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError:
+        raise UnusableError("the dates of its first certificate cannot be read") from None
+    return Validity(begins.timestamp(), ends.timestamp())
 
 
 def _check_readable(files: TlsFiles) -> None:

@@ -24,6 +24,7 @@ from extauthz.authserver.limiting import REDIS_PAUSE_SECONDS
 from extauthz.authserver.store.base import AuthMethod, ClientRecord
 from extauthz.authserver.store.sqlite import SqliteStore
 from extauthz.cli.processes import Process, free_ports
+from extauthz.keyfiles import read_validity
 from support.certificates import Authority
 from support.redis_server import RedisServer
 from support.serving import records
@@ -257,6 +258,25 @@ def serial(port: int, authority: Authority) -> str:
     return str(certificate["serialNumber"])
 
 
+def told_end(server: Running) -> float:
+    """When the certificate ends that the server shows, as its metrics have it."""
+    told = 'extauthz_certificate_not_after_timestamp_seconds{server="",use="authserver"} '
+    (line,) = (line for line in server.ops.get("/metrics").text.splitlines() if line.startswith(told))
+    return float(line.removeprefix(told))
+
+
+def test_an_expired_certificate_is_shown_and_told(tmp_path: Path) -> None:
+    """At the start, and after SIGHUP while it is still the same."""
+    authority = Authority(tmp_path)
+    own = authority.issue("own", expired=True)
+    with running(tmp_path, f"tls: {{certificate: {own.certificate.name}, key: {own.key.name}}}\n") as server:
+        told = f"{own.certificate}: it ended on "
+        eventually(lambda: server.process.output().count(told) == 1)
+        assert told_end(server) == read_validity(own.certificate).ends < time.time()
+        os.kill(server.process.pid, signal.SIGHUP)
+        eventually(lambda: server.process.output().count(told) == 2)
+
+
 def test_tls_clients_by_certificate_and_new_certificates_without_a_restart(tmp_path: Path) -> None:
     """Under TLS a client proves itself by its certificate; SIGHUP puts a new one of the server in force."""
     authority = Authority(tmp_path)
@@ -277,6 +297,7 @@ def test_tls_clients_by_certificate_and_new_certificates_without_a_restart(tmp_p
         assert bound["token_type"] == "Bearer"
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert server.introspect(token).status_code == 200
+        assert told_end(server) == read_validity(tmp_path / "tls.crt").ends
         before = serial(server.port, authority)
         fresh = authority.issue("second")
         (tmp_path / "tls.key").write_text("this is no key")
@@ -288,4 +309,5 @@ def test_tls_clients_by_certificate_and_new_certificates_without_a_restart(tmp_p
         os.kill(server.process.pid, signal.SIGHUP)
         eventually(lambda: "certificates were read again" in server.process.output())
         assert serial(server.port, authority) != before
+        assert told_end(server) == read_validity(tmp_path / "tls.crt").ends
         assert server.introspect(token).json()["active"] is True

@@ -11,6 +11,7 @@ import pytest
 
 from cases import ANSWERS
 from extauthz._gen.extauthz_envoy_pb2 import CheckRequest, CheckResponse
+from extauthz.keyfiles import read_validity
 from extauthz.wire.envoy.service import CHECK_PATH
 from support.certificates import Authority, KeyPair
 from support.load import under_load
@@ -158,6 +159,26 @@ def test_new_certificates_are_shown_without_a_restart(scene: Scene) -> None:
         seen.wait_for(10)
     assert {answer for phase in seen.answers.values() for answer in phase} == {200, 0}
     wait_until(lambda: "secret_reloaded" in scene.service.process.output())
+
+
+def told_end(scene: Scene) -> float | None:
+    """When the certificate that the listener shows ends, as the metrics have it."""
+    told = 'extauthz_certificate_not_after_timestamp_seconds{server="",use="listener"} '
+    lines = [line for line in get(scene.service.ops, "/metrics").text.splitlines() if line.startswith(told)]
+    return float(lines[0].removeprefix(told)) if lines else None
+
+
+def test_an_expired_certificate_is_shown_and_told(scene: Scene) -> None:
+    """Its end is a metric that follows the file, and the log names the file and the date."""
+    good = read_validity(scene.own.certificate).ends
+    wait_until(lambda: told_end(scene) == good)
+    scene.authority.issue("extauthz", expired=True)
+    expired = read_validity(scene.own.certificate).ends
+    wait_until(lambda: told_end(scene) == expired)
+    wait_until(lambda: f"{scene.own.certificate}: it ended on " in scene.service.process.output())
+    assert "certificate_not_valid" in scene.service.process.output()
+    scene.authority.issue("extauthz")
+    wait_until(lambda: told_end(scene) == read_validity(scene.own.certificate).ends)
 
 
 def test_certificates_that_fit_no_key_change_nothing(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from extauthz.app_resolver import LOG_FILE, SECRET_FILE, Sharing, prepare
+from extauthz.app_resolver import LOG_FILE, SECRET_FILE, Sharing, own_certificate, prepare
 from extauthz.app_server import server_settings
 from extauthz.config.load import load_service
 from extauthz.core.token import Token
@@ -129,6 +129,24 @@ async def test_files_for_tls_are_found_beside_the_configuration(tmp_path: Path) 
     one = sharing(tmp_path, redis="rediss://redis", tls={"ca": authority.path.name})
     assert redis_settings(one).tls == Tls(ca=str(authority.path))
     await one.close()
+
+
+@pytest.mark.parametrize(
+    ("shared_cache", "name"),
+    [
+        ({"redis": "rediss://redis", "tls": {"certificate": "rs.pem", "key": "rs.key"}}, "rs.pem"),
+        ({"redis": "rediss://redis"}, None),
+        ({}, None),
+    ],
+    ids=["ours", "none", "no Redis"],
+)
+async def test_the_certificate_that_redis_is_shown_is_known(
+    shared_cache: dict[str, Any], name: str | None, tmp_path: Path
+) -> None:
+    Authority(tmp_path).issue("rs")
+    await sharing(tmp_path, **shared_cache).close()
+    found = own_certificate(load_service(tmp_path / "extauthz.yaml", SECRETS))
+    assert found == (None if name is None else tmp_path / name)
 
 
 async def test_a_circuit_that_opens_and_closes_is_told(tmp_path: Path) -> None:

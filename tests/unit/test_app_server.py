@@ -1,5 +1,7 @@
 """What asks one server is put together as the file says."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from extauthz.app_server import ServerParts, server_settings
 from extauthz.config.load import ServiceConfig, load_service
 from extauthz.core.leniency import Leniency
+from extauthz.keyfiles import read_validity
+from extauthz.observe.certificates import Certificates
 from extauthz.resolver.client_auth import Credentials
 from extauthz.resolver.metadata import Metadata
 from extauthz.testing import RecordingObserver
@@ -56,9 +60,11 @@ def loaded(folder: Path, **server: Any) -> ServiceConfig:  # noqa: ANN401 - what
     return load_service(path, {"CLIENT_SECRET": SECRET})
 
 
-def parts_of(config: ServiceConfig) -> ServerParts:
+def parts_of(config: ServiceConfig, certificates: Certificates | None = None) -> ServerParts:
     server, secret = config.settings.authorization_servers["main"], config.secrets.get("main")
-    return ServerParts("main", server, RecordingObserver(), secret=secret, folder=config.folder)
+    return ServerParts(
+        "main", server, RecordingObserver(), secret=secret, folder=config.folder, certificates=certificates
+    )
 
 
 @pytest.mark.parametrize("source", [{"env": "CLIENT_SECRET"}, {"file": "secret"}], ids=["env", "file"])
@@ -118,4 +124,40 @@ async def test_keys_are_fetched_once_it_is_known_where(folder: Path) -> None:
     (fetch,) = parts.background()
     await fetch()
     assert parts.verifier is parts.verifier
+    await parts.transport.close()
+
+
+class CancelledAfter:
+    """A sleep that is cancelled in the end, and what is done each time before."""
+
+    def __init__(self, *actions: Callable[[], object]) -> None:
+        self._actions = list(actions)
+
+    async def __call__(self, seconds: float) -> None:
+        """Do the next one."""
+        if not self._actions:
+            raise asyncio.CancelledError
+        self._actions.pop(0)()
+
+
+async def test_the_end_of_our_certificate_follows_its_file(tmp_path: Path) -> None:
+    """From the start, and again once a new one is in use, also while nothing is asked; one that fits no key is not used."""
+    ends: list[tuple[str, str, float]] = []
+    certificates = Certificates(lambda *what: ends.append(what), RecordingObserver(), wall=lambda: 0.0)
+    authority = Authority(tmp_path, "ca")
+    pair = authority.issue("rs")
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    files = {"certificate": "rs.pem", "key": "rs.key"}
+    parts = parts_of(loaded(tmp_path, client={"id": "rs", "auth": "tls_client_auth"}, tls=files), certificates)
+    first = read_validity(pair.certificate).ends
+    assert list(parts.background()) == [parts.follow_certificate]
+    misfit = authority.issue("other", expired=True).certificate.read_bytes()
+    changes = CancelledAfter(
+        lambda: pair.certificate.write_bytes(misfit), lambda: None, lambda: authority.issue("rs", expired=True)
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await parts.follow_certificate(changes)
+    second = read_validity(pair.certificate).ends
+    assert ends == [("authorization_server", "main", first), ("authorization_server", "main", second)]
+    assert second < first
     await parts.transport.close()

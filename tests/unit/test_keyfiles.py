@@ -15,9 +15,11 @@ from extauthz.keyfiles import (
     MAX_SECRET_BYTES,
     TlsFiles,
     UnusableError,
+    Validity,
     check_hmac_secret,
     check_listener_files,
     read_secret,
+    read_validity,
     stamp,
     tls_context,
 )
@@ -143,3 +145,33 @@ def test_a_stamp_differs_after_every_kind_of_change(tmp_path: Path) -> None:
     stamps.append(stamp(link))
     assert len(set(stamps)) == 4
     assert stamps[-1] is None
+
+
+def test_a_certificate_is_good_from_its_first_second_to_its_last(authority: Authority, pair: KeyPair) -> None:
+    """In a chain, its own dates count: it is the first, and the authority's certificate has others."""
+    alone = read_validity(pair.certificate)
+    chain = pair.certificate.with_name("chain.pem")
+    chain.write_bytes(authority.issue("short", expired=True).certificate.read_bytes() + pair.certificate.read_bytes())
+    short = read_validity(chain)
+    assert short == read_validity(chain.with_name("short.pem"))
+    assert short.ends < alone.ends
+    assert [bool(alone.objection(now)) for now in (alone.begins - 1, alone.begins, alone.ends, alone.ends + 1)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_date_is_told_as_people_and_programs_read_it() -> None:
+    good = Validity(begins=1_700_000_000, ends=1_800_000_000)
+    assert good.objection(1_800_000_001) == "it ended on 2027-01-15T08:00:00Z"
+    assert good.objection(1_699_999_999) == "it is good only from 2023-11-14T22:13:20Z"
+
+
+@pytest.mark.parametrize("content", ["", CANARY, f"-----BEGIN CERTIFICATE-----\n{CANARY}\n-----END CERTIFICATE-----\n"])
+def test_dates_that_cannot_be_read_are_told_without_what_is_in_the_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "tls.crt").write_text(content)
+    with pytest.raises(UnusableError, match="cannot be read") as error:
+        read_validity(tmp_path / "tls.crt")
+    assert CANARY not in str(error.value)

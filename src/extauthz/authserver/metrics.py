@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ class Metrics:
         self._lost = Counter(
             "authserver_lost", "What could not be written or sent.", ("what",), registry=self._registry
         )
+        self._certificate_ends = Gauge(
+            "extauthz_certificate_not_after_timestamp_seconds",  # that of the service, so that one alert holds for both
+            "When the certificate of the listener ends; of several workers, the first.",
+            ("use", "server"),
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
 
     def saw(self, event: Event) -> None:
         """Count an event and its time."""
@@ -46,6 +53,10 @@ class Metrics:
     def alerted(self, alert: Alert) -> None:
         """Count an alert."""
         self._alerts.labels(alert.rule).inc()
+
+    def certificate_ends(self, ends: float) -> None:
+        """When the certificate that is shown now ends, in seconds since the epoch."""
+        self._certificate_ends.labels("authserver", "").set(ends)
 
     def audit_lost(self, count: int) -> None:
         """Count lines that the audit record does not have."""

@@ -9,6 +9,7 @@ from extauthz.cli.listener import Listener
 from extauthz.config.files import listener_files
 from extauthz.config.load import ServiceConfig
 from extauthz.keyfiles import TlsFiles, check_listener_files
+from extauthz.observe.certificates import Certificates, Use
 from extauthz.observe.events import Happened, Happening, Observer
 from extauthz.resolver.watched_file import LOOK_SECONDS, Watched
 
@@ -29,8 +30,9 @@ def as_h2corn_has_it(files: TlsFiles | None) -> Mapping[str, Any]:
     return options if files.ca is None else {**options, "ca_certs": files.ca, "cert_reqs": "required"}
 
 
-async def renew(listener: Listener, files: TlsFiles, observer: Observer) -> None:
+async def renew(listener: Listener, files: TlsFiles, observer: Observer, certificates: Certificates) -> None:
     """Look every second until cancelled. Files that cannot be used change nothing, and are told once."""
+    certificates.taken(files.certificate, Use.LISTENER)
     watched = Watched(
         SUBJECT, files.paths, lambda: check_listener_files(files), observer=observer, monotonic=time.monotonic
     )
@@ -42,3 +44,5 @@ async def renew(listener: Listener, files: TlsFiles, observer: Observer) -> None
             except Exception as error:  # noqa: BLE001 - whatever it is, the old certificates go on
                 what = Happening.SECRET_UNREADABLE
                 observer.happened(Happened(what=what, subject=SUBJECT, detail=type(error).__name__))
+            else:
+                certificates.taken(files.certificate, Use.LISTENER)

@@ -125,7 +125,7 @@ def _background(service: Service, config: ServiceConfig, gateway: Listener) -> I
     yield _every(PUBLISH_SECONDS, service.metrics.flush)
     yield _every(PUBLISH_SECONDS, service.log_level.look)
     if (files := files_of(config)) is not None:
-        yield renew(gateway, files, service.observer)
+        yield renew(gateway, files, service.observer, service.certificates)
 
 
 def _server(

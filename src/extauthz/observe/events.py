@@ -92,6 +92,7 @@ class Happening(StrEnum):
     KEYS_UNREACHABLE = "keys_unreachable"
     SECRET_RELOADED = "secret_reloaded"  # noqa: S105 - a word for the log
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a word for the log
+    CERTIFICATE_NOT_VALID = "certificate_not_valid"
     CLAIM_MISMATCH = "claim_mismatch"
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"

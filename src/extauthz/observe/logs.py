@@ -36,6 +36,7 @@ TROUBLE: Mapping[Happening, str] = {
     Happening.DISCOVERY_FAILED: "check the issuer; it is tried again",
     Happening.KEYS_UNREACHABLE: "check jwks_uri; known keys go on being used",
     Happening.SECRET_UNREADABLE: "correct the file: until then the old one stays in use, but a restart would fail",
+    Happening.CERTIFICATE_NOT_VALID: "others refuse it by its dates: put a new one into the file, or set this host's clock",
     Happening.POLICY_REFUSED: "nothing has changed, the old policy stays in force: correct the files, or restart for keys that take one",
     Happening.AUDIT_FAILED: "decisions wait to be recorded: make room on the disk, or see who reads the pipe",
     Happening.CLAIM_MISMATCH: "the server says something else about a token than the token itself: it was refused",

@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from extauthz.core.decision import Reason
+from extauthz.observe.certificates import CertificateEnds
 from extauthz.observe.decisions import Decisions
 from extauthz.observe.events import Checked, Happened, Happening, Introspected
 from extauthz.observe.reloads import Reloads
@@ -63,6 +64,7 @@ class Metrics:
         self._staleness = Staleness(self._registry)
         self._reloads = Reloads(self._registry)
         self._states = States(self._registry)
+        self._certificate_ends = CertificateEnds(self._registry)
         _tell_version(self._registry)
 
     def checked(self, event: Checked) -> None:
@@ -106,6 +108,10 @@ class Metrics:
     def shares_cache(self) -> None:
         """There is a cache that processes share."""
         self._states.shares_cache()
+
+    def certificate_ends(self, use: str, server: str, ends: float) -> None:
+        """When a certificate that is in use now ends, in seconds since the epoch."""
+        self._certificate_ends.set(use, server, ends)
 
     def revocations_connected(self, connected: bool) -> None:
         """Whether notices of revocation arrive."""

@@ -333,10 +333,10 @@ print(metrics.exposition()[0].decode())
 """
 
 
-def page_of_a_worker(count: int, folder: Path) -> str:
-    """What a process of its own tells after so many decisions."""
+def page_of(worker: str, folder: Path) -> str:
+    """What a process of its own tells."""
     return subprocess.run(
-        [sys.executable, "-c", WORKER.format(count=count)],
+        [sys.executable, "-c", worker],
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
         check=True,
         capture_output=True,
@@ -347,11 +347,28 @@ def page_of_a_worker(count: int, folder: Path) -> str:
 
 def test_the_numbers_of_several_workers_are_summed(tmp_path: Path) -> None:
     """Those of workers that have ended too: a counter never goes back."""
-    pages = [page_of_a_worker(count, tmp_path) for count in (3, 4)]
+    pages = [page_of(WORKER.format(count=count), tmp_path) for count in (3, 4)]
     labels = {"door": "envoy", "outcome": "allow", "reason": "allowed", "rule": "orders"}
     key = "extauthz_decisions_total", frozenset(labels.items())
     assert [samples(page)[key] for page in pages] == [3.0, 7.0]
     assert samples(pages[1])["extauthz_build_info", frozenset({("version", VERSION)})] == 1.0
+
+
+SHOWING = """
+from extauthz.observe.metrics import Metrics
+
+metrics = Metrics()
+for ends in {ends}:
+    metrics.certificate_ends("listener", "", ends)
+print(metrics.exposition()[0].decode())
+"""
+
+
+def test_of_the_certificates_of_several_workers_the_one_that_ends_first_counts(tmp_path: Path) -> None:
+    """Of one worker, the one that it took last."""
+    key = "extauthz_certificate_not_after_timestamp_seconds", frozenset({("use", "listener"), ("server", "")})
+    pages = [page_of(SHOWING.format(ends=ends), tmp_path) for ends in ([3.0, 2_000.0], [1_000.0], [3_000.0])]
+    assert [samples(page)[key] for page in pages] == [2_000.0, 1_000.0, 1_000.0]
 
 
 def test_reloads_are_counted_by_what_came_of_them(metrics: Metrics) -> None:

@@ -127,6 +127,15 @@ def test_a_decision_that_should_not_be_raises_an_alert(reason: Reason) -> None:
     assert reason.value in words_of_alerts()[1]
 
 
+def test_the_end_of_a_certificate_raises_an_alert_before_and_after() -> None:
+    """Two weeks before it can wait for the morning, afterwards it cannot."""
+    name = "extauthz_certificate_not_after_timestamp_seconds"
+    found = {alert["labels"]["severity"]: alert["expr"] for alert in alerts() if name in alert["expr"]}
+    assert found.keys() == {"ticket", "page"}
+    assert found["ticket"].endswith("- time() < 14 * 86400")
+    assert found["page"].endswith("< time()")
+
+
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
 def test_an_alert_says_how_urgent_it_is_and_what_to_do(alert: dict[str, Any]) -> None:
     """Labels that its text names are those that it has."""

@@ -7,6 +7,7 @@ finishes what it has.
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from extauthz.cli.authserver.stores import store_at
 from extauthz.cli.listener import Listener
 from extauthz.cli.worker import Sockets
 from extauthz.config.authserver_load import AuthServerConfig
+from extauthz.keyfiles import UnusableError, read_validity
 from extauthz.wire.asgi import App
 from extauthz.wire.ops import OpsDoor
 from extauthz.wire.readiness import Readiness
@@ -51,8 +53,9 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
         stop = _stop_event(supervised=sockets.supervised)
         try:
             await listener.start()
+            _tell_dates(config, parts.metrics.certificate_ends)
             readiness.start()
-            await _run(listener, stop)
+            await _run(listener, stop, lambda: _tell_dates(config, parts.metrics.certificate_ends))
         finally:
             readiness.drain()
             await listener.stop()
@@ -61,11 +64,11 @@ async def work(config: AuthServerConfig, sockets: Sockets) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _run(listener: Listener, stop: asyncio.Event) -> None:
-    """Renew the certificates whenever SIGHUP asks; return on `stop`, or when the server ended by itself."""
+async def _run(listener: Listener, stop: asyncio.Event, renewed: Callable[[], None]) -> None:
+    """Renew the certificates whenever SIGHUP asks, and tell; return on `stop`, or when the server ended by itself."""
     renew = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew.set)
-    renewing = asyncio.ensure_future(_renew(listener, renew))
+    renewing = asyncio.ensure_future(_renew(listener, renew, renewed))
     ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(listener.ended()), renewing]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
@@ -73,7 +76,7 @@ async def _run(listener: Listener, stop: asyncio.Event) -> None:
     await asyncio.gather(*ends, return_exceptions=True)
 
 
-async def _renew(listener: Listener, asked: asyncio.Event) -> None:
+async def _renew(listener: Listener, asked: asyncio.Event, renewed: Callable[[], None]) -> None:
     while True:
         await asked.wait()
         asked.clear()
@@ -83,6 +86,23 @@ async def _renew(listener: Listener, asked: asyncio.Event) -> None:
             _log.error("the new certificates cannot be used, the old ones stay: %s", error)
         else:
             _log.warning("certificates were read again")
+            renewed()
+
+
+def _tell_dates(config: AuthServerConfig, measure: Callable[[float], None]) -> None:
+    """Measure when the certificate ends that is shown from now on; one that is not good now is told, and shown all the same."""
+    if config.settings.tls is None:
+        return
+    path = config.folder / config.settings.tls.certificate
+    try:
+        validity = read_validity(path)
+    except UnusableError as error:
+        objection = str(error)
+    else:
+        measure(validity.ends)
+        objection = validity.objection(time.time())
+    if objection:
+        _log.warning("the certificate is shown, but may be refused: %s: %s", path, objection)
 
 
 def _server(app: App | Application, descriptor: int, **tls: Any) -> h2corn.Server:  # noqa: ANN401 - as h2corn has it
