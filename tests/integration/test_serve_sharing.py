@@ -172,7 +172,7 @@ class TestTwoHosts:
         assert pair[0].post({kind: names[kind]}) == 200
         assert ask(pair[0].gateway, token) == 401
         wait_until(lambda: ask(pair[1].gateway, token) == 401, ARRIVES_SECONDS)
-        assert server.calls[token] in (2, 3)  # the other may look into Redis before the new answer is there
+        assert server.calls[token] == 2
         assert [ask(instance.gateway, other) for instance in pair] == [200, 200]
         assert server.calls[other] == (2 if kind == "all" else 1)
 

@@ -1,4 +1,6 @@
-"""Whether the few tests that failed are broken, or lost a race once: each has to pass three times more.
+"""Whether the few tests that failed are broken, or lost a race once: their files have to pass three times more.
+
+Whole files, because a test may fail by what those before it have left behind.
 
 A thousand of our tests start real processes, and a machine that they share with others stands still now and then. A
 fault of ours fails again here. What does not is still a fault, of the test or of the product: it is named at the end.
@@ -19,12 +21,13 @@ TIMES = 3
 
 
 def unsteady(failed: Sequence[str], passes: Callable[[Sequence[str]], bool]) -> bool:
-    """Whether these tests only lost a race. `passes` runs them alone, with everything started anew."""
+    """Whether these tests only lost a race. `passes` runs their files, with everything started anew."""
     return 0 < len(failed) <= MOST and all(passes(failed) for _ in range(TIMES))
 
 
 def _passes(tests: Sequence[str]) -> bool:
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], check=False).returncode == 0
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *files], check=False).returncode == 0
 
 
 def main() -> int:
